@@ -1,0 +1,1 @@
+"""Floor 1: the box itself. Knows nothing of calls or customers."""

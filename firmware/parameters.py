@@ -1,0 +1,106 @@
+"""The one parameter table: every channel, system and card parameter, collected from all rooms.
+
+A parameter is declared once, beside the code that reads it. Validation, API schema, web forms and
+documentation come from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Literal
+
+import msgspec
+import sqlite_utils
+
+from firmware.clock import now_ms
+from firmware.errors import ConfigError
+from firmware.store.connection import write
+
+Scope = Literal["channel", "system", "card"]
+Value = bool | int | float | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One setting. ``minimum``/``maximum`` are inclusive and in ``unit``; ``choices`` lists allowed texts.
+
+    ``nullable``: None is a value of its own ("none", "no group").
+    """
+
+    key: str
+    scope: Scope
+    type: type[bool] | type[int] | type[float] | type[str]
+    default: Value
+    en: str
+    zh: str
+    help_en: str
+    help_zh: str
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    nullable: bool = False
+    effect: Literal["at once", "next call", "restart"] = "next call"
+
+    def check(self, value: Value) -> Value:
+        """The value, made exact. Raises ConfigError naming key, value and range."""
+        if value is None and self.nullable:
+            return None
+        if self.type is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if type(value) is not self.type:
+            raise ConfigError(f"{self.key}: {value!r} is not of type {self.type.__name__}")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            low, high = self.minimum, self.maximum
+            if (low is not None and value < low) or (high is not None and value > high) or value != value:
+                raise ConfigError(f"{self.key}: {value} is outside {low} … {high} {self.unit}".rstrip())
+        if self.choices and value not in self.choices:
+            raise ConfigError(f"{self.key}: {value!r} is none of {', '.join(self.choices)}")
+        return value
+
+
+@cache
+def parameter_table() -> Mapping[tuple[Scope, str], Parameter]:
+    """Every parameter by (scope, key), in the order of the rooms. Raises ConfigError on a name given twice."""
+    table: dict[tuple[Scope, str], Parameter] = {}
+    for point in sorted(entry_points(group="tapdeck.parameters"), key=lambda point: point.name):
+        for parameter in point.load():
+            if (parameter.scope, parameter.key) in table:
+                raise ConfigError(f"parameter {parameter.scope}/{parameter.key} is declared twice")
+            table[parameter.scope, parameter.key] = parameter
+    return table
+
+
+def find_parameter(scope: Scope, key: str) -> Parameter:
+    """Raises ConfigError for an unknown name."""
+    try:
+        return parameter_table()[scope, key]
+    except KeyError:
+        raise ConfigError(f"there is no {scope} parameter {key!r}") from None
+
+
+def get_all(db: sqlite_utils.Database, scope: Scope, subject: str = "") -> dict[str, Value]:
+    """Every parameter of a scope for one subject (channel number, card id; "" for the system), with defaults."""
+    values = {key: one.default for (where, key), one in parameter_table().items() if where == scope}
+    for key, text in db.conn.execute(
+        "SELECT key, value FROM parameters WHERE scope = ? AND subject = ?", (scope, subject)
+    ):
+        if key in values:
+            values[key] = msgspec.json.decode(text)
+    return values
+
+
+def set_value(
+    db: sqlite_utils.Database, scope: Scope, key: str, value: Value, *, subject: str = "", changed_by: str = ""
+) -> None:
+    """Check and store one value. Raises ConfigError, StoreError."""
+    exact = find_parameter(scope, key).check(value)
+    with write(db) as connection:
+        connection.execute(
+            "INSERT INTO parameters VALUES (?,?,?,?,?,?) ON CONFLICT (scope, subject, key)"
+            " DO UPDATE SET value = excluded.value, changed_ms = excluded.changed_ms, changed_by = excluded.changed_by",
+            (scope, subject, key, msgspec.json.encode(exact).decode(), now_ms(), changed_by),
+        )

@@ -1,0 +1,1 @@
+"""The two store files: connection, migrations, event log."""
