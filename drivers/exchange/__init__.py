@@ -1,0 +1,1 @@
+"""The simulated telephone exchange: lines with voltages, ringing, caller ID, tones and real speech."""
