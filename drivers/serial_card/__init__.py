@@ -1,0 +1,1 @@
+"""The Tapdeck serial line card: frames, messages and the driver (docs/serial-line-card.md)."""
