@@ -1,0 +1,164 @@
+"""Decodes the caller IDs in a recording, with the very detectors that listen to the lines.
+
+Any WAV, FLAC or other file that libsndfile reads, any rate; each channel is a line of its own, on hook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from recorder.dsp.dtmf import DtmfBank
+from recorder.dsp.filters import SAMPLE_RATE_HZ
+from recorder.dsp.levels import FULL_SCALE
+from recorder.dsp.listener import CallerIdListener, HeardCallerId
+from recorder.dsp.spectrum import SpectrumBank
+
+_BLOCK_SAMPLES = 800
+_HISTORY_SAMPLES = 4000
+_LEAD_SAMPLES = 1600  # of silence before the file, so that one that begins inside a message is heard whole
+_TAIL_SAMPLES = 12000  # of silence after it, so that every wait ends
+_READ_FRAMES = 65536
+_WEAK_FORM = "dtmf-hash"
+
+
+class FileMessage(msgspec.Struct, frozen=True):
+    """One message of a file: a ``CallerId`` with its place. ``start_s``: seconds; ``channel``: 0 is left."""
+
+    start_s: float
+    channel: int
+    signalling: str
+    format: str
+    number: str | None
+    name: str | None
+    date: str | None
+    time: str | None
+    absence: str | None
+    valid: bool
+    quality: float
+    partial: str | None
+
+
+class FileResult(msgspec.Struct, frozen=True):
+    """All messages of one file in order of time; ``error`` says why a file cannot be read."""
+
+    file: str
+    messages: list[FileMessage]
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class _Ears:
+    """The detectors of caller ID, fed with blocks of all channels."""
+
+    spectra: SpectrumBank
+    dtmf: DtmfBank
+    listener: CallerIdListener
+    history: npt.NDArray[np.int16]
+    length: int = 0
+
+    def hear(self, block: npt.NDArray[np.int16]) -> list[HeardCallerId]:
+        """Messages that end with this block, int16 (channels, ``_BLOCK_SAMPLES``)."""
+        self.history = np.concatenate((self.history[:, -_HISTORY_SAMPLES:], block), axis=1)
+        self.length += block.shape[1]
+        frames = self.spectra.process(block)
+        pairs = self.dtmf.candidates(frames)
+        digits = self.dtmf.process(frames, pairs, self.history, self.length)
+        on_hook = np.ones(len(block), dtype=np.bool_)
+        return self.listener.process(frames, digits, self.history, self.length, on_hook)
+
+
+def decode_file(path: Path) -> FileResult:
+    """All caller IDs in an audio file. Never raises for a bad file: the answer's ``error`` says what is wrong."""
+    try:
+        with soundfile.SoundFile(path) as audio:
+            channels = int(audio.channels)
+            heard, samples = _hear(_blocks(audio), channels)
+    except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
+        return FileResult(str(path), [], _reason(path, error))
+    if not samples:
+        return FileResult(str(path), [], "holds no audio")
+    return FileResult(str(path), [_placed(each) for each in _without_doubtful(heard)])
+
+
+def _reason(path: Path, error: Exception) -> str:
+    if not path.exists():
+        return "no such file"
+    if path.is_dir():
+        return "is a directory"
+    return f"cannot be read as audio: {error}" if path.stat().st_size else "is empty"
+
+
+def _blocks(audio: soundfile.SoundFile) -> Iterator[npt.NDArray[np.int16]]:
+    """The audio at 8 kHz as int16 (channels, n), n as it comes."""
+    channels, rate_hz = int(audio.channels), float(audio.samplerate)
+    converter = (
+        soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, channels, dtype="float32") if rate_hz != SAMPLE_RATE_HZ else None
+    )
+    while True:
+        part = audio.read(_READ_FRAMES, dtype="float32", always_2d=True)
+        last = len(part) == 0
+        eight = part if converter is None else converter.resample_chunk(part, last=last)
+        if len(eight):
+            scaled = np.nan_to_num(eight * np.float32(FULL_SCALE))
+            yield np.clip(np.rint(scaled), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16).reshape(-1, channels).T
+        if last:
+            return
+
+
+def _hear(parts: Iterator[npt.NDArray[np.int16]], channels: int) -> tuple[list[HeardCallerId], int]:
+    """Messages in the audio, positions counted from its first sample, and its length in samples."""
+    ears = _Ears(
+        SpectrumBank(channels),
+        DtmfBank(channels),
+        CallerIdListener(channels),
+        np.zeros((channels, _HISTORY_SAMPLES), dtype=np.int16),
+    )
+    heard: list[HeardCallerId] = []
+    samples = 0
+    waiting = np.zeros((channels, _LEAD_SAMPLES), dtype=np.int16)
+    for part in parts:
+        samples += part.shape[1]
+        waiting = np.concatenate((waiting, part), axis=1)
+        whole = waiting.shape[1] // _BLOCK_SAMPLES * _BLOCK_SAMPLES
+        for start in range(0, whole, _BLOCK_SAMPLES):
+            heard.extend(ears.hear(waiting[:, start : start + _BLOCK_SAMPLES]))
+        waiting = waiting[:, whole:]
+    padding = -waiting.shape[1] % _BLOCK_SAMPLES + _TAIL_SAMPLES
+    waiting = np.pad(waiting, ((0, 0), (0, padding)))
+    for start in range(0, waiting.shape[1], _BLOCK_SAMPLES):
+        heard.extend(ears.hear(waiting[:, start : start + _BLOCK_SAMPLES]))
+    return heard, samples
+
+
+def _without_doubtful(heard: list[HeardCallerId]) -> list[HeardCallerId]:
+    """Plain digits with a # count only where nothing better was heard in the whole file."""
+    surer = any(each.message.valid and each.message.format != _WEAK_FORM for each in heard)
+    kept = [each for each in heard if not (surer and each.message.format == _WEAK_FORM)]
+    return sorted(kept, key=lambda each: (each.start_sample, each.port))
+
+
+def _placed(heard: HeardCallerId) -> FileMessage:
+    start_s = max(0, heard.start_sample - _LEAD_SAMPLES) / SAMPLE_RATE_HZ
+    message = heard.message
+    return FileMessage(
+        start_s=round(start_s, 3),
+        channel=heard.port,
+        signalling=message.signalling,
+        format=message.format,
+        number=message.number,
+        name=message.name,
+        date=message.date,
+        time=message.time,
+        absence=message.absence,
+        valid=message.valid,
+        quality=message.quality,
+        partial=message.partial,
+    )

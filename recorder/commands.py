@@ -1,0 +1,35 @@
+"""What the recorder's floor adds to the ``tapdeck`` command."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from firmware.config import Home
+from recorder.bench.commands import bench
+from recorder.commands_callerid import callerid_command
+from recorder.commands_keeper import keeper_command
+
+
+@click.command("recorder")
+@click.option("--name", required=True, help="Name of tape and status file.")
+@click.option("--driver", required=True, help="Driver of the line card, e.g. serial_card.")
+@click.option("--address", required=True, help="Where the card is, as its driver understands it.")
+@click.option("--simulated", is_flag=True, help="Mark every call as simulated and keep its evidence apart.")
+@click.option("--simulated-time", is_flag=True, help="The card runs faster than real time and waits for us.")
+@click.option(
+    "--tape-minutes", type=click.FloatRange(0.5, 100_000), default=30, show_default=True, help="Length of the tape."
+)
+@click.pass_obj
+def recorder_command(
+    home: Home, name: str, driver: str, address: str, simulated: bool, simulated_time: bool, tape_minutes: float
+) -> None:
+    """Record one line card."""
+    from recorder.daemon import RecorderOptions, run_recorder
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    run_recorder(home, RecorderOptions(name, driver, address, simulated, simulated_time, tape_minutes))
+
+
+commands = [recorder_command, keeper_command, callerid_command, bench]

@@ -1,0 +1,70 @@
+"""The command ``tapdeck callerid``: which caller IDs are in these recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+if TYPE_CHECKING:
+    from recorder.callerid_file import FileResult
+
+_COLUMNS = "{:<28} {:>8} {:>2}  {:<12} {:<12} {:<20} {:<16} {:<11} {:>4}"
+
+
+@click.command("callerid")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per file and line.")
+@click.pass_context
+def callerid_command(context: click.Context, files: tuple[Path, ...], as_json: bool) -> None:
+    """Show the caller IDs that FSK (Bell 202, V.23) and DTMF carry in audio files.
+
+    Exit code 0 if a valid message was found, 1 if none was, 2 if any file could not be read.
+    """
+    # The audio libraries take a second to load; the other commands should not wait for them.
+    from recorder.callerid_file import decode_file
+
+    results: list[FileResult] = []
+    if not as_json:
+        click.echo(_COLUMNS.format("file", "at", "ch", "signalling", "format", "number", "name", "date", "q"))
+    for path in files:
+        result = decode_file(path)
+        results.append(result)
+        if as_json:
+            click.echo(msgspec.json.encode(result).decode("utf-8"))
+            continue
+        for line in _lines(result):
+            click.echo(line)
+    if any(result.error for result in results):
+        context.exit(2)
+    context.exit(0 if any(message.valid for result in results for message in result.messages) else 1)
+
+
+def _lines(result: FileResult) -> list[str]:
+    """The table rows of one file."""
+    name = Path(result.file).name
+    if result.error:
+        return [f"{name:<28} error: {result.error}"]
+    if not result.messages:
+        return [f"{name:<28} no caller ID"]
+    rows: list[str] = []
+    for message in result.messages:
+        number = message.number or message.absence or "-"
+        if not message.valid:
+            number = f"damaged: {message.partial or '-'}"
+        rows.append(
+            _COLUMNS.format(
+                name,
+                f"{message.start_s:.2f} s",
+                message.channel,
+                message.signalling,
+                message.format,
+                number,
+                message.name or "",
+                f"{message.date or ''} {message.time or ''}".strip(),
+                f"{message.quality:.2f}",
+            )
+        )
+    return rows

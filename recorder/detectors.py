@@ -1,0 +1,129 @@
+"""The bank of in-band detectors of one line card: caller ID, DTMF, call progress tones, voice, level.
+
+All channels go through the same arrays; only a channel that carries a candidate is looked at on its own.
+Every time-out counts samples, so that a file read at full speed gives the same signals as the live line.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from drivers.api import EventKind, LineEvent
+from recorder.dsp.caller_id import WAITING_FORMAT
+from recorder.dsp.dtmf import DtmfBank, DtmfTone
+from recorder.dsp.filters import SAMPLE_RATE_HZ
+from recorder.dsp.levels import SILENCE_DBM0, rms_dbm0
+from recorder.dsp.listener import CallerIdListener, HeardCallerId
+from recorder.dsp.spectrum import HOP_SAMPLES, SpectrumBank
+from recorder.dsp.tones import ToneBank
+from recorder.dsp.voice import VoiceBank
+from recorder.signals import Signal, ToneHeard, VoiceActivity
+
+_HISTORY_SAMPLES = 4000  # 0.5 s: the longest DTMF run and its look back, and the caller-ID pre-roll
+
+
+class DetectorBank:
+    """Hears what the exchange and people say on ``channels`` lines.
+
+    ``levels_dbm0``: float32 (channels,), RMS of the last block, A-law reference (full-scale sine +3.14 dBm0).
+    Thread: one.
+    """
+
+    def __init__(self, channels: int, sample_rate_hz: int = SAMPLE_RATE_HZ) -> None:
+        if sample_rate_hz != SAMPLE_RATE_HZ:
+            raise ValueError(f"sample_rate_hz is {sample_rate_hz}; the detectors work at {SAMPLE_RATE_HZ} Hz only")
+        self.channels = channels
+        self.levels_dbm0: npt.NDArray[np.float32] = np.full(channels, SILENCE_DBM0, dtype=np.float32)
+        self._start()
+
+    def _start(self) -> None:
+        """Begin anew at a gap in the samples."""
+        self._origin: int | None = None
+        self._length = 0
+        self._history = np.zeros((self.channels, _HISTORY_SAMPLES), dtype=np.int16)
+        self._hook: npt.NDArray[np.bool_] | None = None
+        self._spectra = SpectrumBank(self.channels)
+        self._dtmf = DtmfBank(self.channels)
+        self._listener = CallerIdListener(self.channels)
+        self._tones = ToneBank(self.channels)
+        self._voice = VoiceBank(self.channels)
+        self._told: dict[int, int] = {}
+
+    def process(self, block: npt.NDArray[np.int16], first_sample: int, on_hook: npt.NDArray[np.bool_]) -> list[Signal]:
+        """Signals that became certain with this block, sorted by ``at_sample``.
+
+        ``block``: int16 (channels, n), n a multiple of 80 samples. ``first_sample``: position of column 0 on
+        the card's clock; after a gap all detectors begin anew. ``on_hook``: bool (channels,).
+        Raises ValueError for a block of the wrong shape.
+        """
+        if block.ndim != 2 or block.shape[0] != self.channels or block.shape[1] % HOP_SAMPLES:
+            raise ValueError(f"block of shape {block.shape}; expected ({self.channels}, a multiple of {HOP_SAMPLES})")
+        if not block.shape[1]:
+            return []
+        signals: list[Signal] = []
+        if self._origin is None or first_sample != self._origin + self._length:
+            signals = self._endings()
+            self._start()
+            self._origin = first_sample
+        self.levels_dbm0 = rms_dbm0(block)
+        if self._hook is not None:
+            for port in np.flatnonzero(self._hook != on_hook):
+                self._dtmf.reset(int(port))
+        self._hook = on_hook.copy()
+        signals.extend(self._signals(block, on_hook))
+        return sorted(signals, key=lambda signal: signal.at_sample)
+
+    def _endings(self) -> list[Signal]:
+        """What was going on when the samples broke off ends there."""
+        at_sample = (self._origin or 0) + self._length
+        voices = [VoiceActivity(int(port), at_sample, False) for port in np.flatnonzero(self._voice.active)]
+        return [*voices, *(ToneHeard(port, at_sample, None) for port in self._tones.sounding)]
+
+    def _signals(self, block: npt.NDArray[np.int16], on_hook: npt.NDArray[np.bool_]) -> list[Signal]:
+        kept = self._history[:, -_HISTORY_SAMPLES:]
+        self._history = np.concatenate((kept, block), axis=1)
+        self._length += block.shape[1]
+        frames = self._spectra.process(block)
+        off_hook = ~on_hook
+        pairs = self._dtmf.candidates(frames)
+        digits = self._dtmf.process(frames, pairs, self._history, self._length)
+        callers = self._listener.process(frames, digits, self._history, self._length, on_hook)
+        for port, _ in digits:
+            self._tones.doubt(port)
+        voices = self._voice.process(frames, pairs | self._tones.tonal(frames), off_hook)
+        tones = self._tones.process(frames, off_hook, self._voice.active)
+        origin = self._origin or 0
+        signals: list[Signal] = [self._caller_event(heard) for heard in callers if _is_call(heard)]
+        signals.extend(self._digit_events(digits, off_hook))
+        signals.extend(ToneHeard(change.port, origin + change.at_sample, change.tone) for change in tones)
+        signals.extend(VoiceActivity(change.port, origin + change.at_sample, change.active) for change in voices)
+        return signals
+
+    def _caller_event(self, heard: HeardCallerId) -> LineEvent:
+        value = msgspec.json.encode(heard.message).decode("utf-8")
+        at_sample = (self._origin or 0) + heard.end_sample
+        return LineEvent(EventKind.CALLER_ID, heard.port, at_sample, value, "in_band")
+
+    def _digit_events(self, digits: list[tuple[int, DtmfTone]], off_hook: npt.NDArray[np.bool_]) -> list[LineEvent]:
+        """One event for each digit that has not been told yet; a digit that only grew longer is not news."""
+        events: list[LineEvent] = []
+        for port, tone in digits:
+            if off_hook[port] and self._told.get(port) != tone.start_sample:
+                self._told[port] = tone.start_sample
+                at_sample = (self._origin or 0) + tone.start_sample
+                events.append(LineEvent(EventKind.DIGITS, port, at_sample, tone.symbol, "in_band"))
+        return events
+
+    def reset(self, port: int) -> None:
+        """Forget all that was heard on one port."""
+        self._history[port] = 0
+        self._told.pop(port, None)
+        for part in (self._spectra, self._dtmf, self._listener, self._tones, self._voice):
+            part.reset(port)
+
+
+def _is_call(heard: HeardCallerId) -> bool:
+    """A message-waiting lamp is no call."""
+    return heard.message.format != WAITING_FORMAT

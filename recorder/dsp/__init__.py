@@ -1,0 +1,1 @@
+"""Signal processing on arrays ``(channels, samples)``; knows nothing of calls."""

@@ -1,0 +1,203 @@
+"""DTMF receiver (ITU-T Q.23, Q.24): spectra raise candidates on all channels, a close look decides on few.
+
+The close look measures both frequencies, levels, purity and duration of the tone pair over the whole
+time that it is on, which is what speech cannot imitate for long (talk-off).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from recorder.dsp.filters import SAMPLE_RATE_HZ, band_pass, same
+from recorder.dsp.levels import mean_square
+from recorder.dsp.spectrum import DTMF_HIGH_HZ, DTMF_LOW_HZ, FRAME_SAMPLES, HOP_SAMPLES, Frames
+
+Signal32 = npt.NDArray[np.float32]
+
+_SYMBOLS = ("123A", "456B", "789C", "*0#D")  # ITU-T Q.23, rows of the low group
+
+_MIN_LEVEL_DBM0 = -43.0
+_CANDIDATE_SHARE = 0.65  # of the power between 600 and 3300 Hz
+_CANDIDATE_TWIST = 20.0  # power ratio between the groups, either way
+_LONGEST_RUN = 30  # frames; a key held longer is looked at in parts that are joined again
+LOOK_BACK_SAMPLES = 320
+
+_MIN_ON_SAMPLES = 248  # 31 ms: between 40 ms, always taken, and 23 ms, never (Q.24 table A.1)
+_MAX_DEVIATION = 0.024  # between ±1.5 %, always taken, and ±3.5 %, never (Q.24 table A.1)
+_MAX_HIGH_OVER_LOW_DB = 7.0  # 4 dB is always taken
+_MAX_LOW_OVER_HIGH_DB = 12.0  # 8 dB is always taken
+_MIN_PURITY_DB = 10.0
+_MIN_PURITY_SHORT_DB = 13.0  # for tones shorter than 45 ms
+_SHORT_SAMPLES = 360
+_JOIN_SAMPLES = 160  # a gap of less than 20 ms does not end a digit (Q.24: interruptions of 10 ms)
+
+_BAND = band_pass(610.0, 3000.0, 65)
+_SMOOTH = np.full(65, 1.0 / 65.0, dtype=np.float32)
+_FFT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class DtmfTone:
+    """One digit heard on a port. Positions in samples of the port's clock; ``purity_db``: tone pair to rest."""
+
+    symbol: str
+    start_sample: int
+    end_sample: int
+    purity_db: float
+
+
+class DtmfBank:
+    """Finds DTMF digits on all channels. ``process`` returns (port, tone) pairs; a tone still on may be told early.
+
+    A tone that is reported again with the same ``start_sample`` has only grown longer.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self._run_start = np.full(channels, -1, dtype=np.int64)  # frame number, -1: no run
+        self._before = np.zeros(channels, dtype=np.bool_)
+        self._last: dict[int, DtmfTone] = {}
+        self._threshold = np.float32(mean_square(_MIN_LEVEL_DBM0))
+
+    def candidates(self, frames: Frames) -> npt.NDArray[np.bool_]:
+        """Frames (channels, frames) that look like a tone pair."""
+        pair = frames.low + frames.high
+        weak = np.minimum(frames.low, frames.high) * np.float32(_CANDIDATE_TWIST)
+        return (pair > self._threshold) & (pair > _CANDIDATE_SHARE * frames.above) & (2.0 * weak > pair)
+
+    def process(
+        self, frames: Frames, candidates: npt.NDArray[np.bool_], history: npt.NDArray[np.int16], history_end: int
+    ) -> list[tuple[int, DtmfTone]]:
+        """Digits that became certain in this block.
+
+        ``history``: int16 (channels, n), the samples up to ``history_end`` (in samples since frame 0 began),
+        long enough for the block, the longest run and the look back.
+        """
+        before = np.concatenate((self._before[:, None], candidates[:, :-1]), axis=1)
+        busy = (candidates & before).any(axis=1) | (self._run_start >= 0)
+        self._before = candidates[:, -1].copy()
+        found: list[tuple[int, DtmfTone]] = []
+        for port in np.flatnonzero(busy):
+            for first, last in self._runs(int(port), frames.first_frame, before[port], candidates[port]):
+                start = HOP_SAMPLES * (first - 1) - LOOK_BACK_SAMPLES
+                stop = HOP_SAMPLES * (last + 1)
+                offset = history.shape[1] - history_end
+                row = history[port, max(0, start + offset) : stop + offset].astype(np.float32)
+                for tone in measure(row):
+                    found.extend(self._report(int(port), tone, max(start, -offset)))
+        return found
+
+    def _runs(
+        self, port: int, first_frame: int, before: npt.NDArray[np.bool_], candidate: npt.NDArray[np.bool_]
+    ) -> list[tuple[int, int]]:
+        """Runs (first frame, first frame after) of candidates that ended in this block on one port."""
+        done: list[tuple[int, int]] = []
+        start = int(self._run_start[port])
+        for index, is_candidate in enumerate(candidate):
+            frame = first_frame + index
+            if start < 0:
+                if is_candidate and before[index]:
+                    start = frame - 1
+            elif not is_candidate or frame - start >= _LONGEST_RUN:
+                done.append((start, frame))
+                start = frame if is_candidate else -1
+        self._run_start[port] = start
+        return done
+
+    def _report(self, port: int, tone: DtmfTone, start: int) -> list[tuple[int, DtmfTone]]:
+        placed = replace(tone, start_sample=tone.start_sample + start, end_sample=tone.end_sample + start)
+        last = self._last.get(port)
+        if last is not None and placed.start_sample < last.end_sample + _JOIN_SAMPLES:
+            if placed.symbol != last.symbol or placed.end_sample <= last.end_sample:
+                return []
+            placed = replace(placed, start_sample=last.start_sample)
+        self._last[port] = placed
+        return [(port, placed)]
+
+    def reset(self, port: int) -> None:
+        """Forget what was heard on one port."""
+        self._run_start[port] = -1
+        self._before[port] = False
+        self._last.pop(port, None)
+
+
+def measure(samples: Signal32) -> list[DtmfTone]:
+    """The DTMF digits inside ``samples``, float32 (n,) at 8 kHz; positions count from its first sample."""
+    band = same(samples, _BAND)
+    power = same(band * band, _SMOOTH)
+    loud = power > 0.2 * np.max(power, initial=0.0)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], loud, [False]))))
+    tones = [_measure_one(band, int(a), int(b)) for a, b in zip(edges[0::2], edges[1::2], strict=True) if b - a >= 160]
+    return [tone for tone in tones if tone is not None]
+
+
+def _peak_hz(spectrum: Signal32, low_hz: float, high_hz: float) -> float:
+    """Frequency of the highest peak between two frequencies, by a parabola through three bins."""
+    step = SAMPLE_RATE_HZ / _FFT
+    first = int(low_hz / step)
+    at = first + int(np.argmax(spectrum[first : int(high_hz / step)]))
+    left, middle, right = np.log(spectrum[at - 1 : at + 2] + 1e-9)
+    bend = float(left - 2.0 * middle + right)
+    return (at + (0.5 * float(left - right) / bend if bend < 0.0 else 0.0)) * step
+
+
+def _nearest(tone_hz: float, nominal_hz: tuple[float, ...]) -> int | None:
+    """Index of the nominal frequency within the accepted deviation."""
+    deviations = [abs(tone_hz / nominal - 1.0) for nominal in nominal_hz]
+    best = int(np.argmin(deviations))
+    return best if deviations[best] <= _MAX_DEVIATION else None
+
+
+def _measure_one(band: Signal32, start: int, end: int) -> DtmfTone | None:
+    """Judge the stretch between two samples of filtered audio as one digit."""
+    middle = (start + end) // 2
+    inner = band[max(start + 16, middle - 400) : min(end - 16, middle + 400)]
+    spectrum = np.abs(np.fft.rfft(inner * np.hanning(len(inner)).astype(np.float32), _FFT))
+    low_hz, high_hz = _peak_hz(spectrum, 620.0, 1040.0), _peak_hz(spectrum, 1120.0, 1760.0)
+    row, column = _nearest(low_hz, DTMF_LOW_HZ), _nearest(high_hz, DTMF_HIGH_HZ)
+    if row is None or column is None:
+        return None
+    angle = 2.0 * np.pi / SAMPLE_RATE_HZ * np.outer(np.arange(len(band)), (low_hz, high_hz))
+    basis = np.exp(-1j * angle).astype(np.complex64)
+    envelopes = [np.abs(_smooth_complex(band * basis[:, k])) for k in range(2)]
+    on_start, on_end = _on_time(envelopes, middle)
+    if on_end - on_start < _MIN_ON_SAMPLES:
+        return None
+    low_db, high_db, purity_db = _purity(band, basis, on_start, on_end)
+    needed_db = _MIN_PURITY_DB if on_end - on_start >= _SHORT_SAMPLES else _MIN_PURITY_SHORT_DB
+    if purity_db < needed_db or not -_MAX_LOW_OVER_HIGH_DB <= high_db - low_db <= _MAX_HIGH_OVER_LOW_DB:
+        return None
+    return DtmfTone(_SYMBOLS[row][column], on_start, on_end, purity_db)
+
+
+def _smooth_complex(values: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex64]:
+    """Moving average over 8 ms, delay taken out."""
+    real = same(np.ascontiguousarray(values.real), _SMOOTH)
+    imag = same(np.ascontiguousarray(values.imag), _SMOOTH)
+    return np.asarray(real + 1j * imag, dtype=np.complex64)
+
+
+def _on_time(envelopes: list[Signal32], middle: int) -> tuple[int, int]:
+    """From where to where around ``middle`` both tones stand above half of their level there."""
+    both = np.ones(len(envelopes[0]), dtype=np.bool_)
+    for envelope in envelopes:
+        both &= envelope > 0.5 * np.median(envelope[max(0, middle - 60) : middle + 60])
+    off_before, off_after = np.flatnonzero(~both[:middle]), np.flatnonzero(~both[middle:])
+    start = int(off_before[-1]) + 1 if len(off_before) else 0
+    end = middle + int(off_after[0]) if len(off_after) else len(both)
+    return start, end
+
+
+def _purity(band: Signal32, basis: npt.NDArray[np.complex64], start: int, end: int) -> tuple[float, float, float]:
+    """Levels of both tones and of the pair over the rest, in dB, fitted over the time that they are on."""
+    rim = 24
+    middle = (start + end) // 2
+    part = slice(max(start + rim, middle - FRAME_SAMPLES * 3), min(end - rim, middle + FRAME_SAMPLES * 3))
+    columns = np.concatenate((basis[part].real, basis[part].imag), axis=1)
+    weights, *_ = np.linalg.lstsq(columns, band[part], rcond=None)
+    rest = float(np.mean((band[part] - columns @ weights) ** 2)) + 1e-3
+    low = 0.5 * float(weights[0] ** 2 + weights[2] ** 2) + 1e-3
+    high = 0.5 * float(weights[1] ** 2 + weights[3] ** 2) + 1e-3
+    return 10.0 * float(np.log10(low)), 10.0 * float(np.log10(high)), 10.0 * float(np.log10((low + high) / rest))

@@ -1,0 +1,319 @@
+"""FSK caller-ID receiver: from the samples of one carrier burst to checked frames of bytes.
+
+The modem is that of Bell 202 (Telcordia GR-30-CORE § 2.1) or ITU-T V.23 mode 2 (ETSI ES 200 778-1 annex A);
+the data link layer, the same for both, is type, length, data, checksum in 8N1 characters.
+Each bit is judged by two correlators one bit long whose gains follow the message, so that twist does not
+matter; characters are framed on the soft values, and their timing is searched for rather than believed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from recorder.dsp.filters import SAMPLE_RATE_HZ, band_pass, same
+from recorder.dsp.fsk_block import even_grid, judge
+
+Soft = npt.NDArray[np.float32]
+
+BAUD = 1200.0
+BIT_SAMPLES = SAMPLE_RATE_HZ / BAUD
+MESSAGE_TYPES = frozenset({0x04, 0x06, 0x80, 0x82, 0x86})  # SDMF, SDMF MWI, MDMF, MDMF MWI, charges
+
+_MIN_MARK_BITS = 12  # the longest run of ones inside contiguous characters is nine (0xFF and its stop bit)
+_MARK_SHARE = 0.6  # of the power in the band, while mark is sent
+_TONE_SHARE = 0.78  # of the power in the band, in one of the tones, while data are sent; speech has less
+_MAX_GAP_BITS = 40  # mark fill between characters beyond which the message has ended
+_BIASES = (0.0, 0.25, -0.25)  # decision thresholds that are tried in turn
+_RISK_LIMIT = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class FskStandard:
+    """Frequencies of one kind of FSK; mark is a 1."""
+
+    name: str
+    mark_hz: float
+    space_hz: float
+
+
+BELL_202 = FskStandard("fsk-bell202", 1200.0, 2200.0)  # Telcordia GR-30-CORE § 2.1
+V23 = FskStandard("fsk-v23", 1300.0, 2100.0)  # ITU-T V.23 § 1.1, mode 2
+
+
+@dataclass(frozen=True, slots=True)
+class FskFrame:
+    """One message frame as framed from the line; sample positions count from the start of the burst.
+
+    ``data``: bytes from the type to the checksum, fewer when the burst ended early. ``checksum_ok``: the
+    frame is complete, its modulo-256 sum is 0 and the chance that bit errors cancel out in it is small.
+    ``quality``: 0 … 1, how far the bits stand from the decision threshold. ``broken``: characters without
+    a stop bit; ``sound``: characters before the first such. ``mark_bits``: length of the mark signal before it.
+    """
+
+    standard: FskStandard
+    data: bytes
+    checksum_ok: bool
+    start_sample: int
+    end_sample: int
+    quality: float
+    broken: int
+    sound: int
+    mark_bits: float
+
+    @property
+    def expected_bytes(self) -> int | None:
+        """Length of the whole frame that its header announces, None before there is a header."""
+        return self.data[1] + 3 if len(self.data) >= 2 else None
+
+    @property
+    def unfinished(self) -> bool:
+        """True for the readable beginning of a frame."""
+        return self.data[0] in MESSAGE_TYPES and self.broken == 0 and len(self.data) < self.data[1] + 3
+
+    @property
+    def plausible(self) -> bool:
+        """True for what was surely meant as a caller-ID message, however damaged it is."""
+        framed = self.sound >= 6 or (len(self.data) >= 6 and self.broken * 4 <= len(self.data))
+        return framed and self.quality >= 0.25 and self.data[0] in MESSAGE_TYPES and self.mark_bits >= 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Characters:
+    """Framed characters: bit values (k, 8) as soft values, start edges (k,) in samples, stop bits (k,)."""
+
+    bits: npt.NDArray[np.float32]
+    edges: npt.NDArray[np.float64]
+    stops: npt.NDArray[np.float32]
+
+
+_BAND = band_pass(550.0, 2900.0, 61)
+_BIT_TAPS = np.arange(-3, 4)
+# One bit is 6 2/3 samples: the outermost taps count 5/6 each.
+_BIT_WEIGHTS = np.array([5 / 6, 1, 1, 1, 1, 1, 5 / 6]) / BIT_SAMPLES
+_CENTRES = (np.arange(10) + 0.5) * BIT_SAMPLES
+_SHIFTS = np.linspace(-1.8, 1.8, 7)
+_GRID = _SHIFTS[:, None] + _CENTRES[None, :]
+
+
+def _correlate(band: Soft, tone_hz: float) -> npt.NDArray[np.complex64]:
+    """Correlation of each one-bit stretch, centred on each sample, with a tone; the phase follows the tone."""
+    turn = 2.0 * np.pi * tone_hz / SAMPLE_RATE_HZ * _BIT_TAPS
+    real = same(band, (_BIT_WEIGHTS * np.cos(turn)).astype(np.float32))
+    imag = same(band, (_BIT_WEIGHTS * np.sin(turn)).astype(np.float32))
+    return np.asarray(real + 1j * imag, dtype=np.complex64)
+
+
+class FskBurst:
+    """One burst of carrier, ``samples`` float32 (n,) at 8 kHz, taken apart into its frames by ``frames()``."""
+
+    def __init__(self, samples: npt.NDArray[np.float32]) -> None:
+        self._band = same(samples, _BAND)
+        self._magnitudes: dict[FskStandard, tuple[Soft, Soft]] = {}
+        self._middle = _correlate(self._band, 0.5 * (BELL_202.mark_hz + V23.mark_hz))
+
+    def frames(self, *, ended: bool = True) -> list[FskFrame]:
+        """Frames of the burst in order: good ones, unfinished ones, and damaged ones that were clearly meant.
+
+        When the burst has ``ended``, a message without a mark signal before it is looked for, too.
+        """
+        if len(self._band) < 40 * BIT_SAMPLES:
+            return []
+        found: list[FskFrame] = []
+        done = 0
+        # Whatever the twist, a pure mark tone excites the mark correlator more than the other one.
+        mark, space = self._magnitudes_of(BELL_202)
+        for run_start, run_end in _mark_runs(mark > space):
+            if run_end < done or not self._is_mark(run_start, run_end):
+                continue
+            likely, other = self._standards(run_start, run_end)
+            frame = self._frame_after(likely, run_start, run_end)
+            if frame is not None and not frame.checksum_ok:
+                second = self._frame_after(other, run_start, run_end)
+                if second is not None and second.checksum_ok:
+                    frame = replace(second, standard=likely)
+            if frame is not None and (frame.checksum_ok or frame.plausible or frame.unfinished):
+                found.append(frame)
+                done = frame.end_sample if frame.checksum_ok else done
+        if ended and not found:
+            frame = self._frame_anywhere(BELL_202) or self._frame_anywhere(V23)
+            found = [frame] if frame is not None else []
+        return found
+
+    def _is_mark(self, run_start: int, run_end: int) -> bool:
+        """True if the mark tone holds most of the power of a stretch, which speech does not keep up."""
+        tone = float(np.mean(np.abs(self._middle[run_start:run_end]) ** 2))
+        return 2.0 * tone > _MARK_SHARE * float(np.mean(self._band[run_start:run_end] ** 2))
+
+    def _standards(self, run_start: int, run_end: int) -> tuple[FskStandard, FskStandard]:
+        """Both standards, the likelier first by the frequency of a run of mark."""
+        inner = self._middle[run_start + 8 : run_end - 8]
+        turn = float(np.angle(np.sum(inner[1:] * inner[:-1].conj())))
+        mark_hz = turn / (2.0 * np.pi) * SAMPLE_RATE_HZ
+        bell = abs(mark_hz - BELL_202.mark_hz) <= abs(mark_hz - V23.mark_hz)
+        return (BELL_202, V23) if bell else (V23, BELL_202)
+
+    def _magnitudes_of(self, standard: FskStandard) -> tuple[Soft, Soft]:
+        """Magnitudes of the mark and space correlators, each (n,)."""
+        if standard not in self._magnitudes:
+            self._magnitudes[standard] = (
+                np.abs(_correlate(self._band, standard.mark_hz)),
+                np.abs(_correlate(self._band, standard.space_hz)),
+            )
+        return self._magnitudes[standard]
+
+    def _soft(self, standard: FskStandard, start: int, stop: int) -> Soft:
+        """Soft bits of the burst: +1 for mark, -1 for space, gains taken from samples ``start`` to ``stop``."""
+        mark, space = self._magnitudes_of(standard)
+        mark_gain = np.percentile(mark[start:stop], 92) + 1e-3
+        space_gain = np.percentile(space[start:stop], 92) + 1e-3
+        return np.asarray(mark / mark_gain - space / space_gain, dtype=np.float32)
+
+    def _frame_after(self, standard: FskStandard, run_start: int, run_end: int) -> FskFrame | None:
+        """The frame that starts at the end of a run of mark."""
+        stop = min(len(self._band), run_end + int(300 * BIT_SAMPLES))
+        rough = _characters(self._soft(standard, max(run_start, run_end - 200), stop), run_end - 4, 2)
+        values = _values(rough.bits)
+        if len(values) < 2 or all((int(values[0]) ^ kind).bit_count() > 1 for kind in MESSAGE_TYPES):
+            return None
+        need = int(values[1]) + 3
+        stop = min(len(self._band), run_end + int(need * 10 * BIT_SAMPLES))
+        mark_bits = (run_end - run_start) / BIT_SAMPLES
+        soft = self._soft(standard, max(0, run_end - 100), stop)
+        best: FskFrame | None = None
+        for bias in _BIASES:
+            characters = _characters(soft - np.float32(bias), run_end - 4, 260)
+            frame = _frame_of(standard, characters, 0, mark_bits)
+            if frame is not None and not frame.checksum_ok:
+                second = self._second_look(standard, characters, run_end, mark_bits)
+                frame = second if second is not None and second.checksum_ok else frame
+            if frame is not None and frame.checksum_ok:
+                return frame
+            best = best or frame
+        return best
+
+    def _second_look(
+        self, standard: FskStandard, characters: _Characters, run_end: int, mark_bits: float
+    ) -> FskFrame | None:
+        """The frame again, by blocks of bits on an even grid of characters."""
+        grid = even_grid(characters.edges, float(run_end), 10.0 * BIT_SAMPLES)
+        if grid is None:
+            return None
+        first, spacing = grid
+        gains = self._gains(standard, characters)
+        count = min(258, int((len(self._band) - first) / spacing))
+        places = np.asarray(first + spacing * np.arange(max(0, count)), dtype=np.float64)
+        bits, stops = judge(self._band, places, 0.1 * spacing, (standard.space_hz, standard.mark_hz), gains)
+        return _frame_of(standard, _Characters(bits, places, stops), 0, mark_bits)
+
+    def _gains(self, standard: FskStandard, characters: _Characters) -> npt.NDArray[np.float64]:
+        """Amplitudes of space and mark, from the middles of the data bits as first judged."""
+        middles = np.rint(characters.edges[:, None] + _CENTRES[1:9]).astype(np.int64)
+        places = np.clip(middles, 0, len(self._band) - 1)
+        mark, space = self._magnitudes_of(standard)
+        ones = characters.bits > 0.0
+        chosen = (space[places[~ones]], mark[places[ones]])
+        return np.array([2.0 * float(np.median(values)) if len(values) else 1.0 for values in chosen]) + 1e-3
+
+    def _frame_anywhere(self, standard: FskStandard) -> FskFrame | None:
+        """A good frame in a burst that has no mark signal at all, such as a cut recording."""
+        mark, space = self._magnitudes_of(standard)
+        tones = 2.0 * float(np.mean(np.maximum(mark, space) ** 2))
+        if tones < _TONE_SHARE * float(np.mean(self._band**2)):
+            return None
+        characters = _characters(self._soft(standard, 0, len(self._band)), 0, 400)
+        values = _values(characters.bits)
+        for first in np.flatnonzero(np.isin(values, list(MESSAGE_TYPES))):
+            frame = _frame_of(standard, characters, int(first), 0.0)
+            if frame is not None and frame.checksum_ok:
+                return frame
+        return None
+
+
+def _mark_runs(marks: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Stretches (start, end) in samples of at least ``_MIN_MARK_BITS`` of mark."""
+    mark = np.concatenate(([False], marks, [False]))
+    edges = np.flatnonzero(mark[1:] != mark[:-1])
+    starts, ends = edges[0::2], edges[1::2]
+    long = (ends - starts) >= _MIN_MARK_BITS * BIT_SAMPLES
+    return [(int(a), int(b)) for a, b in zip(starts[long], ends[long], strict=True)]
+
+
+def _characters(soft: Soft, start: int, limit: int) -> _Characters:
+    """Frame up to ``limit`` 8N1 characters from sample ``start`` on, until the line stays at mark or ends."""
+    spaces = np.flatnonzero(soft < 0.0)
+    axis = np.arange(len(soft))
+    bits: list[npt.NDArray[np.float64]] = []
+    edges: list[float] = []
+    position, idle_from = float(start), float(start)
+    while len(bits) < limit:
+        index = int(np.searchsorted(spaces, np.ceil(position)))
+        if index == len(spaces):
+            break
+        at = int(spaces[index])
+        if at - idle_from > _MAX_GAP_BITS * BIT_SAMPLES and bits:
+            break
+        if at + 10.0 * BIT_SAMPLES - 2.0 > len(soft):
+            break
+        before, here = (float(soft[at - 1]), float(soft[at])) if at else (0.0, -1.0)
+        edge = at - here / (here - before) if before > 0.0 else float(at)
+        values = np.interp(edge + _GRID, axis, soft)
+        fit = np.abs(values[:, 1:9]).sum(axis=1) - values[:, 0] + values[:, 9]
+        best = int(np.argmax(fit))
+        if values[best, 0] > -0.1:
+            position = at + 1.0
+            continue
+        edge += float(_SHIFTS[best])
+        bits.append(values[best])
+        edges.append(edge)
+        position = idle_from = edge + 9.4 * BIT_SAMPLES
+    table = np.array(bits, dtype=np.float32).reshape(-1, 10)
+    return _Characters(table[:, 1:9], np.array(edges, dtype=np.float64), table[:, 9])
+
+
+def _values(bits: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Byte values (k,) of soft bits (k, 8), least significant bit first."""
+    return np.packbits(bits > 0.0, axis=1, bitorder="little")[:, 0] if len(bits) else np.zeros(0, dtype=np.uint8)
+
+
+def _cancel_risk(bits: npt.NDArray[np.float32]) -> float:
+    """Odds that two wrong bits cancel out in the checksum: opposite errors in the same bit column.
+
+    Each bit's odds of being wrong follow from its distance to the threshold and the spread of all bits.
+    """
+    strength = np.abs(bits)
+    spread = float(np.var(strength)) + 1e-4
+    odds = np.exp(-np.minimum(2.0 * float(np.mean(strength)) * strength / spread, 60.0))
+    ones = np.sum(odds * (bits > 0.0), axis=0)
+    zeros = np.sum(odds * (bits <= 0.0), axis=0)
+    return float(np.sum(ones * zeros))
+
+
+def _frame_of(standard: FskStandard, characters: _Characters, first: int, mark_bits: float) -> FskFrame | None:
+    """The frame that starts with character ``first``; None when there is not even a header."""
+    values = _values(characters.bits[first:])
+    if len(values) < 2:
+        return None
+    count = min(len(values), int(values[1]) + 3)
+    bits, edges = characters.bits[first : first + count], characters.edges[first : first + count]
+    data = values[:count].tobytes()
+    complete = count == int(values[1]) + 3 and int(values[1]) > 0
+    strength = np.abs(bits)
+    tenth, middle = np.percentile(strength, (10, 50))
+    eye = float(tenth) / (float(middle) + 1e-6)
+    stopless = np.flatnonzero(characters.stops[first : first + count] < 0.0)
+    broken = len(stopless)
+    good = complete and sum(data) % 256 == 0 and data[0] in MESSAGE_TYPES
+    return FskFrame(
+        standard=standard,
+        data=data,
+        checksum_ok=good and broken * 8 <= count and _cancel_risk(bits) < _RISK_LIMIT,
+        start_sample=round(float(edges[0])),
+        end_sample=round(float(edges[-1]) + 10.0 * BIT_SAMPLES),
+        quality=float(np.clip(eye, 0.0, 1.0)),
+        broken=broken,
+        sound=int(stopless[0]) if broken else count,
+        mark_bits=mark_bits,
+    )

@@ -1,0 +1,242 @@
+"""Hears caller ID on lines that are on hook: decides when to decode FSK, and joins DTMF digits to messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from recorder.dsp import caller_id
+from recorder.dsp.dtmf import DtmfTone
+from recorder.dsp.fsk import BIT_SAMPLES, FskBurst, FskFrame
+from recorder.dsp.levels import mean_square
+from recorder.dsp.spectrum import HOP_SAMPLES, Frames
+from recorder.signals import CallerId
+
+Samples16 = npt.NDArray[np.int16]
+
+PREROLL_SAMPLES = 1600  # the carrier gate needs up to 100 ms to open; the mark signal may be short
+
+_MIN_LEVEL_DBM0 = -52.0  # below what must be received (TIA-777: -36.2 dBm; BT SIN 242: -37.8 dBm) plus twist
+_GATE_OPEN, _GATE_CLOSE = 0.68, 0.60  # share of 950–2450 Hz; white noise has 0.56
+_GATE_PACE = 0.3
+_HOLD_FRAMES = 10  # the carrier may vanish for 100 ms in noise before it counts as ended
+_FIRST_LOOK_SAMPLES = 1600
+_NEXT_LOOK_SAMPLES = 800
+_LONGEST_SAMPLES = 64000  # 8 s: longer than 255 bytes with ten bits of fill each
+
+_STRING_GAP_SAMPLES = 6400  # 0.8 s without a digit ends a DTMF string
+_PLAIN_WAIT_SAMPLES = 1280  # 0.16 s of nothing after a # before plain digits are a message
+
+
+@dataclass(frozen=True, slots=True)
+class HeardCallerId:
+    """A message on a port, from ``start_sample`` up to ``end_sample``, in samples since the first frame."""
+
+    port: int
+    start_sample: int
+    end_sample: int
+    message: CallerId
+
+
+@dataclass(slots=True)
+class _Carrier:
+    """A burst of FSK carrier that is being received on a port."""
+
+    start_sample: int
+    parts: list[Samples16]
+    next_look: int
+    heard_one: bool = False
+
+    def joined(self) -> Samples16:
+        if len(self.parts) > 1:
+            self.parts = [np.concatenate(self.parts)]
+        return self.parts[0]
+
+    def cut_before(self, sample: int) -> None:
+        """Drop what lies before ``sample``."""
+        self.parts = [self.joined()[max(0, sample - self.start_sample) :]]
+        self.start_sample = max(self.start_sample, sample)
+
+
+@dataclass(slots=True)
+class _DigitString:
+    """DTMF digits of one port that may become a message."""
+
+    tones: list[DtmfTone] = field(default_factory=list)
+
+    @property
+    def digits(self) -> str:
+        return "".join(tone.symbol for tone in self.tones)
+
+    def add(self, tone: DtmfTone) -> None:
+        if self.tones and self.tones[-1].start_sample == tone.start_sample:
+            self.tones[-1] = tone
+        else:
+            self.tones.append(tone)
+
+    def lost_digit(self) -> bool:
+        """True if a digit is missing from an otherwise even row: a machine sends at one pace."""
+        starts = np.array([tone.start_sample for tone in self.tones], dtype=np.float64)
+        periods = np.diff(starts)
+        if len(periods) < 2:
+            return False
+        pace = float(np.median(periods))
+        ratios = periods / pace
+        even = np.abs(ratios - 1.0) < 0.12
+        skipped = (ratios > 1.6) & (np.abs(ratios - np.round(ratios)) < 0.15)
+        return bool(np.any(skipped)) and int(np.sum(even)) * 2 >= len(periods)
+
+    @property
+    def quality(self) -> float:
+        """0 … 1 from the least pure digit."""
+        worst = min((tone.purity_db for tone in self.tones), default=0.0)
+        return round(float(np.clip((worst - 6.0) / 24.0, 0.05, 1.0)), 3)
+
+
+class CallerIdListener:
+    """Caller ID on all channels whose ``listening`` flag is set. Thread: one."""
+
+    def __init__(self, channels: int) -> None:
+        self._share = np.zeros(channels, dtype=np.float32)
+        self._quiet = np.full(channels, _HOLD_FRAMES, dtype=np.int64)
+        self._open = np.zeros(channels, dtype=np.bool_)
+        self._carriers: dict[int, _Carrier] = {}
+        self._strings: dict[int, _DigitString] = {}
+        self._threshold = np.float32(mean_square(_MIN_LEVEL_DBM0))
+
+    def process(
+        self,
+        frames: Frames,
+        tones: list[tuple[int, DtmfTone]],
+        history: Samples16,
+        history_end: int,
+        listening: npt.NDArray[np.bool_],
+    ) -> list[HeardCallerId]:
+        """Messages that became certain in this block.
+
+        ``history``: int16 (channels, n) up to sample ``history_end``, at least block and pre-roll long.
+        ``tones``: DTMF digits of the block. ``listening``: bool (channels,).
+        """
+        heard: list[HeardCallerId] = []
+        new = frames.count * HOP_SAMPLES
+        was_open = self._open.copy()
+        opened = self._gate(frames, listening)
+        for row in np.flatnonzero(was_open | opened):
+            heard.extend(self._follow_carrier(int(row), new, history, history_end))
+        for port, tone in tones:
+            if listening[port]:
+                heard.extend(self._take_digit(port, tone))
+        heard.extend(self._end_strings(history_end, listening))
+        return heard
+
+    def reset(self, port: int) -> None:
+        """Forget everything about one port."""
+        self._share[port] = 0.0
+        self._quiet[port] = _HOLD_FRAMES
+        self._open[port] = False
+        self._carriers.pop(port, None)
+        self._strings.pop(port, None)
+
+    def _gate(self, frames: Frames, listening: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Follow the carrier gates through the block; channels whose gate was open at some time in it."""
+        share = np.where(frames.fsk > self._threshold, frames.fsk / (frames.above + 1.0), np.float32(0.0))
+        was_open = np.zeros(len(listening), dtype=np.bool_)
+        for index in range(frames.count):
+            self._share += np.float32(_GATE_PACE) * (share[:, index] - self._share)
+            self._quiet = np.where(self._share < _GATE_CLOSE, self._quiet + 1, 0)
+            self._open = listening & ((self._share > _GATE_OPEN) | (self._open & (self._quiet < _HOLD_FRAMES)))
+            was_open |= self._open
+        return was_open
+
+    def _follow_carrier(self, port: int, new: int, history: Samples16, history_end: int) -> list[HeardCallerId]:
+        carrier = self._carriers.get(port)
+        if carrier is None:
+            take = min(new + PREROLL_SAMPLES, history.shape[1], history_end)
+            start = history_end - take
+            carrier = _Carrier(start, [history[port, history.shape[1] - take :].copy()], start + _FIRST_LOOK_SAMPLES)
+            self._carriers[port] = carrier
+        else:
+            carrier.parts.append(history[port, history.shape[1] - new :].copy())
+        ended = not self._open[port]
+        if ended:
+            del self._carriers[port]
+        elif history_end < carrier.next_look:
+            return []
+        return self._look(port, carrier, history_end, ended)
+
+    def _look(self, port: int, carrier: _Carrier, now: int, ended: bool) -> list[HeardCallerId]:
+        """Decode the burst as far as it has come; damaged messages are told when the carrier has ended."""
+        heard: list[HeardCallerId] = []
+        damaged: list[tuple[FskFrame, CallerId]] = []
+        base, carrier.next_look = carrier.start_sample, now + _NEXT_LOOK_SAMPLES
+        for frame in FskBurst(carrier.joined().astype(np.float32)).frames(ended=ended):
+            message = caller_id.parse_fsk(
+                frame.data,
+                checked=frame.checksum_ok,
+                signalling=frame.standard.name,
+                quality=round(frame.quality, 3),
+            )
+            if message.valid:
+                heard.append(HeardCallerId(port, base + frame.start_sample, base + frame.end_sample, message))
+                carrier.heard_one = True
+                carrier.cut_before(base + frame.end_sample)
+            else:
+                if frame.plausible:
+                    damaged.append((frame, message))
+                carrier.next_look = max(carrier.next_look, base + _expected_end(frame))
+        if ended and not carrier.heard_one and damaged:
+            frame, message = max(damaged, key=lambda each: len(each[0].data))
+            heard.append(HeardCallerId(port, base + frame.start_sample, base + frame.end_sample, message))
+        if now - carrier.start_sample > _LONGEST_SAMPLES:
+            carrier.cut_before(now - _LONGEST_SAMPLES // 2)
+        return heard
+
+    def _take_digit(self, port: int, tone: DtmfTone) -> list[HeardCallerId]:
+        string = self._strings.setdefault(port, _DigitString())
+        string.add(tone)
+        digits = string.digits
+        if tone.symbol == "C" or (tone.symbol == "#" and any(code in digits for code in "AD")):
+            del self._strings[port]
+            return _read_string(port, string)
+        return []
+
+    def _end_strings(self, now: int, listening: npt.NDArray[np.bool_]) -> list[HeardCallerId]:
+        """Strings that are over because nothing came for a while, or the line went off hook."""
+        heard: list[HeardCallerId] = []
+        for port, string in list(self._strings.items()):
+            wait = _PLAIN_WAIT_SAMPLES if string.digits.endswith("#") else _STRING_GAP_SAMPLES
+            if not listening[port]:
+                del self._strings[port]
+            elif now - string.tones[-1].end_sample > wait:
+                del self._strings[port]
+                heard.extend(_read_string(port, string))
+        return heard
+
+
+def _expected_end(frame: FskFrame) -> int:
+    """Sample where a frame ends at the earliest, plus the delay of the receiver's filters."""
+    missing = (frame.expected_bytes or 0) - len(frame.data)
+    return frame.end_sample + int(max(0, missing) * 10 * BIT_SAMPLES) + 40
+
+
+def _read_string(port: int, string: _DigitString) -> list[HeardCallerId]:
+    """The message in a finished digit string, if it has the form of one; damaged if a digit was lost."""
+    digits = string.digits
+    starts = [0] + [index for index, symbol in enumerate(digits) if symbol in "ABD" and index]
+    for start in starts:
+        part = _DigitString(string.tones[start:])
+        message = caller_id.parse_dtmf(part.digits, part.quality)
+        if message is not None:
+            if part.lost_digit():
+                message = _damaged_string(message.format, part)
+            return [HeardCallerId(port, part.tones[0].start_sample, part.tones[-1].end_sample, message)]
+    if digits[0] in "AD" and len(digits) >= 4:
+        message = _damaged_string(f"dtmf-{digits[0].lower()}", string)
+        return [HeardCallerId(port, string.tones[0].start_sample, string.tones[-1].end_sample, message)]
+    return []
+
+
+def _damaged_string(form: str, string: _DigitString) -> CallerId:
+    return CallerId(signalling="dtmf", format=form, valid=False, quality=string.quality, partial=string.digits)

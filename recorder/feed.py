@@ -1,0 +1,64 @@
+"""Hands tape blocks from the reading thread to the processing thread: from memory, else from the tape itself."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from recorder.tape import TapeReader
+from recorder.tape_format import TapeBlock
+
+MEMORY_BYTES = 32 << 20
+
+
+class BlockFeed:
+    """Blocks in order of their number. The writer never waits; a slow reader falls back to the tape.
+
+    Thread: one putting, one taking.
+    """
+
+    def __init__(self, tape: TapeReader) -> None:
+        self._tape = tape
+        self._recent: OrderedDict[int, TapeBlock] = OrderedDict()
+        self._keep = max(4, MEMORY_BYTES // tape.geometry.slot_bytes)
+        self._newest = -1
+        self._changed = threading.Condition()
+
+    def put(self, block: TapeBlock) -> None:
+        """The block is on the tape now."""
+        with self._changed:
+            self._recent[block.number] = block
+            self._newest = block.number
+            while len(self._recent) > self._keep:
+                self._recent.popitem(last=False)
+            self._changed.notify()
+
+    def start_at_end_of(self, newest: int) -> None:
+        """The tape already reaches to block ``newest``."""
+        self._newest = newest
+
+    @property
+    def newest(self) -> int:
+        """Number of the newest block, -1 before the first."""
+        return self._newest
+
+    def take(self, number: int, timeout_s: float) -> TapeBlock | None:
+        """Block ``number``, or the next that exists after it; None when nothing came within ``timeout_s``."""
+        with self._changed:
+            if self._newest < number:
+                self._changed.wait(timeout_s)
+            if self._newest < number:
+                return None
+            while self._recent and next(iter(self._recent)) < number:
+                self._recent.popitem(last=False)
+            if number in self._recent:
+                return self._recent.pop(number)
+            upto = next(iter(self._recent), self._newest + 1)
+            newest = self._newest
+        oldest = max(number, newest - self._tape.geometry.slots + 1)
+        for wanted in range(oldest, upto):
+            block = self._tape.block(wanted)
+            if block is not None:
+                return block
+        with self._changed:
+            return self._recent.popitem(last=False)[1] if self._recent else None

@@ -1,0 +1,162 @@
+"""What the recorder writes to the store: calls, events, orders to cut, and the checkpoint, in one transaction.
+
+The checkpoint (tape position and tracker states) is committed together with everything that follows from the
+tape up to there. After a crash, or after a time without a store, the recorder takes up the checkpoint and plays
+the tape from it: nothing is missed and nothing is written twice.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from drivers.api import LineCard
+from firmware import doorbell
+from firmware.clock import now_ms
+from firmware.config import Home
+from firmware.store import event_log
+from firmware.store.connection import open_store, write
+from firmware.store.event_log import Origin
+from recorder.calls import Call, CallEvent, Cut
+from recorder.tracker import ChannelState
+
+BUSY_TIMEOUT_MS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """``position``: everything before this sample is in the store. ``states`` by port."""
+
+    position: int
+    states: list[ChannelState]
+
+
+class Journal:
+    """The recorder's hand in the store. Thread: the processing thread only. Every method raises StoreError."""
+
+    def __init__(self, home: Home, card_id: str) -> None:
+        self._home = home
+        self._card_id = card_id
+        self._db = open_store(home.calls_db, busy_timeout_ms=BUSY_TIMEOUT_MS)
+        self._seq = 0
+        self._tape_epoch = ""
+        self._rate = 8000
+
+    def close(self) -> None:
+        """Call once."""
+        self._db.conn.close()
+
+    def register(self, card: LineCard, driver: str, address: str, simulated: bool) -> list[int]:
+        """Make the card and its channels known; returns the channel number of each port."""
+        now, identity, capabilities = now_ms(), card.identity, card.capabilities
+        self._rate = capabilities.sample_rate_hz
+        with write(self._db) as connection:
+            connection.execute(
+                "INSERT INTO cards VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (card_id) DO UPDATE"
+                " SET driver=excluded.driver, address=excluded.address, model=excluded.model, ports=excluded.ports,"
+                " sample_rate_hz=excluded.sample_rate_hz, last_seen_ms=excluded.last_seen_ms",
+                (
+                    self._card_id, driver, address, identity.model, capabilities.channels,
+                    capabilities.sample_rate_hz, simulated, now, now,
+                ),
+            )  # fmt: skip
+            for port in range(capabilities.channels):
+                connection.execute(
+                    "INSERT INTO channels (number, card_id, port, simulated)"
+                    " SELECT coalesce(max(number), 0) + 1, ?, ?, ? FROM channels WHERE true"
+                    " ON CONFLICT (card_id, port) DO NOTHING",
+                    (self._card_id, port, simulated),
+                )
+        rows = self._db.conn.execute("SELECT number FROM channels WHERE card_id = ? ORDER BY port", (self._card_id,))
+        return [row[0] for row in rows][: capabilities.channels]
+
+    def load(self, tape_epoch: str) -> Checkpoint | None:
+        """The last checkpoint on this tape; None for a new tape."""
+        self._tape_epoch = tape_epoch
+        row = self._db.conn.execute(
+            "SELECT tape_epoch, position, seq, state FROM recorder_state WHERE card_id = ?", (self._card_id,)
+        ).fetchone()
+        if row is None or row[0] != tape_epoch:
+            return None
+        self._seq = row[2]
+        return Checkpoint(row[1], msgspec.json.decode(row[3], type=list[ChannelState]))
+
+    def commit(self, position: int, states: Sequence[ChannelState], news: Sequence[CallEvent | Cut]) -> None:
+        """All of it or nothing; wakes the readers of the event log when there is news."""
+        seq = self._seq
+        with write(self._db) as connection:
+            for item in news:
+                if isinstance(item, Cut):
+                    self._add_cut(connection, item)
+                    continue
+                seq += 1
+                if item.call is not None:
+                    self._put_call(connection, item.call)
+                event_log.append(
+                    connection,
+                    at_ms=item.at_ms,
+                    kind=item.kind.value,
+                    channel=item.channel,
+                    call_id=item.call.id if item.call else None,
+                    origin=Origin(self._card_id, self._tape_epoch, seq),
+                    data=self._event_data(item),
+                )
+            connection.execute(
+                "INSERT INTO recorder_state VALUES (?,?,?,?,?) ON CONFLICT (card_id) DO UPDATE SET"
+                " tape_epoch=excluded.tape_epoch, position=excluded.position, seq=excluded.seq, state=excluded.state",
+                (self._card_id, self._tape_epoch, position, seq, msgspec.json.encode(states).decode()),
+            )
+        self._seq = seq
+        if news:
+            doorbell.ring(self._home.doorbells)
+
+    def _event_data(self, event: CallEvent) -> dict[str, object]:
+        if event.call is None:
+            return {"channel": event.channel, "card_id": self._card_id}
+        return {**msgspec.structs.asdict(event.call), "card_id": self._card_id}
+
+    def _put_call(self, connection: sqlite3.Connection, call: Call) -> None:
+        row = msgspec.structs.asdict(call)
+        del row["started_sample"]
+        row["card_id"] = self._card_id
+        row["state"] = call.state.value
+        names = ", ".join(row)
+        updates = ", ".join(f"{name} = excluded.{name}" for name in row if name != "id")
+        connection.execute(
+            f"INSERT INTO calls ({names}) VALUES ({', '.join('?' * len(row))})"
+            f" ON CONFLICT (id) DO UPDATE SET {updates}",
+            list(row.values()),
+        )
+
+    def _add_cut(self, connection: sqlite3.Connection, cut: Cut) -> None:
+        duration_ms = (cut.to_sample - cut.from_sample) * 1000 // self._rate
+        connection.execute(
+            "INSERT INTO recordings (id, call_id, channel, segment, state, card_id, tape_epoch, from_sample, to_sample,"
+            " sample_rate_hz, started_ms, duration_ms, simulated) VALUES (?,?,?,?,'pending',?,?,?,?,?,?,?,?)"
+            " ON CONFLICT (call_id, segment) DO NOTHING",
+            (
+                cut.recording_id, cut.call.id, cut.call.channel, cut.segment, self._card_id, self._tape_epoch,
+                cut.from_sample, cut.to_sample, self._rate, cut.started_ms, duration_ms, cut.call.simulated,
+            ),
+        )  # fmt: skip
+
+    def card_event(self, kind: str, reason: str = "") -> None:
+        """The card itself was lost or is present again: an event and the standing alarm."""
+        now = now_ms()
+        with write(self._db) as connection:
+            event_log.append(connection, at_ms=now, kind=kind, data={"card_id": self._card_id, "reason": reason})
+            if kind == "card_lost":
+                connection.execute(
+                    "INSERT INTO alarms (code, subject, raised_ms, data) VALUES ('card_lost', ?, ?, ?)"
+                    " ON CONFLICT DO NOTHING",
+                    (self._card_id, now, msgspec.json.encode({"reason": reason}).decode()),
+                )
+            else:
+                connection.execute(
+                    "UPDATE alarms SET cleared_ms = ? WHERE code = 'card_lost' AND subject = ? AND cleared_ms IS NULL",
+                    (now, self._card_id),
+                )
+        doorbell.ring(self._home.doorbells)

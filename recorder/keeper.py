@@ -1,0 +1,197 @@
+"""The keeper knows which line cards there are and writes down which processes are wanted for them."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from drivers.discovery import FoundCard, find_cards, watch
+from firmware.config import Home
+from firmware.errors import BadInput, ConfigError
+from firmware.notify import notify
+from firmware.supervise import DaemonSpec, read_wanted, remove_wanted, wanted_names, write_wanted
+
+_log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 1.0
+_EXCHANGE = "exchange"
+_RECORDER = "recorder@"
+_SIMULATED_CARD = "sim"
+
+
+class CardPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line card and where it is: an entry of ``cards.json``, or what discovery found.
+
+    ``name`` names its processes and files; ``driver`` and ``address`` are what ``tapdeck recorder`` takes.
+    """
+
+    name: str
+    driver: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """The exchange that stands in for the telephone company while there is no line card."""
+
+    link: Path
+    lines: int
+
+
+def decide(
+    cards: Iterable[CardPlace], *, held_real_card: bool, simulation: Simulation | None
+) -> tuple[DaemonSpec, ...]:
+    """The processes that these cards need.
+
+    Without any card the simulated exchange and its recorder, unless ``simulation`` is None or this box ever
+    held a real card: an office must never take made-up calls for its own.
+    """
+    real = tuple(
+        DaemonSpec(
+            f"{_RECORDER}{card.name}",
+            ("recorder", "--name", card.name, "--driver", card.driver, "--address", card.address),
+        )
+        for card in cards
+    )
+    if real or held_real_card or simulation is None:
+        return real
+    link = str(simulation.link)
+    return (
+        DaemonSpec(
+            _EXCHANGE, ("exchange", "--link", link, "--lines", str(simulation.lines), "--office-day"), last=True
+        ),
+        DaemonSpec(
+            f"{_RECORDER}{_SIMULATED_CARD}",
+            ("recorder", "--name", _SIMULATED_CARD, "--driver", "serial_card", "--address", link, "--simulated"),
+        ),
+    )
+
+
+def read_configured(file: Path) -> tuple[CardPlace, ...]:
+    """The cards of ``cards.json``; none when there is no such file. Raises ConfigError."""
+    try:
+        cards = msgspec.json.decode(file.read_bytes(), type=tuple[CardPlace, ...])
+    except FileNotFoundError:
+        return ()
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+    names = [card.name for card in cards]
+    for name in names:
+        if not is_card_name(name) or name == _SIMULATED_CARD:
+            raise ConfigError(f"{file}: name {name!r} must be letters, digits and _ . - only, and not 'sim'")
+        if names.count(name) > 1:
+            raise ConfigError(f"{file}: name {name!r} is given twice")
+    return cards
+
+
+def is_card_name(text: str) -> bool:
+    """Whether a text can name a card's processes and files."""
+    return text.isascii() and text[:1].isalnum() and all(c.isalnum() or c in "_.-" for c in text)
+
+
+def place_found(found: Iterable[FoundCard]) -> tuple[CardPlace, ...]:
+    """Found cards under the name of their serial number, or of their address where that is none or not the only one."""
+    places: dict[str, CardPlace] = {}
+    for card in found:
+        name = card.hint
+        if not is_card_name(name) or name == _SIMULATED_CARD or name in places:
+            name = "-".join(filter(is_card_name, (card.hint, Path(card.address).name))) or f"card-{len(places)}"
+        places[name] = CardPlace(name, card.driver, card.address)
+    return tuple(places.values())
+
+
+def remember(seen: Iterable[CardPlace], found: Sequence[CardPlace]) -> tuple[CardPlace, ...]:
+    """The found cards, and those seen earlier whose name and place no other card has taken.
+
+    A card that has vanished stays wanted: its recorder tells that it is gone and takes it up again.
+    """
+    return without_rivals((*found, *seen))
+
+
+def without_rivals(cards: Iterable[CardPlace]) -> tuple[CardPlace, ...]:
+    """The cards whose name and address no earlier one of them has."""
+    kept: dict[str, CardPlace] = {}
+    taken: set[Path] = set()
+    for card in cards:
+        place = Path(card.address).resolve()
+        if card.name not in kept and place not in taken:
+            kept[card.name] = card
+            taken.add(place)
+    return tuple(kept.values())
+
+
+def reconcile(home: Home, specs: Sequence[DaemonSpec]) -> None:
+    """Make the wanted files say exactly ``specs``; files of others are left alone. Raises StoreError."""
+    wanted = {spec.name: spec for spec in specs}
+    for name in wanted_names(home):
+        if (name == _EXCHANGE or name.startswith(_RECORDER)) and name not in wanted:
+            remove_wanted(home, name)
+            _log.info("no longer wanted: %s", name)
+    for spec in specs:
+        if not _says_already(home, spec):
+            write_wanted(home, spec)
+            _log.info("wanted: %s", spec.name)
+
+
+def _says_already(home: Home, spec: DaemonSpec) -> bool:
+    try:
+        return read_wanted(home, spec.name) == spec
+    except (ConfigError, BadInput):
+        return False
+
+
+class Keeper:
+    """Looks for cards when something is plugged, and at ``cards.json`` once a second."""
+
+    def __init__(self, home: Home, *, lines: int, exchange: bool) -> None:
+        self._home = home
+        self._simulation = Simulation(home.run / "exchange.tty", lines) if exchange else None
+        self._file = home.root / "cards.json"
+        self._configured = read_configured(self._file)
+        self._found = find_cards()
+        self._seen: tuple[CardPlace, ...] = ()
+        self._wake = threading.Event()
+        self._stop = False
+
+    def run(self) -> None:
+        """Keep on until SIGTERM or SIGINT. Thread: the main thread. Raises StoreError."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._asked_to_stop)
+        self._look()
+        plugs = watch(self._plugged)
+        notify("READY=1")
+        try:
+            while not self._stop:
+                notify("WATCHDOG=1")
+                self._wake.wait(_LOOK_EVERY_S)
+                self._wake.clear()
+                self._look()
+        finally:
+            notify("STOPPING=1")
+            plugs.close()
+
+    def _look(self) -> None:
+        try:
+            self._configured = read_configured(self._file)
+        except ConfigError as error:  # a half-written file must not stop what is recording
+            _log.warning("%s", error)
+        self._seen = remember(self._seen, place_found(self._found))
+        cards = without_rivals((*self._configured, *self._seen))
+        mark = self._home.real_card_mark
+        if cards and not mark.exists():
+            mark.touch()
+        reconcile(self._home, decide(cards, held_real_card=mark.exists(), simulation=self._simulation))
+
+    def _plugged(self, found: list[FoundCard]) -> None:
+        self._found = found
+        self._wake.set()
+
+    def _asked_to_stop(self, number: int, frame: object) -> None:
+        self._stop = True
+        self._wake.set()

@@ -1,0 +1,76 @@
+"""The recorder's fast-changing state for the live board: one small JSON file, replaced four times a second."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import msgspec
+
+from drivers.api import LinkCounters
+from firmware.clock import now_ms
+from recorder.calls import CallState
+from recorder.processor import Processor
+
+
+class LinkStatus(msgspec.Struct, frozen=True):
+    """Health of the link to the card, see ``drivers.api.LinkCounters``."""
+
+    frames: int
+    bad_frames: int
+    garbage_bytes: int
+    resend_requests: int
+    lost_samples: int
+
+
+class PortStatus(msgspec.Struct, frozen=True):
+    """One port right now; ``volts`` in V (signed), ``level_dbm0`` the RMS level."""
+
+    channel: int
+    line: str
+    hook: str
+    ringing: bool
+    volts: float | None
+    level_dbm0: float
+    recording: bool
+    call_id: str | None
+
+
+class CardStatus(msgspec.Struct, frozen=True):
+    """One card right now. ``at_ms`` tells readers how fresh it is."""
+
+    card_id: str
+    simulated: bool
+    connected: bool
+    at_ms: int
+    link: LinkStatus
+    ports: list[PortStatus]
+
+
+def write_status(
+    path: Path, card_id: str, simulated: bool, connected: bool, counters: LinkCounters, processor: Processor
+) -> None:
+    """Replace the status file; a full disk only stops the board."""
+    ports = []
+    for port, tracker in enumerate(processor.trackers):
+        state = tracker.state
+        talking = state.call is not None and state.call.state is not CallState.RINGING
+        ports.append(
+            PortStatus(
+                tracker.channel,
+                state.line if connected else "unknown",
+                state.hook if connected else "unknown",
+                state.ringing,
+                processor.volts[port],
+                round(float(processor.levels_dbm0[port]), 1),
+                talking,
+                state.call.id if state.call else None,
+            )
+        )
+    link = LinkStatus(
+        counters.frames, counters.bad_frames, counters.garbage_bytes, counters.resend_requests, counters.lost_samples
+    )
+    draft = path.with_suffix(".new")
+    with contextlib.suppress(OSError):
+        draft.write_bytes(msgspec.json.encode(CardStatus(card_id, simulated, connected, now_ms(), link, ports)))
+        draft.replace(path)

@@ -1,0 +1,225 @@
+"""How a tape lies on disk: one header page, then equal slots of about 100 ms, each with its own checks.
+
+File: header page (4096 bytes), then ``slots`` slots of ``slot_bytes``. Block number *b* (sample position divided
+by ``block_samples``) lives in slot ``b % slots``. A slot is a head (fixed fields, one CRC32C a track, notes as
+JSON), padded to 512 bytes, then the PCM of each track in turn. All numbers little-endian. A block is whole when
+its head's CRC32C holds and its number is the one that was looked for; a track is whole when its own CRC holds.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from crc32c import crc32c
+
+from drivers.api import EventKind, EventSource, LineEvent, Pcm
+from firmware.errors import StoreError
+
+PAGE_BYTES = 4096
+HINT_OFFSET = 2048
+FILE_MAGIC = b"TDTAPE01"
+SLOT_MAGIC = 0x4B4C4254  # "TBLK"
+_FILE_HEAD = struct.Struct("<8sIIIQI16s64s")
+_SLOT_HEAD = struct.Struct("<IQQqqq16sI")
+_CRC = struct.Struct("<I")
+_ALIGN_BYTES = 512
+Range = tuple[int, int]
+"""Samples ``from`` (inclusive) to ``to`` (exclusive)."""
+
+
+def checksum(data: bytes | memoryview) -> int:
+    """CRC32C (Castagnoli, RFC 3720 appendix B.4)."""
+    return int(crc32c(data))
+
+
+class Geometry(msgspec.Struct, frozen=True):
+    """Shape of a tape. ``notes_bytes`` is the room for line events and gaps in a slot's head."""
+
+    tracks: int
+    sample_rate_hz: int
+    slots: int
+    block_samples: int
+
+    @property
+    def notes_bytes(self) -> int:
+        """Room for the notes in a slot's head."""
+        return max(2048, 48 * self.tracks)
+
+    @property
+    def head_bytes(self) -> int:
+        """Size of a slot's head."""
+        used = _CRC.size + _SLOT_HEAD.size + 4 * self.tracks + self.notes_bytes
+        return -(-used // _ALIGN_BYTES) * _ALIGN_BYTES
+
+    @property
+    def track_bytes(self) -> int:
+        """Size of one track in a slot."""
+        return 2 * self.block_samples
+
+    @property
+    def slot_bytes(self) -> int:
+        """Size of a slot."""
+        return self.head_bytes + self.tracks * self.track_bytes
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the file."""
+        return PAGE_BYTES + self.slots * self.slot_bytes
+
+    def slot_offset(self, block: int) -> int:
+        """File offset of the slot that block number ``block`` lives in."""
+        return PAGE_BYTES + (block % self.slots) * self.slot_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TapeBlock:
+    """One block: ``samples`` int16 (tracks, block_samples), C-contiguous; ``gaps`` are ranges of silence filled in.
+
+    ``wall_ns`` is the wall-clock time (Unix ns) of ``first_sample``. The card's own clock read
+    ``first_sample - card_offset`` at that moment, in the power-up ``boot_id``.
+    """
+
+    number: int
+    first_sample: int
+    samples: Pcm
+    events: tuple[LineEvent, ...]
+    gaps: tuple[Range, ...]
+    wall_ns: int
+    monotonic_ns: int
+    boot_id: str
+    card_offset: int
+    sequence: int
+
+    @property
+    def end_sample(self) -> int:
+        """The first position after the block."""
+        return self.first_sample + int(self.samples.shape[1])
+
+    def wall_ms(self, sample: int, sample_rate_hz: int) -> int:
+        """Unix ms of a sample near this block, by this block's anchor."""
+        return (self.wall_ns + (sample - self.first_sample) * 1_000_000_000 // sample_rate_hz) // 1_000_000
+
+
+def pack_file_head(geometry: Geometry, epoch: str, card_id: str) -> bytes:
+    """The header page."""
+    fields = _FILE_HEAD.pack(
+        FILE_MAGIC,
+        geometry.tracks,
+        geometry.sample_rate_hz,
+        geometry.block_samples,
+        geometry.slots,
+        geometry.slot_bytes,
+        bytes.fromhex(epoch),
+        card_id.encode()[:64],
+    )
+    return (fields + _CRC.pack(checksum(fields))).ljust(PAGE_BYTES, b"\0")
+
+
+def unpack_file_head(page: bytes) -> tuple[Geometry, str, str]:
+    """Geometry, epoch and card id of a tape. Raises StoreError when it is not a whole tape header."""
+    fields = page[: _FILE_HEAD.size]
+    if len(page) < PAGE_BYTES or _CRC.unpack_from(page, _FILE_HEAD.size)[0] != checksum(fields):
+        raise StoreError("not a tape, or its header is damaged")
+    magic, tracks, rate, block, slots, slot_bytes, epoch, card = _FILE_HEAD.unpack(fields)
+    geometry = Geometry(tracks, rate, slots, block)
+    if magic != FILE_MAGIC or slot_bytes != geometry.slot_bytes:
+        raise StoreError("a tape of another format")
+    return geometry, epoch.hex(), card.rstrip(b"\0").decode(errors="replace")
+
+
+_NoteEvent = tuple[str, int, int, float | str | None, str]
+
+
+class _Notes(msgspec.Struct):
+    e: list[_NoteEvent] = []
+    g: list[Range] = []
+
+
+_notes_decoder = msgspec.json.Decoder(_Notes)
+
+
+def pack_event(event: LineEvent) -> _NoteEvent:
+    """A line event as it stands in the notes."""
+    return (event.kind.value, event.port, event.at_sample, event.value, event.source)
+
+
+def _unpack_event(note: _NoteEvent) -> LineEvent:
+    kind, port, at_sample, value, source = note
+    exact: EventSource = "hardware" if source == "hardware" else "in_band"
+    return LineEvent(EventKind(kind), port, at_sample, value, exact)
+
+
+def pack_notes(events: Sequence[LineEvent], gaps: Sequence[Range]) -> bytes:
+    """The notes of a slot as JSON."""
+    return msgspec.json.encode(_Notes([pack_event(event) for event in events], list(gaps)))
+
+
+def pack_slot_head(geometry: Geometry, block: TapeBlock, notes: bytes) -> bytes:
+    """The head of a slot; ``notes`` must fit (``Geometry.notes_bytes``)."""
+    fields = _SLOT_HEAD.pack(
+        SLOT_MAGIC,
+        block.number,
+        block.sequence,
+        block.card_offset,
+        block.monotonic_ns,
+        block.wall_ns,
+        bytes.fromhex(block.boot_id)[:16].ljust(16, b"\0"),
+        len(notes),
+    )
+    tracks = b"".join(_CRC.pack(checksum(row.data)) for row in block.samples)
+    body = fields + tracks + notes
+    return (_CRC.pack(checksum(body)) + body).ljust(geometry.head_bytes, b"\0")
+
+
+@dataclass(frozen=True, slots=True)
+class SlotHead:
+    """A slot's head after its own CRC held."""
+
+    number: int
+    sequence: int
+    card_offset: int
+    monotonic_ns: int
+    wall_ns: int
+    boot_id: str
+    track_crcs: tuple[int, ...]
+    notes: bytes
+
+    def events(self) -> tuple[LineEvent, ...]:
+        """Line events written down with this block."""
+        return tuple(_unpack_event(note) for note in _notes_decoder.decode(self.notes).e)
+
+    def gaps(self) -> tuple[Range, ...]:
+        """Ranges of this block that were never received."""
+        return tuple(_notes_decoder.decode(self.notes).g)
+
+
+def unpack_slot_head(geometry: Geometry, raw: bytes) -> SlotHead | None:
+    """The head of a slot, or None when it was never written or is torn."""
+    if len(raw) < geometry.head_bytes:
+        return None
+    magic, number, sequence, offset, monotonic_ns, wall_ns, boot, length = _SLOT_HEAD.unpack_from(raw, _CRC.size)
+    body_end = _CRC.size + _SLOT_HEAD.size + 4 * geometry.tracks + length
+    if magic != SLOT_MAGIC or length > geometry.notes_bytes:
+        return None
+    if _CRC.unpack_from(raw)[0] != checksum(raw[_CRC.size : body_end]):
+        return None
+    crcs = struct.unpack_from(f"<{geometry.tracks}I", raw, _CRC.size + _SLOT_HEAD.size)
+    return SlotHead(
+        number,
+        sequence,
+        offset,
+        monotonic_ns,
+        wall_ns,
+        boot.rstrip(b"\0").hex(),
+        crcs,
+        raw[body_end - length : body_end],
+    )
+
+
+def silence(tracks: int, samples: int) -> Pcm:
+    """Zeros, int16 (tracks, samples)."""
+    return np.zeros((tracks, samples), np.int16)

@@ -1,0 +1,174 @@
+"""FSK caller ID: independent senders, the tolerances of the standards, and what must never be believed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from bank_runner import callers_of, port_callers_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from line_signals import fsk, mdmf, noise, pcm, ring_burst, silence, sine
+from spandsp_oracle import ACLIP, CLASS, CLIP, caller_id
+
+from recorder.dsp.fsk import FskBurst
+
+NUMBER = "13812345678"
+MESSAGE = mdmf((0x01, b"11211745"), (0x02, NUMBER.encode()), (0x07, b"WANG WEI"))
+BELL = {"mark_hz": 1200.0, "space_hz": 2200.0}
+V23 = {"mark_hz": 1300.0, "space_hz": 2100.0}
+
+
+@pytest.mark.parametrize(("standard", "signalling"), [(CLASS, "fsk-bell202"), (CLIP, "fsk-v23"), (ACLIP, "fsk-v23")])
+@pytest.mark.parametrize("alert", [False, True])
+def test_messages_of_an_independent_sender(standard: int, signalling: str, alert: bool) -> None:
+    fields = [(1, b"11211745"), (2, b"5551234567"), (7, b"JOHN DOE")]
+    (caller,) = callers_of(caller_id(standard, fields, alert=alert))
+    assert caller.signalling == signalling
+    assert (caller.format, caller.number, caller.name) == ("mdmf", "5551234567", "JOHN DOE")
+    assert (caller.date, caller.time, caller.valid) == ("11-21", "17:45", True)
+
+
+def test_single_data_message_of_an_independent_sender() -> None:
+    (caller,) = callers_of(caller_id(CLASS, [(0, b"112117455551234567")], kind=0x04))
+    assert (caller.format, caller.number, caller.date, caller.time) == ("sdmf", "5551234567", "11-21", "17:45")
+
+
+def test_minimodem_sends_bell_202(tmp_path: Path) -> None:
+    program = shutil.which("minimodem")
+    assert program, "this test needs minimodem: apt install minimodem"
+    bits = [i & 1 for i in range(300)] + [1] * 180
+    for byte in MESSAGE:
+        bits += [0] + [byte >> k & 1 for k in range(8)] + [1]
+    bits += [1] * (-len(bits) % 8 + 16)
+    raw = np.packbits(np.array(bits, dtype=np.uint8), bitorder="little").tobytes()
+    path = tmp_path / "sent.wav"
+    options = ["--tx", "-R", "8000", "-M", "1200", "-S", "2200", "--startbits", "0", "--stopbits", "0"]
+    subprocess.run([program, *options, "-f", str(path), "1200"], input=raw, check=True)
+    audio, _ = soundfile.read(path, dtype="int16")
+    (caller,) = callers_of(np.concatenate((np.zeros(4000, dtype=np.int16), audio)))
+    assert (caller.signalling, caller.number, caller.name) == ("fsk-bell202", NUMBER, "WANG WEI")
+
+
+TOLERANCES: dict[str, dict[str, float]] = {
+    "nominal": {},
+    "baud +1 %": {"baud": 1212.0},
+    "baud -1 %": {"baud": 1188.0},
+    "strongest, TIA-777": {"level_dbm0": -4.2},
+    "weakest, SIN 242": {"level_dbm0": -37.8},
+    "mark 6 dB under space": {"twist_db": -6.0},
+    "mark 10 dB over space": {"twist_db": 10.0},
+    "fill of 1 bit": {"fill_bits": 1},
+    "fill of 10 bits": {"fill_bits": 10},
+    "no seizure, as in call waiting": {"seizure_bits": 0, "mark_bits": 80},
+    "short everything": {"seizure_bits": 20, "mark_bits": 30},
+}
+
+
+@pytest.mark.parametrize("name", TOLERANCES)
+@pytest.mark.parametrize("modem", [BELL, V23], ids=["bell202", "v23"])
+def test_tolerances_at_25_db(name: str, modem: dict[str, float]) -> None:
+    rng = np.random.default_rng(11)
+    options = modem | TOLERANCES[name]
+    level = options.get("level_dbm0", -13.0)
+    audio = np.concatenate((silence(0.4), fsk(MESSAGE, **options), silence(0.3)))  # type: ignore[arg-type]
+    (caller,) = callers_of(pcm(audio + noise(len(audio), level - 25.0, rng)))
+    assert (caller.number, caller.valid) == (NUMBER, True)
+
+
+@pytest.mark.parametrize("deviation", [-0.01, 0.01])
+@pytest.mark.parametrize("modem", [BELL, V23], ids=["bell202", "v23"])
+def test_frequency_deviation_keeps_number_and_kind(deviation: float, modem: dict[str, float]) -> None:
+    shifted = {name: tone_hz * (1.0 + deviation) for name, tone_hz in modem.items()}
+    (caller,) = callers_of(pcm(silence(0.4), fsk(MESSAGE, **shifted), silence(0.3)))  # type: ignore[arg-type]
+    assert caller.number == NUMBER
+    assert caller.signalling == ("fsk-bell202" if modem is BELL else "fsk-v23")
+
+
+@pytest.mark.parametrize("modem", [BELL, V23], ids=["bell202", "v23"])
+def test_nine_of_ten_in_strong_noise_and_none_wrong(modem: dict[str, float]) -> None:
+    rng = np.random.default_rng(3)
+    rows = []
+    for _ in range(20):
+        audio = np.concatenate((silence(0.3), fsk(MESSAGE, **modem), silence(0.3)))  # type: ignore[arg-type]
+        rows.append(pcm(audio + noise(len(audio), -13.0 - 8.0, rng)))
+    numbers = [caller.number for _, caller in port_callers_of(np.stack(rows)) if caller.valid]
+    assert set(numbers) == {NUMBER}
+    assert len(numbers) >= 18
+
+
+def test_interfering_tones_of_gr_30() -> None:
+    """Single tones: 18, 12 and 6 dB over the signal below 60, 120 and 200 Hz; 25 dB under it in the band."""
+    base = np.concatenate((silence(0.4), fsk(MESSAGE, level_dbm0=-20.0), silence(0.3)))
+    seconds = len(base) / 8000 + 0.01
+    rows = [
+        pcm(base + sine(seconds, tone_hz, -20.0 + over_db)[: len(base)])
+        for tone_hz, over_db in ((50.0, 18.0), (100.0, 12.0), (180.0, 6.0), (1000.0, -25.0), (1700.0, -25.0))
+    ]
+    heard = port_callers_of(np.stack(rows))
+    assert sorted((port, caller.number) for port, caller in heard) == [(port, NUMBER) for port in range(len(rows))]
+
+
+@pytest.mark.parametrize("level", [-13.0, -36.0])
+def test_ring_burst_before_the_message(level: float) -> None:
+    audio = pcm(ring_burst(1.0), silence(0.3), fsk(MESSAGE, level_dbm0=level), silence(0.3))
+    assert [caller.number for caller in callers_of(audio)] == [NUMBER]
+
+
+def test_long_message() -> None:
+    filler = bytes(range(0x20, 0x7F))
+    long = mdmf((0x01, b"11211745"), (0x02, NUMBER.encode()), (0x07, b"LONG NAME " * 5), (0x7E, filler))
+    assert len(long) > 160
+    (caller,) = callers_of(pcm(silence(0.3), fsk(long), silence(0.3)))
+    assert (caller.number, caller.name) == (NUMBER, ("LONG NAME " * 5).strip())
+
+
+def test_two_messages_on_one_line() -> None:
+    second = mdmf((0x02, b"02087654321"))
+    audio = pcm(silence(0.3), fsk(MESSAGE), silence(0.5), fsk(second, **V23), silence(0.3))  # type: ignore[arg-type]
+    assert [caller.number for caller in callers_of(audio)] == [NUMBER, "02087654321"]
+
+
+def test_message_waiting_lamp_is_no_call() -> None:
+    lamp = mdmf((0x0B, b"\xff"))
+    waiting = bytes([0x82, *lamp[1:-1]])
+    whole = waiting + bytes([-sum(waiting) % 256])
+    assert callers_of(pcm(silence(0.3), fsk(whole), silence(0.3))) == []
+
+
+@pytest.mark.parametrize("place", [0.65, 0.7, 0.85, 0.95])
+def test_a_hit_in_the_message_makes_it_damaged(place: float) -> None:
+    rng = np.random.default_rng(5)
+    clean = fsk(MESSAGE)
+    hit = int(len(clean) * place)
+    clean[hit : hit + 120] = rng.uniform(-20000, 20000, 120)
+    (caller,) = callers_of(pcm(silence(0.3), clean, silence(0.4)))
+    assert (caller.valid, caller.number) == (False, None)
+    assert caller.partial
+
+
+@settings(max_examples=40, deadline=None)
+@given(at=st.integers(2, len(MESSAGE) - 1), bit=st.integers(0, 7))
+def test_one_wrong_bit_is_never_valid(at: int, bit: int) -> None:
+    data = bytearray(MESSAGE)
+    data[at] ^= 1 << bit
+    frames = FskBurst(fsk(bytes(data), seizure_bits=30, mark_bits=60).astype(np.float32)).frames()
+    assert not any(frame.checksum_ok for frame in frames)
+
+
+def test_wrong_checksum_is_told_as_damaged() -> None:
+    data = MESSAGE[:-1] + bytes([MESSAGE[-1] ^ 0x01])
+    (caller,) = callers_of(pcm(silence(0.3), fsk(data), silence(0.4)))
+    assert (caller.valid, caller.number) == (False, None)
+    assert caller.partial is not None
+    assert NUMBER in caller.partial
+
+
+def test_cut_message_is_told_as_damaged() -> None:
+    clean = fsk(MESSAGE)
+    (caller,) = callers_of(pcm(silence(0.3), clean[: int(len(clean) * 0.85)], silence(0.5)))
+    assert (caller.valid, caller.number) == (False, None)

@@ -1,0 +1,205 @@
+"""The tape: what was written is what is read, gaps are exact, damage and a lapped reader show as gaps."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drivers.api import EventKind, LineEvent, Pcm, PcmBlock
+from firmware.errors import StoreError
+from recorder.tape import LONGEST_FILL_S, TapeReader, TapeWriter, geometry_for, resume_point
+
+RATE_HZ = 8000
+BOOT = "00112233445566778899aabbccddeeff"
+WALL_NS = 1_800_000_000_000_000_000
+
+
+def noise(tracks: int, samples: int, seed: int = 1) -> Pcm:
+    return np.random.default_rng(seed).integers(-32768, 32767, (tracks, samples), np.int16, endpoint=True)
+
+
+def put(tape: TapeWriter, samples: Pcm, first: int) -> None:
+    wall_ns = WALL_NS + first * 1_000_000_000 // RATE_HZ
+    tape.append(PcmBlock(np.ascontiguousarray(samples), first, 0, wall_ns), wall_ns)
+
+
+def new_tape(path: Path, tracks: int = 3, minutes: float = 0.1) -> TapeWriter:
+    tape = TapeWriter(path, geometry_for(tracks, RATE_HZ, minutes), "serial-1")
+    tape.join(BOOT, 0, 0)
+    return tape
+
+
+@given(chunks=st.lists(st.integers(1, 3000), min_size=1, max_size=20))
+@settings(max_examples=40, deadline=None)
+def test_what_was_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, chunks: list[int]) -> None:
+    path = tmp_path_factory.mktemp("tape") / "t.tape"
+    tape = new_tape(path)
+    sent = noise(3, sum(chunks))
+    at = 0
+    for size in chunks:
+        put(tape, sent[:, at : at + size], at)
+        at += size
+    whole = at // 800 * 800
+    tape.close()
+    reader = TapeReader(path)
+    for track in range(3):
+        out, gaps = reader.read(track, 0, whole)
+        assert np.array_equal(out, sent[track, :whole])
+        assert gaps == []
+    reader.close()
+
+
+def test_missing_samples_are_silence_and_listed_exactly(tmp_path: Path) -> None:
+    tape = new_tape(tmp_path / "t.tape")
+    sent = noise(3, 8000)
+    put(tape, sent[:, :1003], 0)
+    put(tape, sent[:, 2510:8000], 2510)
+    tape.sync()
+    out, gaps = TapeReader(tmp_path / "t.tape").read(1, 0, 8000)
+    assert gaps == [(1003, 2510)]
+    assert not out[1003:2510].any()
+    assert np.array_equal(np.delete(out, slice(1003, 2510)), np.delete(sent[1], slice(1003, 2510)))
+
+
+def test_samples_sent_twice_are_taken_once(tmp_path: Path) -> None:
+    tape = new_tape(tmp_path / "t.tape")
+    sent = noise(3, 4000)
+    put(tape, sent[:, :2000], 0)
+    put(tape, sent[:, 500:4000], 500)
+    out, gaps = TapeReader(tmp_path / "t.tape").read(2, 0, 4000)
+    assert np.array_equal(out, sent[2])
+    assert gaps == []
+
+
+def test_a_long_hole_is_a_gap_without_being_written(tmp_path: Path) -> None:
+    tape = new_tape(tmp_path / "t.tape", minutes=3)
+    hole_end = (LONGEST_FILL_S + 20) * RATE_HZ + 333
+    put(tape, noise(3, 1234), 0)
+    put(tape, noise(3, 4000, seed=2), hole_end)
+    out, gaps = TapeReader(tmp_path / "t.tape").read(0, 0, hole_end + 1000)
+    assert gaps == [(1234, hole_end)]
+    assert np.array_equal(out[hole_end:], noise(3, 4000, seed=2)[0, :1000])
+
+
+def test_reopened_tape_goes_on_at_the_last_whole_block(tmp_path: Path) -> None:
+    path = tmp_path / "t.tape"
+    tape = new_tape(path)
+    sent = noise(3, 10_000)
+    put(tape, sent[:, :2_500], 0)
+    os.close(tape._fd)  # as a SIGKILL would: no sync, no hint
+    again = resume_point(path)
+    assert again is not None
+    assert (again.boot_id, again.next_sample) == (BOOT, 2400)
+    tape = TapeWriter(path, geometry_for(3, RATE_HZ, 0.1), "serial-1")
+    tape.join(BOOT, again.next_sample, 99_999)
+    put(tape, sent[:, 2400:], 2400)
+    out, gaps = TapeReader(path).read(0, 0, 9_600)
+    assert np.array_equal(out, sent[0, :9_600])
+    assert gaps == []
+
+
+def test_restarted_card_continues_after_the_time_it_was_away(tmp_path: Path) -> None:
+    path = tmp_path / "t.tape"
+    tape = new_tape(path)
+    put(tape, noise(3, 1000), 0)
+    closed = tape.join("ff" * 16, 5000, 3000)
+    assert [block.number for block in closed] == [1]
+    begins = tape.end_sample
+    assert begins >= 1000 + 3000
+    put(tape, noise(3, 1600, seed=3), 5000)
+    out, gaps = TapeReader(path).read(1, 0, begins + 1600)
+    assert gaps == [(1000, begins)]
+    assert np.array_equal(out[begins:], noise(3, 1600, seed=3)[1])
+    assert resume_point(path) == resume_point(path)
+    assert resume_point(path).boot_id == "ff" * 16  # type: ignore[union-attr]
+
+
+def test_lapped_reader_sees_a_gap_never_wrong_samples(tmp_path: Path) -> None:
+    tape = new_tape(tmp_path / "t.tape")
+    slots = tape.geometry.slots
+    total = (slots + 5) * 800
+    sent = noise(3, total)
+    put(tape, sent, 0)
+    out, gaps = TapeReader(tmp_path / "t.tape").read(0, 0, total)
+    assert gaps == [(0, 5 * 800)]
+    assert np.array_equal(out[5 * 800 :], sent[0, 5 * 800 :])
+
+
+def test_flipped_byte_damages_one_track_of_one_block(tmp_path: Path) -> None:
+    path = tmp_path / "t.tape"
+    tape = new_tape(path)
+    sent = noise(3, 4000)
+    put(tape, sent, 0)
+    geometry = tape.geometry
+    tape.close()
+    with path.open("rb+") as file:
+        file.seek(geometry.slot_offset(2) + geometry.head_bytes + geometry.track_bytes + 77)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 0x40]))
+    reader = TapeReader(path)
+    assert reader.read(1, 0, 4000)[1] == [(1600, 2400)]
+    assert reader.read(0, 0, 4000)[1] == []
+    block = reader.block(2)
+    assert block is not None
+    assert block.gaps == ((1600, 2400),)
+
+
+def test_damaged_hint_costs_only_time(tmp_path: Path) -> None:
+    path = tmp_path / "t.tape"
+    tape = new_tape(path)
+    put(tape, noise(3, 8000), 0)
+    tape.close()
+    with path.open("rb+") as file:
+        file.seek(2048)
+        file.write(b"\xff" * 12)
+    last = TapeReader(path).last_head()
+    assert last is not None
+    assert last.number == 9
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", bytes(5000)])
+def test_a_file_that_is_no_tape_is_refused_and_set_aside(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "t.tape"
+    path.write_bytes(damage)
+    with pytest.raises(StoreError):
+        TapeReader(path)
+    assert resume_point(path) is None
+    tape = new_tape(path)
+    assert tape.end_sample == 0
+    assert [file.read_bytes() for file in tmp_path.glob("*.set-aside")] == [damage]
+
+
+def test_tape_of_another_card_is_set_aside(tmp_path: Path) -> None:
+    new_tape(tmp_path / "t.tape").close()
+    TapeWriter(tmp_path / "t.tape", geometry_for(3, RATE_HZ, 0.1), "serial-2").close()
+    assert len(list(tmp_path.glob("*.set-aside"))) == 1
+
+
+def test_events_are_kept_with_their_block_and_a_storm_spreads(tmp_path: Path) -> None:
+    tape = new_tape(tmp_path / "t.tape")
+    first = LineEvent(EventKind.RING_ON, 2, 5, 75.5)
+    tape.note(first)
+    for index in range(300):
+        tape.note(LineEvent(EventKind.ALARM, 0, index, "code"))
+    put(tape, noise(3, 16_000), 0)
+    reader = TapeReader(tmp_path / "t.tape")
+    blocks = [reader.block(number) for number in range(20)]
+    kept = [event for block in blocks if block for event in block.events]
+    assert kept[0] == first
+    assert [event.at_sample for event in kept[1:]] == list(range(300))
+    assert tape.events_dropped == 0
+
+
+def test_wall_clock_of_a_sample_comes_from_its_block(tmp_path: Path) -> None:
+    tape = new_tape(tmp_path / "t.tape")
+    put(tape, noise(3, 8000), 0)
+    block = TapeReader(tmp_path / "t.tape").block(3)
+    assert block is not None
+    assert block.wall_ms(2400, RATE_HZ) == WALL_NS // 1_000_000 + 300
+    assert block.wall_ms(2800, RATE_HZ) == WALL_NS // 1_000_000 + 350
