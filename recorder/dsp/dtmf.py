@@ -29,8 +29,8 @@ _MIN_ON_SAMPLES = 248  # 31 ms: between 40 ms, always taken, and 23 ms, never (Q
 _MAX_DEVIATION = 0.024  # between ±1.5 %, always taken, and ±3.5 %, never (Q.24 table A.1)
 _MAX_HIGH_OVER_LOW_DB = 7.0  # 4 dB is always taken
 _MAX_LOW_OVER_HIGH_DB = 12.0  # 8 dB is always taken
-_MIN_PURITY_DB = 10.0
-_MIN_PURITY_SHORT_DB = 13.0  # for tones shorter than 45 ms
+_MIN_PURITY_DB = 9.0
+_MIN_PURITY_SHORT_DB = 12.0  # for tones shorter than 45 ms
 _SHORT_SAMPLES = 360
 _JOIN_SAMPLES = 160  # a gap of less than 20 ms does not end a digit (Q.24: interruptions of 10 ms)
 

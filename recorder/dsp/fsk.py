@@ -89,7 +89,7 @@ class _Characters:
     stops: npt.NDArray[np.float32]
 
 
-_BAND = band_pass(550.0, 2900.0, 61)
+_BAND = band_pass(350.0, 3300.0, 31)
 _BIT_TAPS = np.arange(-3, 4)
 # One bit is 6 2/3 samples: the outermost taps count 5/6 each.
 _BIT_WEIGHTS = np.array([5 / 6, 1, 1, 1, 1, 1, 5 / 6]) / BIT_SAMPLES
@@ -187,8 +187,7 @@ class FskBurst:
             characters = _characters(soft - np.float32(bias), run_end - 4, 260)
             frame = _frame_of(standard, characters, 0, mark_bits)
             if frame is not None and not frame.checksum_ok:
-                second = self._second_look(standard, characters, run_end, mark_bits)
-                frame = second if second is not None and second.checksum_ok else frame
+                frame = self._second_look(standard, characters, run_end, mark_bits) or frame
             if frame is not None and frame.checksum_ok:
                 return frame
             best = best or frame
@@ -197,7 +196,7 @@ class FskBurst:
     def _second_look(
         self, standard: FskStandard, characters: _Characters, run_end: int, mark_bits: float
     ) -> FskFrame | None:
-        """The frame again, by blocks of bits on an even grid of characters."""
+        """The good frame that appears on an even grid of characters, by blocks of bits or bit by bit."""
         grid = even_grid(characters.edges, float(run_end), 10.0 * BIT_SAMPLES)
         if grid is None:
             return None
@@ -205,8 +204,13 @@ class FskBurst:
         gains = self._gains(standard, characters)
         count = min(258, int((len(self._band) - first) / spacing))
         places = np.asarray(first + spacing * np.arange(max(0, count)), dtype=np.float64)
-        bits, stops = judge(self._band, places, 0.1 * spacing, (standard.space_hz, standard.mark_hz), gains)
-        return _frame_of(standard, _Characters(bits, places, stops), 0, mark_bits)
+        tones_hz = (standard.space_hz, standard.mark_hz)
+        for alone in (False, True):
+            bits, stops = judge(self._band, places, 0.1 * spacing, tones_hz, gains, alone=alone)
+            frame = _frame_of(standard, _Characters(bits, places, stops), 0, mark_bits)
+            if frame is not None and frame.checksum_ok:
+                return frame
+        return None
 
     def _gains(self, standard: FskStandard, characters: _Characters) -> npt.NDArray[np.float64]:
         """Amplitudes of space and mark, from the middles of the data bits as first judged."""

@@ -46,30 +46,45 @@ def even_grid(edges: Floats, first_near: float, character_samples: float) -> tup
 
 
 def judge(
-    band: npt.NDArray[np.float32], edges: Floats, bit_samples: float, tones_hz: tuple[float, float], gains: Floats
+    band: npt.NDArray[np.float32],
+    edges: Floats,
+    bit_samples: float,
+    tones_hz: tuple[float, float],
+    gains: Floats,
+    *,
+    alone: bool = False,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Soft data bits (k, 8) and stop bits (k,) of characters with start edges ``edges`` (k,) in samples.
 
     ``band``: filtered samples. ``tones_hz``: space and mark. ``gains``: amplitudes (2,) of space and mark.
+    ``alone``: judge each bit without its neighbours, for senders whose phase jumps.
     """
     parts = _correlations(band, edges, bit_samples, tones_hz)
+    single = np.abs(parts[:, :, 1]) / gains[1] - np.abs(parts[:, :, 0]) / gains[0]
+    soft = single[:, _HALF + 1 : _HALF + 9] if alone else _joint(parts, bit_samples, tones_hz, gains)
+    scale = float(np.mean(np.abs(soft))) + 1e-9
+    return (soft / scale).astype(np.float32), single[:, _HALF + 9].astype(np.float32)
+
+
+def _joint(
+    parts: npt.NDArray[np.complex128], bit_samples: float, tones_hz: tuple[float, float], gains: Floats
+) -> Floats:
+    """Soft data bits (k, 8): the best waveform with a mark in the middle against the best with a space."""
     turn = 2.0 * np.pi * np.array(tones_hz) / SAMPLE_RATE_HZ * bit_samples
     phases = np.cumsum(turn[_PATTERNS], axis=1) - turn[_PATTERNS]
     weights = gains[_PATTERNS] * np.exp(-1j * phases)
     energies = 0.25 * bit_samples * np.sum(gains[_PATTERNS] ** 2, axis=1)
-    soft = np.empty((len(edges), 8), dtype=np.float32)
+    soft = np.empty((len(parts), 8))
     for bit in range(1, 9):
         window = parts[:, bit : bit + _WINDOW]
-        sums = np.zeros((len(edges), len(_PATTERNS)), dtype=np.complex128)
+        sums = np.zeros((len(parts), len(_PATTERNS)), dtype=np.complex128)
         for place in range(_WINDOW):
             sums += window[:, place][:, _PATTERNS[:, place]] * weights[:, place]
         fit = np.abs(sums) - energies
         possible = _possible(bit)
         middle = _PATTERNS[:, _HALF] == 1
         soft[:, bit - 1] = fit[:, possible & middle].max(axis=1) - fit[:, possible & ~middle].max(axis=1)
-    stops = np.abs(parts[:, 9 + _HALF, 1]) / gains[1] - np.abs(parts[:, 9 + _HALF, 0]) / gains[0]
-    scale = float(np.mean(np.abs(soft))) + 1e-9
-    return soft / np.float32(scale), stops.astype(np.float32)
+    return soft
 
 
 def _possible(bit: int) -> npt.NDArray[np.bool_]:

@@ -27,6 +27,11 @@ _NEXT_LOOK_SAMPLES = 800
 _LONGEST_SAMPLES = 64000  # 8 s: longer than 255 bytes with ten bits of fill each
 
 _STRING_GAP_SAMPLES = 6400  # 0.8 s without a digit ends a DTMF string
+_SURE_PURITY_DB = 13.0  # well over what a digit needs, so that its neighbours cannot have failed in noise
+_RECENT_FRAMES = 64  # of power, as far back as the longest digit and the gap before it
+_GAP_FRAMES = 24  # before a digit that are searched for something loud
+_LOUD_SHARE = 0.2  # of the power of the digit
+_LOUD_FRAMES = 3  # a click is shorter
 _PLAIN_WAIT_SAMPLES = 1280  # 0.16 s of nothing after a # before plain digits are a message
 
 
@@ -65,19 +70,34 @@ class _DigitString:
     """DTMF digits of one port that may become a message."""
 
     tones: list[DtmfTone] = field(default_factory=list)
+    unsure: list[bool] = field(default_factory=list)  # something loud that was no digit came before this one
 
     @property
     def digits(self) -> str:
         return "".join(tone.symbol for tone in self.tones)
 
-    def add(self, tone: DtmfTone) -> None:
+    def add(self, tone: DtmfTone, unsure: bool) -> None:
         if self.tones and self.tones[-1].start_sample == tone.start_sample:
             self.tones[-1] = tone
         else:
             self.tones.append(tone)
+            self.unsure.append(unsure)
+
+    def after(self, first: int) -> _DigitString:
+        """The string from digit ``first`` on."""
+        return _DigitString(self.tones[first:], self.unsure[first:])
 
     def lost_digit(self) -> bool:
-        """True if a digit is missing from an otherwise even row: a machine sends at one pace."""
+        """True if a digit may be missing; DTMF has no checksum that would tell.
+
+        That is so when something loud lies between the digits (or before the first one, if that is no start
+        code), when digits are so noisy that others may have failed, or when an otherwise even row has a hole:
+        a machine sends at one pace.
+        """
+        if any(self.unsure[1:]) or (self.unsure[0] and self.tones[0].symbol not in "ABD"):
+            return True
+        if any(tone.purity_db < _SURE_PURITY_DB for tone in self.tones):
+            return True
         starts = np.array([tone.start_sample for tone in self.tones], dtype=np.float64)
         periods = np.diff(starts)
         if len(periods) < 2:
@@ -104,6 +124,7 @@ class CallerIdListener:
         self._open = np.zeros(channels, dtype=np.bool_)
         self._carriers: dict[int, _Carrier] = {}
         self._strings: dict[int, _DigitString] = {}
+        self._recent = np.zeros((channels, _RECENT_FRAMES), dtype=np.float32)
         self._threshold = np.float32(mean_square(_MIN_LEVEL_DBM0))
 
     def process(
@@ -125,15 +146,17 @@ class CallerIdListener:
         opened = self._gate(frames, listening)
         for row in np.flatnonzero(was_open | opened):
             heard.extend(self._follow_carrier(int(row), new, history, history_end))
+        self._recent = np.concatenate((self._recent[:, -_RECENT_FRAMES:], frames.above), axis=1)
         for port, tone in tones:
             if listening[port]:
-                heard.extend(self._take_digit(port, tone))
+                heard.extend(self._take_digit(port, tone, frames.first_frame + frames.count))
         heard.extend(self._end_strings(history_end, listening))
         return heard
 
     def reset(self, port: int) -> None:
         """Forget everything about one port."""
         self._share[port] = 0.0
+        self._recent[port] = 0.0
         self._quiet[port] = _HOLD_FRAMES
         self._open[port] = False
         self._carriers.pop(port, None)
@@ -193,9 +216,22 @@ class CallerIdListener:
             carrier.cut_before(now - _LONGEST_SAMPLES // 2)
         return heard
 
-    def _take_digit(self, port: int, tone: DtmfTone) -> list[HeardCallerId]:
+    def _loud_before(self, port: int, tone: DtmfTone, since_sample: int, end_frame: int) -> bool:
+        """True if something loud lies before a digit, back to ``since_sample``; ``end_frame`` ends the block."""
+        oldest = end_frame - self._recent.shape[1]
+        # Frame k holds the samples from 80 (k - 1) to 80 (k + 1).
+        stop = tone.start_sample // HOP_SAMPLES - 1
+        start = max(since_sample // HOP_SAMPLES + 3, stop - _GAP_FRAMES, oldest)
+        last = tone.end_sample // HOP_SAMPLES
+        power = self._recent[port]
+        digit = float(np.max(power[max(0, stop + 2 - oldest) : max(1, last - oldest)], initial=0.0))
+        gap = power[start - oldest : max(start, stop) - oldest]
+        return int(np.sum(gap > _LOUD_SHARE * digit)) >= _LOUD_FRAMES
+
+    def _take_digit(self, port: int, tone: DtmfTone, end_frame: int) -> list[HeardCallerId]:
         string = self._strings.setdefault(port, _DigitString())
-        string.add(tone)
+        since = string.tones[-1].end_sample if string.tones else 0
+        string.add(tone, self._loud_before(port, tone, since, end_frame))
         digits = string.digits
         if tone.symbol == "C" or (tone.symbol == "#" and any(code in digits for code in "AD")):
             del self._strings[port]
@@ -226,7 +262,7 @@ def _read_string(port: int, string: _DigitString) -> list[HeardCallerId]:
     digits = string.digits
     starts = [0] + [index for index, symbol in enumerate(digits) if symbol in "ABD" and index]
     for start in starts:
-        part = _DigitString(string.tones[start:])
+        part = string.after(start)
         message = caller_id.parse_dtmf(part.digits, part.quality)
         if message is not None:
             if part.lost_digit():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bank_runner import callers_of, digits_of, prompts
+from bank_runner import callers_of, digits_of, port_callers_of, prompts
 from line_signals import amplitude, dtmf, noise, pcm, silence, sine
 from spandsp_oracle import CLIP_DTMF, caller_id
 from spandsp_oracle import dtmf as spandsp_dtmf
@@ -100,6 +100,24 @@ def test_a_lost_digit_makes_the_message_damaged() -> None:
     audio = pcm(silence(0.3), dtmf("A1381"), silence(0.14), dtmf("345678C"))
     (caller,) = callers_of(audio)
     assert (caller.valid, caller.number, caller.partial) == (False, None, "A1381345678C")
+
+
+@pytest.mark.parametrize("snr_db", [4.0, 7.0, 10.0, 15.0])
+@pytest.mark.parametrize(("start", "end"), [("A", "C"), ("D", "C"), ("A", "#"), ("", "#")])
+def test_noise_and_bursts_hide_numbers_but_never_change_them(snr_db: float, start: str, end: str) -> None:
+    rng = np.random.default_rng(17)
+    numbers = ["".join(rng.choice(list("0123456789"), 8)) for _ in range(24)]
+    rows = []
+    for row, number in enumerate(numbers):
+        audio = np.concatenate((silence(0.2), dtmf(start + number + end, 60, 60), silence(0.4)))
+        audio += noise(len(audio), -10.0 - snr_db, rng)
+        for at in rng.integers(0, len(audio) - 400, 3 if row % 2 else 0):
+            audio[at : at + 400] += noise(400, 0.0, rng)
+        rows.append(pcm(audio))
+    heard = [(port, caller.number) for port, caller in port_callers_of(np.stack(rows)) if caller.valid]
+    assert all(number == numbers[port] for port, number in heard)
+    if snr_db >= 10.0:
+        assert {port for port, _ in heard} >= set(range(0, 24, 2))
 
 
 def test_a_pause_after_the_start_code_loses_nothing() -> None:
