@@ -113,8 +113,11 @@ class Recorder:
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _connect(self, resume: ResumePoint | None) -> None:
-        """Open the card, however long it takes. Raises LineCardGone only when stopped meanwhile."""
+    def _connect(self, resume: ResumePoint | None, on_lost: Callable[[], None] = lambda: None) -> None:
+        """Open the card, however long it takes; ``on_lost`` is called when that was too long.
+
+        Raises LineCardGone only when stopped meanwhile.
+        """
         delay_s, since = 0.1, time.monotonic()
         told = False
         while not self._stop.is_set():
@@ -125,6 +128,7 @@ class Recorder:
                 if not told and time.monotonic() - since > GIVE_UP_S:
                     told = True
                     log.warning("card lost: %s", error)
+                    on_lost()
                     self._card_events.append(("card_lost", str(error)))
                 notify("WATCHDOG=1")
                 self._stop.wait(delay_s)
@@ -134,6 +138,11 @@ class Recorder:
             self._card_events.append(("card_present", ""))
             return
         raise LineCardGone("stopped while waiting for the card")
+
+    def _end_block(self) -> None:
+        """The card will not send the rest of the block in hand again: what there is of it belongs to the call."""
+        for done in self._tape.close_block():
+            self._feed.put(done)
 
     def _read(self) -> None:
         joined = False
@@ -148,7 +157,8 @@ class Recorder:
                 self._connected = joined = False
                 self._card.close()
                 try:
-                    self._connect(ResumePoint(self._card.boot_id, self._tape.end_sample - self._tape.card_offset))
+                    here = self._tape.end_sample - self._tape.card_offset
+                    self._connect(ResumePoint(self._card.boot_id, here), self._end_block)
                 except LineCardGone:
                     return
                 continue

@@ -241,13 +241,14 @@ class TapeWriter:
         """
         if boot_id == self._boot_id:
             return []
-        done = self._close_block()
+        done = self.close_block()
         self._boot_id = boot_id
         self._block += -(-gap_samples // self.geometry.block_samples)
         self._card_offset = self.end_sample - card_sample
         return done
 
-    def _close_block(self) -> list[TapeBlock]:
+    def close_block(self) -> list[TapeBlock]:
+        """End the block in hand, if one has begun: its rest is a gap. Raises StoreError."""
         if not self._fill:
             return []
         self._gaps.append((self.end_sample, (self._block + 1) * self.geometry.block_samples))
@@ -281,7 +282,7 @@ class TapeWriter:
 
     def _skip(self, to_sample: int) -> list[TapeBlock]:
         size = self.geometry.block_samples
-        done = self._close_block()
+        done = self.close_block()
         self._block = to_sample // size
         self._fill = to_sample % size
         if self._fill:
