@@ -1,0 +1,1 @@
+"""Floor 4: operators, customers, pop-up rules, HTTP API and push."""

@@ -1,0 +1,304 @@
+"""What the API says: the structs of its answers and of the events it pushes.
+
+Times are ISO 8601 UTC with milliseconds (``*_at``), durations ms (``*_ms``), levels dBm0, voltages V.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+LineState = Literal["present", "lost", "unknown"]
+HookState = Literal["on", "off", "unknown"]
+
+
+class OperatorInfo(msgspec.Struct, frozen=True):
+    """The operator who is logged in."""
+
+    staff_no: str
+    name: str
+    level: str
+    group: int | None
+    channels: list[int]
+    permissions: list[str]
+
+
+class SessionInfo(msgspec.Struct, frozen=True):
+    """A session. ``csrf`` goes into the header X-Tapdeck-CSRF of every request that changes something."""
+
+    operator: OperatorInfo
+    must_change_password: bool
+    csrf: str
+
+
+class StaffMember(msgspec.Struct, frozen=True):
+    """An operator as those who manage operators see one."""
+
+    staff_no: str
+    name: str
+    level: str
+    group: int | None
+    channels: list[int]
+    permissions: list[str]
+    active: bool
+
+
+class Staff(msgspec.Struct, frozen=True):
+    """All operators."""
+
+    operators: list[StaffMember]
+
+
+class NewPassword(msgspec.Struct, frozen=True):
+    """A one-time password, shown once; it must be changed at the first log-in."""
+
+    staff_no: str
+    one_time_password: str
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The API answers."""
+
+    status: str
+    version: str
+
+
+class CustomerName(msgspec.Struct, frozen=True):
+    """A customer in a call's row."""
+
+    id: str
+    name: str
+    company: str
+
+
+class PhoneInfo(msgspec.Struct, frozen=True):
+    """A customer's telephone number as typed, and as E.164 (null for short codes)."""
+
+    label: str
+    number: str
+    e164: str | None
+
+
+class CustomerInfo(msgspec.Struct, frozen=True):
+    """A customer."""
+
+    id: str
+    name: str
+    company: str
+    title: str
+    category: str
+    level: str
+    note: str
+    phones: list[PhoneInfo]
+    author: str
+    owner: str
+    created_at: str
+    changed_at: str
+
+
+class CustomerPage(msgspec.Struct, frozen=True):
+    """Customers, newest first; ``next`` is the ``after`` of the next page, null at the end."""
+
+    customers: list[CustomerInfo]
+    next: str | None
+
+
+class RecordingInfo(msgspec.Struct, frozen=True):
+    """A recording of a call; ``missing_ms`` of it were lost and are silence."""
+
+    id: str
+    segment: int
+    state: str
+    started_at: str
+    duration_ms: int
+    missing_ms: int
+    bytes: int | None
+    sha256: str | None
+
+
+class CallInfo(msgspec.Struct, frozen=True):
+    """A call, with the customers in the reader's scope who have its number."""
+
+    id: str
+    channel: int
+    channel_name: str
+    direction: str
+    state: str
+    result: str | None
+    caller_number: str | None
+    caller_name: str | None
+    absence: str | None
+    dialled_number: str | None
+    number_place: str | None
+    started_at: str
+    answered_at: str | None
+    ended_at: str | None
+    ring_ms: int
+    talk_ms: int
+    simulated: bool
+    handled_by: str | None
+    customers: list[CustomerName]
+    recordings: list[RecordingInfo]
+
+
+class CallPage(msgspec.Struct, frozen=True):
+    """Calls, newest first; ``next`` is the ``before`` of the next page, null at the end."""
+
+    calls: list[CallInfo]
+    next: str | None
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """One condition of the pop-up rules: of a row, or of all (``row`` null)."""
+
+    row: str | None
+    condition: str
+    holds: bool
+
+
+class TraceLine(msgspec.Struct, frozen=True):
+    """Why a call pops up for one operator, or does not."""
+
+    staff_no: str
+    name: str
+    shows: bool
+    rows: list[str]
+    reasons: list[str]
+    conditions: list[Condition]
+
+
+class PopupTrace(msgspec.Struct, frozen=True):
+    """The pop-up rules, applied now to a call for every operator who may log in."""
+
+    call: CallInfo
+    operators: list[TraceLine]
+
+
+class PopupInfo(msgspec.Struct, frozen=True):
+    """A pop-up: the customers that the rules show, none for an unknown caller."""
+
+    call: CallInfo
+    customers: list[CustomerInfo]
+    rows: list[str]
+    offers_new_customer: bool
+    history: list[CallInfo]
+
+
+class Popups(msgspec.Struct, frozen=True):
+    """Pop-ups of running calls, and the position from which to open the stream."""
+
+    position: str
+    popups: list[PopupInfo]
+
+
+class ChannelInfo(msgspec.Struct, frozen=True):
+    """A channel: its settings, its line at this moment, and the call on it."""
+
+    number: int
+    name: str
+    group: int | None
+    popup: bool
+    card_id: str
+    port: int
+    simulated: bool
+    line: LineState
+    hook: HookState
+    ringing: bool
+    volts: float | None
+    level_dbm0: float | None
+    recording: bool
+    call: CallInfo | None
+
+
+class Channels(msgspec.Struct, frozen=True):
+    """The channels in scope."""
+
+    channels: list[ChannelInfo]
+
+
+class LinkInfo(msgspec.Struct, frozen=True):
+    """Health of the link to a card since it was opened."""
+
+    frames: int = 0
+    bad_frames: int = 0
+    garbage_bytes: int = 0
+    resend_requests: int = 0
+    lost_samples: int = 0
+
+
+class CardInfo(msgspec.Struct, frozen=True):
+    """A line card."""
+
+    card_id: str
+    driver: str
+    model: str
+    ports: int
+    simulated: bool
+    connected: bool
+    link: LinkInfo
+
+
+class Cards(msgspec.Struct, frozen=True):
+    """All line cards."""
+
+    cards: list[CardInfo]
+
+
+class PortState(msgspec.Struct, frozen=True):
+    """A channel's line at this moment, as pushed to the board."""
+
+    number: int
+    line: LineState = "unknown"
+    hook: HookState = "unknown"
+    ringing: bool = False
+    volts: float | None = None
+    level_dbm0: float | None = None
+    recording: bool = False
+
+
+class Board(msgspec.Struct, frozen=True):
+    """Event ``board``: the channels that changed."""
+
+    channels: list[PortState]
+
+
+class RecordingEvent(msgspec.Struct, frozen=True):
+    """Event ``recording``: a recording is ready."""
+
+    call_id: str
+    recording: RecordingInfo
+
+
+class LineEventInfo(msgspec.Struct, frozen=True):
+    """Event ``line``: a line was lost or is there again."""
+
+    channel: int
+    kind: str
+    at: str
+
+
+class CardEventInfo(msgspec.Struct, frozen=True):
+    """Event ``card``: a line card was lost or is there again."""
+
+    card_id: str
+    kind: str
+
+
+class Reset(msgspec.Struct, frozen=True):
+    """Event ``reset``: the position is not known here, load everything anew and go on from this one."""
+
+    position: str
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """What went wrong: a code for programs, a sentence for people."""
+
+    code: str
+    message: str
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """The one shape of every error."""
+
+    error: ErrorBody

@@ -1,0 +1,74 @@
+"""The live state of lines and cards, from the status files that the recorders write four times a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from crm_client_api.answers import HookState, LineState, LinkInfo, PortState
+from firmware.clock import now_ms
+from firmware.config import Home
+
+STALE_MS = 3000
+
+
+class _Port(msgspec.Struct, frozen=True):
+    channel: int
+    line: LineState = "unknown"
+    hook: HookState = "unknown"
+    ringing: bool = False
+    volts: float | None = None
+    level_dbm0: float | None = None
+    recording: bool = False
+
+
+class _Status(msgspec.Struct, frozen=True):
+    card_id: str
+    at_ms: int
+    connected: bool = False
+    link: LinkInfo = LinkInfo()
+    ports: list[_Port] = []
+
+
+_decoder = msgspec.json.Decoder(_Status)
+
+
+@dataclass(frozen=True, slots=True)
+class CardState:
+    """A card as its recorder reports it."""
+
+    connected: bool = False
+    link: LinkInfo = field(default_factory=LinkInfo)
+
+
+@dataclass(frozen=True, slots=True)
+class BoardState:
+    """Everything that is known at this moment; what is not in it is unknown."""
+
+    ports: dict[int, PortState]
+    cards: dict[str, CardState]
+
+    def port(self, channel: int) -> PortState:
+        """The line of a channel."""
+        return self.ports.get(channel, PortState(channel))
+
+
+def read_board(home: Home, at_ms: int | None = None) -> BoardState:
+    """Read the status files. A report older than 3 s is worth nothing: its lines are unknown, its card gone."""
+    now = now_ms() if at_ms is None else at_ms
+    ports: dict[int, PortState] = {}
+    cards: dict[str, CardState] = {}
+    for file in sorted(home.status.glob("*.json")):
+        try:
+            status = _decoder.decode(file.read_bytes())
+        except (OSError, msgspec.MsgspecError):  # being replaced, or written by another version
+            continue
+        fresh = now - status.at_ms <= STALE_MS
+        cards[status.card_id] = CardState(status.connected and fresh, status.link)
+        for port in status.ports:
+            if fresh:
+                ports[port.channel] = PortState(
+                    port.channel, port.line, port.hook, port.ringing, port.volts, port.level_dbm0, port.recording
+                )
+    return BoardState(ports, cards)

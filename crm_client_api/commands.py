@@ -1,0 +1,101 @@
+"""The verbs ``tapdeck api`` and ``tapdeck operator``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import sqlite_utils
+
+from firmware.config import Home
+from firmware.store.connection import open_store
+from firmware.store.migrations import require_current_schema
+
+
+@click.command("api")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
+@click.option("--bind", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.pass_obj
+def api_command(home: Home, port: int, bind: str) -> None:
+    """Serve the HTTP API, the event stream and the web page until SIGTERM."""
+    from crm_client_api.daemon import run_api  # the other verbs need no server
+
+    home.create()
+    run_api(home, bind, port)
+
+
+@click.group("operator")
+def operator_group() -> None:
+    """Operators, from the box's own console: no password needed."""
+
+
+@contextmanager
+def _crm(home: Home) -> Iterator[sqlite_utils.Database]:
+    require_current_schema(home)
+    db = open_store(home.crm_db)
+    try:
+        yield db
+    finally:
+        db.conn.close()
+
+
+@operator_group.command("list")
+@click.pass_obj
+def list_command(home: Home) -> None:
+    """List everybody: staff number, name, level, group, channels, active."""
+    from crm_client_api.domain.operators import list_operators
+
+    with _crm(home) as crm:
+        for one in list_operators(crm):
+            channels = ",".join(map(str, sorted(one.channels))) or "-"
+            state = "active" if one.active else "inactive"
+            click.echo(f"{one.staff_no}\t{one.name}\t{one.level}\t{one.group or '-'}\t{channels}\t{state}")
+
+
+@operator_group.command("reset")
+@click.argument("staff_no")
+@click.pass_obj
+def reset_command(home: Home, staff_no: str) -> None:
+    """Give STAFF_NO a new one-time password; open sessions end."""
+    from crm_client_api.domain.audit import CONSOLE, Actor
+    from crm_client_api.domain.operators import reset_password
+
+    with _crm(home) as crm:
+        click.echo(reset_password(crm, staff_no, Actor(CONSOLE), grantor=None))
+
+
+def _numbers(_ctx: click.Context, _param: click.Parameter, text: str) -> frozenset[int]:
+    try:
+        return frozenset(int(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise click.BadParameter("numbers with commas between them, e.g. 1,2,5") from error
+
+
+@operator_group.command("add")
+@click.argument("staff_no")
+@click.argument("name")
+@click.option("--level", type=click.Choice(["super", "leader", "ordinary"]), default="ordinary", show_default=True)
+@click.option("--group", type=int, default=None, help="Number of the group; none when left out.")
+@click.option("--channels", default="", callback=_numbers, help="Associated channels, e.g. 1,2,5.")
+@click.option("--permissions", default="", help="Identifiers with commas between them, or 'all'.")
+@click.pass_obj
+def add_command(
+    home: Home, staff_no: str, name: str, level: str, group: int | None, channels: frozenset[int], permissions: str
+) -> None:
+    """Add an operator and print the one-time password. What is set here is never modified."""
+    from crm_client_api.domain.audit import CONSOLE, Actor
+    from crm_client_api.domain.operators import Operator, add_operator
+    from crm_client_api.domain.permissions import ALL_PERMISSIONS, Level, Permission
+
+    try:
+        names = [part.strip() for part in permissions.split(",") if part.strip()]
+        granted = ALL_PERMISSIONS if permissions == "all" else frozenset(Permission(one) for one in names)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--permissions") from error
+    added = Operator(staff_no, name, Level(level), group, channels, granted)
+    with _crm(home) as crm:
+        click.echo(add_operator(crm, added, Actor(CONSOLE), grantor=None))
+
+
+commands = [api_command, operator_group]

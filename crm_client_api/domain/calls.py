@@ -1,0 +1,237 @@
+"""Calls, recordings, channels and cards as the recorder stores them; read only, with the viewer's scope."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import sqlite_utils
+
+from crm_client_api.domain.numbers import Site, spellings
+from crm_client_api.domain.scope import ChannelScope
+from firmware.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as stored. Times are Unix ms UTC, durations ms."""
+
+    id: str
+    channel: int
+    card_id: str
+    direction: str
+    state: str
+    result: str | None
+    caller_number: str | None
+    caller_name: str | None
+    absence: str | None
+    dialled_number: str | None
+    started_ms: int
+    answered_ms: int | None
+    ended_ms: int | None
+    ring_ms: int
+    talk_ms: int
+    simulated: bool
+    handled_by: str | None
+
+    @property
+    def number(self) -> str | None:
+        """The other party's number."""
+        return self.caller_number if self.direction == "incoming" else self.dialled_number
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording as stored. ``path`` is as the recorder wrote it; ``missing_ms`` rounds up."""
+
+    id: str
+    call_id: str
+    channel: int
+    segment: int
+    state: str
+    started_ms: int
+    duration_ms: int
+    missing_ms: int
+    bytes: int | None
+    sha256: str | None
+    path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """A channel and the card port that it is bound to."""
+
+    number: int
+    card_id: str
+    port: int
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CardRow:
+    """A line card that was seen at least once."""
+
+    card_id: str
+    driver: str
+    model: str
+    ports: int
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallFilter:
+    """What to list. ``before`` is the id that the page before ended with; newest calls come first."""
+
+    limit: int = 50
+    before: str | None = None
+    channel: int | None = None
+    number: str | None = None
+    direction: str | None = None
+    result: str | None = None
+    state: str | None = None
+
+
+_CALL_FIELDS = tuple(field.name for field in fields(Call))
+_CALL_COLUMNS = ", ".join(_CALL_FIELDS)
+
+
+def call_of(row: sqlite3.Row | Mapping[str, Any]) -> Call:
+    """A call from a row of the store."""
+    values = {name: row[name] for name in _CALL_FIELDS}
+    return Call(**(values | {"simulated": bool(values["simulated"])}))
+
+
+def call_of_event(data: Mapping[str, Any], handled_by: str | None) -> Call:
+    """A call as an event of the recorder describes it: its state at that moment."""
+    values = {name: data.get(name) for name in _CALL_FIELDS}
+    values |= {"simulated": bool(values["simulated"]), "handled_by": handled_by}
+    return Call(**values)  # type: ignore[arg-type]
+
+
+def get_call(calls: sqlite_utils.Database, call_id: str, scope: ChannelScope) -> Call:
+    """Raises NotFound, also out of scope."""
+    condition, arguments = scope.sql("channel")
+    row = calls.conn.execute(
+        f"SELECT {_CALL_COLUMNS} FROM calls WHERE id = ? AND {condition}", (call_id, *arguments)
+    ).fetchone()
+    if row is None:
+        raise NotFound("there is no such call")
+    return call_of(row)
+
+
+def list_calls(calls: sqlite_utils.Database, wanted: CallFilter, scope: ChannelScope, site: Site) -> list[Call]:
+    """Calls in scope, newest first."""
+    condition, given = scope.sql("channel")
+    conditions: list[str] = [condition]
+    arguments: list[object] = [*given]
+    for column in ("channel", "direction", "result", "state"):
+        value = getattr(wanted, column)
+        if value is not None:
+            conditions.append(f"{column} = ?")
+            arguments.append(value)
+    if wanted.number:
+        exact = spellings(wanted.number, site)
+        marks = ",".join("?" * len(exact))
+        digits = "".join(c for c in wanted.number if c.isascii() and c.isdigit()) or wanted.number
+        pattern = "%" + digits.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        both = [f"({column} IN ({marks}) OR {column} LIKE ? ESCAPE '\\')" for column in _NUMBER_COLUMNS]
+        conditions.append(f"({' OR '.join(both)})")
+        arguments += [*exact, pattern, *exact, pattern]
+    if wanted.before:
+        conditions.append("(started_ms, id) < (SELECT started_ms, id FROM calls WHERE id = ?)")
+        arguments.append(wanted.before)
+    rows = calls.conn.execute(
+        f"SELECT {_CALL_COLUMNS} FROM calls WHERE {' AND '.join(conditions)} ORDER BY started_ms DESC, id DESC LIMIT ?",
+        (*arguments, wanted.limit),
+    )
+    return [call_of(row) for row in rows]
+
+
+_NUMBER_COLUMNS = ("caller_number", "dialled_number")
+
+
+def history(
+    calls: sqlite_utils.Database, number: str, scope: ChannelScope, site: Site, limit: int, without: str
+) -> list[Call]:
+    """The last calls with a number, either way, without the call ``without``; newest first."""
+    exact = spellings(number, site)
+    condition, given = scope.sql("channel")
+    marks = ",".join("?" * len(exact))
+    rows = calls.conn.execute(
+        f"SELECT {_CALL_COLUMNS} FROM calls WHERE id <> ? AND {condition}"
+        f" AND ((direction = 'incoming' AND caller_number IN ({marks}))"
+        f" OR (direction = 'outgoing' AND dialled_number IN ({marks})))"
+        " ORDER BY started_ms DESC, id DESC LIMIT ?",
+        (without, *given, *exact, *exact, limit),
+    )
+    return [call_of(row) for row in rows]
+
+
+def running_calls(calls: sqlite_utils.Database) -> dict[int, Call]:
+    """The call that runs on each channel (the newest one, should there be several)."""
+    rows = calls.conn.execute(f"SELECT {_CALL_COLUMNS} FROM calls WHERE state <> 'ended' ORDER BY started_ms, id")
+    return {row["channel"]: call_of(row) for row in rows}
+
+
+_RECORDING_COLUMNS = (
+    "id, call_id, channel, segment, state, started_ms, duration_ms, bytes, sha256, path,"
+    " (missing_samples * 1000 + sample_rate_hz - 1) / sample_rate_hz AS missing_ms"
+)
+
+
+def _recording(row: sqlite3.Row) -> Recording:
+    return Recording(**{field.name: row[field.name] for field in fields(Recording)})
+
+
+def recordings_of(calls: sqlite_utils.Database, call_ids: Iterable[str]) -> dict[str, list[Recording]]:
+    """The recordings of calls, by call, in the order of their segments."""
+    wanted = list(call_ids)
+    found: dict[str, list[Recording]] = defaultdict(list)
+    marks = ",".join("?" * len(wanted))
+    for row in calls.conn.execute(
+        f"SELECT {_RECORDING_COLUMNS} FROM recordings WHERE call_id IN ({marks}) ORDER BY call_id, segment", wanted
+    ):
+        found[row["call_id"]].append(_recording(row))
+    return found
+
+
+def get_recording(calls: sqlite_utils.Database, recording_id: str, scope: ChannelScope) -> Recording:
+    """Raises NotFound, also out of scope."""
+    condition, arguments = scope.sql("channel")
+    row = calls.conn.execute(
+        f"SELECT {_RECORDING_COLUMNS} FROM recordings WHERE id = ? AND {condition}", (recording_id, *arguments)
+    ).fetchone()
+    if row is None:
+        raise NotFound("there is no such recording")
+    return _recording(row)
+
+
+def list_channels(calls: sqlite_utils.Database) -> list[ChannelRow]:
+    """Every channel of the box, by number."""
+    rows = calls.conn.execute("SELECT number, card_id, port, simulated FROM channels ORDER BY number")
+    return [ChannelRow(row[0], row[1], row[2], bool(row[3])) for row in rows]
+
+
+def list_cards(calls: sqlite_utils.Database) -> list[CardRow]:
+    """Every line card that was ever seen."""
+    rows = calls.conn.execute("SELECT card_id, driver, model, ports, simulated FROM cards ORDER BY card_id")
+    return [CardRow(row[0], row[1], row[2], row[3], bool(row[4])) for row in rows]
+
+
+def numbered_running_calls(calls: sqlite_utils.Database) -> list[Call]:
+    """Running calls whose number (or its absence) is decided, oldest first."""
+    rows = calls.conn.execute(
+        f"SELECT {_CALL_COLUMNS} FROM calls c WHERE state <> 'ended' AND EXISTS (SELECT 1 FROM events e"
+        " WHERE e.call_id = c.id AND e.kind = iif(c.direction = 'incoming', 'caller_id', 'dialled_number'))"
+        " ORDER BY started_ms, id"
+    )
+    return [call_of(row) for row in rows]
+
+
+def first_event_id(calls: sqlite_utils.Database, call_id: str, kind: str) -> int | None:
+    """The id of the first event of a kind for a call, None when there is none."""
+    row = calls.conn.execute("SELECT min(id) FROM events WHERE call_id = ? AND kind = ?", (call_id, kind)).fetchone()
+    return None if row[0] is None else int(row[0])

@@ -1,0 +1,115 @@
+"""Channels and line cards: settings, and their state at this moment."""
+
+from __future__ import annotations
+
+import msgspec
+
+from crm_client_api.answers import CardInfo, Cards, ChannelInfo, Channels
+from crm_client_api.board import BoardState, CardState, read_board
+from crm_client_api.domain import audit
+from crm_client_api.domain.calls import ChannelRow, list_cards, list_channels, running_calls
+from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.settings import read_settings
+from crm_client_api.http.routing import Request, route
+from crm_client_api.views import Desk, open_desk
+from firmware.errors import BadInput, NotFound
+from firmware.parameters import Value, find_parameter, set_value
+from firmware.store.connection import write
+
+_LONGEST_NAME_CHARACTERS = 60
+
+
+class ChannelChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to change of a channel; what is left out stays."""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    group: int | msgspec.UnsetType | None = msgspec.UNSET
+    popup: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+@route("GET", "/channels", "The channels in scope, live", answer=Channels)
+def get_channels(request: Request) -> Channels:
+    """List the channels in scope."""
+    desk = request.desk
+    rows = [row for row in list_channels(request.stores.calls) if desk.channels.allows(row.number)]
+    return Channels(_infos(request, desk, rows))
+
+
+@route(
+    "PATCH", "/channels/{number}", "Change a channel's settings",
+    answer=ChannelInfo, permissions=(Permission.CHANNEL_SETUP,),
+)  # fmt: skip
+def patch_channel(request: Request, number: int, body: ChannelChange) -> ChannelInfo:
+    """Change a channel in scope; takes effect at once."""
+    row = _row(request, number)
+    given = {name: getattr(body, name) for name in ("name", "group", "popup")}
+    changes: dict[str, Value] = {name: value for name, value in given.items() if value is not msgspec.UNSET}
+    for key, value in changes.items():
+        find_parameter("channel", key).check(value)
+    _check(request, changes)
+    for key, value in changes.items():
+        set_value(request.stores.crm, "channel", key, value, subject=str(number), changed_by=request.operator.staff_no)
+    with write(request.stores.crm) as connection:
+        audit.append(connection, request.actor, "channel.change", str(number), changes)
+    desk = open_desk(request.stores, request.operator, read_settings(request.stores.crm))
+    return _infos(request, desk, [row])[0]
+
+
+def _row(request: Request, number: int) -> ChannelRow:
+    if request.desk.channels.allows(number):
+        for row in list_channels(request.stores.calls):
+            if row.number == number:
+                return row
+    raise NotFound("there is no such channel")
+
+
+def _check(request: Request, changes: dict[str, Value]) -> None:
+    if len(str(changes.get("name", ""))) > _LONGEST_NAME_CHARACTERS:
+        raise BadInput(f"a channel's name has at most {_LONGEST_NAME_CHARACTERS} characters")
+    group = changes.get("group")
+    if group is not None:
+        found = request.stores.crm.conn.execute("SELECT 1 FROM groups WHERE number = ?", (group,)).fetchone()
+        if found is None:
+            raise BadInput(f"there is no group {group}")
+
+
+def _infos(request: Request, desk: Desk, rows: list[ChannelRow]) -> list[ChannelInfo]:
+    board: BoardState = read_board(request.api.home)
+    numbers = {row.number for row in rows}
+    running = [call for number, call in running_calls(request.stores.calls).items() if number in numbers]
+    calls = {info.channel: info for info in desk.call_infos(running)}
+    answer: list[ChannelInfo] = []
+    for row in rows:
+        settings, port = desk.settings.channel(row.number), board.port(row.number)
+        answer.append(
+            ChannelInfo(
+                number=row.number,
+                name=settings.name,
+                group=settings.group,
+                popup=settings.popup,
+                card_id=row.card_id,
+                port=row.port,
+                simulated=row.simulated,
+                line=port.line,
+                hook=port.hook,
+                ringing=port.ringing,
+                volts=port.volts,
+                level_dbm0=port.level_dbm0,
+                recording=port.recording,
+                call=calls.get(row.number),
+            )
+        )
+    return answer
+
+
+@route("GET", "/cards", "The line cards, live", answer=Cards)
+def get_cards(request: Request) -> Cards:
+    """List every line card."""
+    board = read_board(request.api.home)
+    return Cards(
+        [
+            CardInfo(row.card_id, row.driver, row.model, row.ports, row.simulated, state.connected, state.link)
+            for row in list_cards(request.stores.calls)
+            for state in [board.cards.get(row.card_id, CardState())]
+        ]
+    )

@@ -1,0 +1,66 @@
+"""Every error as an HTTP answer of one shape."""
+
+from __future__ import annotations
+
+import bottle
+import msgspec
+
+from crm_client_api.answers import ErrorAnswer, ErrorBody
+from crm_client_api.domain.operators import SetOnce
+from crm_client_api.domain.sessions import WrongCredentials
+from crm_client_api.domain.throttle import TooManyFailures
+from crm_client_api.push import StreamsFull
+from firmware.errors import BadInput, BoxError, ConfigError, NotFound, Refused, StoreError
+
+_RETRY_AFTER_S = 2
+_STREAMS_RETRY_AFTER_S = 5
+
+
+class ApiError(BoxError):
+    """An error that only HTTP knows: ``status``, a ``code`` for programs, and headers such as Retry-After."""
+
+    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = headers or {}
+
+
+class PermissionMissing(ApiError):
+    """The operator does not hold the permission, whatever the level."""
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(403, "permission_missing", f"this needs the permission {permission}")
+
+
+_KINDS: tuple[tuple[type[BoxError], int, str], ...] = (
+    (WrongCredentials, 401, "wrong_credentials"),
+    (SetOnce, 409, "set_once"),
+    (NotFound, 404, "not_found"),
+    (Refused, 409, "refused"),
+    (BadInput, 400, "bad_input"),
+    (ConfigError, 400, "bad_value"),
+)
+
+
+def as_api_error(error: BoxError) -> ApiError:
+    """The HTTP form of one of the box's errors."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, TooManyFailures):
+        return ApiError(429, "too_many_failures", str(error), {"Retry-After": str(-(-error.wait_ms // 1000))})
+    if isinstance(error, StreamsFull):
+        return ApiError(503, "streams_full", str(error), {"Retry-After": str(_STREAMS_RETRY_AFTER_S)})
+    if isinstance(error, StoreError):
+        return ApiError(503, "store_busy", "the store is busy, try again", {"Retry-After": str(_RETRY_AFTER_S)})
+    for kind, status, code in _KINDS:
+        if isinstance(error, kind):
+            return ApiError(status, code, str(error))
+    return ApiError(500, "internal", "an error inside the box")
+
+
+def error_response(error: ApiError) -> bottle.HTTPResponse:
+    """The answer for an error."""
+    body = msgspec.json.encode(ErrorAnswer(ErrorBody(error.code, str(error))))
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"} | error.headers
+    return bottle.HTTPResponse(body, error.status, **headers)

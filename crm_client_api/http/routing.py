@@ -1,0 +1,132 @@
+"""How a resource declares its routes: one decorator, from which dispatch, checks and OpenAPI follow.
+
+A handler takes the request and, by name, what it needs: ``body`` and ``query`` (msgspec structs) and the
+parameters of the path (int or str). What is not said to be open needs a session.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_type_hints
+
+import bottle
+import msgspec
+
+from crm_client_api.domain.audit import Actor
+from crm_client_api.domain.operators import Operator
+from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.sessions import Session
+from crm_client_api.domain.settings import Settings
+from crm_client_api.http.errors import ApiError, PermissionMissing
+from crm_client_api.stores import Stores
+from crm_client_api.views import Desk, open_desk
+
+if TYPE_CHECKING:
+    from crm_client_api.http.app import Api
+
+PREFIX = "/api/v1"
+SOCKET_KEY = "tapdeck.socket"
+"""Where the server puts the connection's socket into the WSGI environment."""
+
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+
+Access = Literal["open", "any_session", "session"]
+"""``open``: no session needed. ``any_session``: also while the password must be changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, checked: session, permission and CSRF are settled before a handler sees it."""
+
+    api: Api
+    stores: Stores
+    settings: Settings
+    address: str
+    headers: Mapping[str, str]
+    session: Session | None
+
+    @property
+    def operator(self) -> Operator:
+        """Who asks. Raises ApiError 401 without a session."""
+        if self.session is None:
+            raise ApiError(401, "not_logged_in", "log in first")
+        return self.session.operator
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks, for the audit log."""
+        return Actor(self.operator.staff_no, self.address)
+
+    @property
+    def desk(self) -> Desk:
+        """What this operator may see."""
+        return open_desk(self.stores, self.operator, self.settings)
+
+    def require(self, permission: Permission) -> None:
+        """Raises PermissionMissing unless the operator holds the permission."""
+        if permission not in self.operator.permissions:
+            raise PermissionMissing(permission)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path. ``media``: the content types of an answer that is not JSON."""
+
+    method: str
+    path: str
+    summary: str
+    handler: Callable[..., Any]
+    answer: type[msgspec.Struct] | None
+    status: int
+    media: tuple[str, ...]
+    access: Access
+    permissions: tuple[Permission, ...]
+    body: type[msgspec.Struct] | None
+    query: type[msgspec.Struct] | None
+    parameters: Mapping[str, type]
+
+    @property
+    def bottle_rule(self) -> str:
+        """The path in bottle's notation."""
+        rule = PREFIX + self.path
+        for name, kind in self.parameters.items():
+            rule = rule.replace("{" + name + "}", f"<{name}:int>" if kind is int else f"<{name}>")
+        return rule
+
+
+ROUTES: list[Route] = []
+"""Every route of the API, in the order of declaration."""
+
+
+def route(
+    method: str,
+    path: str,
+    summary: str,
+    *,
+    answer: type[msgspec.Struct] | None = None,
+    status: int = 200,
+    media: tuple[str, ...] = (),
+    access: Access = "session",
+    permissions: tuple[Permission, ...] = (),
+) -> Callable[[_Handler], _Handler]:
+    """Register a handler."""
+
+    def register(handler: _Handler) -> _Handler:
+        hints = get_type_hints(handler, localns={"Request": Request})
+        names = [name for name in inspect.signature(handler).parameters if name not in ("request", "body", "query")]
+        ROUTES.append(
+            Route(
+                method, path, summary, handler, answer, status, media, access, permissions,
+                hints.get("body"), hints.get("query"), {name: hints[name] for name in names},
+            )
+        )  # fmt: skip
+        return handler
+
+    return register
+
+
+def raw_answer(body: object, status: int, headers: Mapping[str, str]) -> bottle.HTTPResponse:
+    """An answer that is not JSON."""
+    return bottle.HTTPResponse(body, status, **headers)

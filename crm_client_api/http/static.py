@@ -1,0 +1,37 @@
+"""The files of the built web UI; paths that are no file show the application, which has its own routes."""
+
+from __future__ import annotations
+
+import mimetypes
+from pathlib import Path
+
+import bottle
+
+_HASHED_FOLDER = "assets"  # Vite names every file in it by its content
+
+
+def static_answer(web_root: Path, path: str) -> bottle.HTTPResponse:
+    """A file below ``web_root``, or its index.html."""
+    index = web_root / "index.html"
+    file = _file_below(web_root, path)
+    if file is None:
+        if Path(path).suffix or not index.is_file():
+            return bottle.HTTPResponse("not found\n", 404, **{"Content-Type": "text/plain; charset=utf-8"})
+        file = index
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    if kind.startswith("text/") or kind == "application/javascript":
+        kind += "; charset=utf-8"
+    hashed = file.parent.name == _HASHED_FOLDER
+    caching = "public, max-age=31536000, immutable" if hashed else "no-cache"
+    return bottle.HTTPResponse(file.read_bytes(), 200, **{"Content-Type": kind, "Cache-Control": caching})
+
+
+def _file_below(web_root: Path, path: str) -> Path | None:
+    if not path or "\0" in path:
+        return None
+    try:
+        file = (web_root / path).resolve()
+        inside = file.is_relative_to(web_root.resolve()) and file.is_file()
+    except OSError:  # a name too long for the file system
+        return None
+    return file if inside else None

@@ -1,0 +1,58 @@
+"""Channel and system parameters that the office side reads."""
+
+from __future__ import annotations
+
+from firmware.parameters import Parameter
+
+PARAMETERS = (
+    Parameter(
+        "name", "channel", str, "", "Channel name", "通道名称",
+        "What people call this line.", "这条线路的名称。", effect="at once",
+    ),
+    Parameter(
+        "group", "channel", int, 1, "Group", "组别",
+        "The group of operators that this channel belongs to.", "通道所属的操作员组别。", "", 1, 9999,
+        nullable=True, effect="at once",
+    ),
+    Parameter(
+        "popup", "channel", bool, True, "Pop-up", "来电弹出",
+        "Whether calls on this channel pop up for operators.", "通道来电在客户端是否弹出。", effect="at once",
+    ),
+    Parameter(
+        "customers_shared_by_all", "system", bool, False, "Customers shared by all", "客户资料信息是否所有操作员共享",
+        "Operators who hold customer_share get the pop-up with every matching customer.",
+        "有“客户资料信息共享”权限的操作员,来电弹出所有匹配的客户。", effect="at once",
+    ),
+    Parameter(
+        "popup_withheld", "system", bool, False, "Pop-up without a number", "无号码来电弹出",
+        "Calls without a caller number pop up as unknown callers.", "没有主叫号码的来电也弹出。", effect="at once",
+    ),
+    Parameter(
+        "popup_outgoing", "system", bool, False, "Pop-up on outgoing calls", "去电弹出",
+        "Outgoing calls pop up by the dialled number.", "呼出时按被叫号码弹出。", effect="at once",
+    ),
+    Parameter(
+        "popup_respects_state", "system", bool, False, "Pop-up respects agent state", "弹出遵从示忙状态",
+        "No pop-up for an operator who is not available.", "操作员示忙时不弹出。", effect="at once",
+    ),
+    Parameter(
+        "site_country", "system", str, "CN", "Country", "所在国家",
+        "Country of the site, ISO 3166-1 alpha-2; telephone numbers are read by its rules.",
+        "所在国家代码(ISO 3166-1),按其规则识别号码。", effect="at once",
+    ),
+    Parameter(
+        "site_area_code", "system", str, "010", "Area code", "区号",
+        "Area code of the site with its leading zero; local numbers are completed with it.",
+        "本地区号(含 0),用于补全市话号码。", effect="at once",
+    ),
+    Parameter(
+        "outside_line_prefix", "system", str, "", "Outside-line prefix", "出局码",
+        "Digits dialled in front of an outside number, stripped before numbers are compared.",
+        "拨打外线时先拨的号码,比较号码前去掉。", effect="at once",
+    ),
+    Parameter(
+        "idle_logout_min", "system", int, 15, "Idle log-out", "空闲自动退出",
+        "A session without any request for this long ends.", "超过此时间没有操作自动退出登录。", "min", 1, 1440,
+        effect="at once",
+    ),
+)  # fmt: skip

@@ -1,0 +1,63 @@
+"""A running API in a home of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import sqlite_utils
+from crm_office import PASSWORD, Browser, Exchange
+
+from crm_client_api.server import ApiServer
+from firmware.config import Home
+from firmware.store.connection import open_store
+
+
+@pytest.fixture
+def crm(home: Home) -> Iterator[sqlite_utils.Database]:
+    db = open_store(home.crm_db)
+    yield db
+    db.conn.close()
+
+
+@pytest.fixture
+def exchange(home: Home) -> Iterator[Exchange]:
+    one = Exchange(home)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def serve(home: Home) -> Iterator[Callable[..., ApiServer]]:
+    """Starts servers with the wanted limits."""
+    running: list[ApiServer] = []
+
+    def start(**limits: int) -> ApiServer:
+        (home.root / "web" / "assets").mkdir(parents=True, exist_ok=True)
+        (home.root / "web" / "index.html").write_text("<title>Tapdeck</title>")
+        (home.root / "web" / "assets" / "main-abc.js").write_text("1")
+        server = ApiServer(home, "127.0.0.1", 0, web_root=home.root / "web", **({"max_streams": 8} | limits))
+        server.start()
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        server.stop()
+
+
+@pytest.fixture
+def server(serve: Callable[..., ApiServer]) -> ApiServer:
+    return serve()
+
+
+@pytest.fixture
+def browse(server: ApiServer) -> Callable[[str], Browser]:
+    """A browser in which somebody is logged in."""
+
+    def log_in(staff_no: str) -> Browser:
+        browser = Browser(server.port)
+        assert browser.log_in(staff_no, PASSWORD).status == 200
+        return browser
+
+    return log_in

@@ -1,0 +1,184 @@
+"""Calls, channels, cards, pop-up trace and the web page over HTTP."""
+
+from __future__ import annotations
+
+import json
+
+from crm_office import START_MS, Browser, hire
+
+from crm_client_api.board import read_board
+from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
+from firmware.clock import iso_utc, now_ms
+from firmware.parameters import set_value
+
+
+def test_a_call_is_shown_whole(crm, exchange, browse):
+    hire(crm, "1", "super")
+    set_value(crm, "channel", "name", "前台", subject="1")
+    call = exchange.call(1, "013812345678")
+    exchange.answer(call)
+    exchange.end(call)
+    recording = exchange.recording(call, "x.flac")
+    browser = browse("1")
+    customer = browser.ask("POST", "/customers", {"name": "王", "phones": [{"number": "13812345678"}]}).json
+    one = browser.get(f"/calls/{call['id']}")
+    assert browser.get("/calls") == {"calls": [one], "next": None}
+    assert one["customers"] == [{"id": customer["id"], "name": "王", "company": ""}]
+    assert [r["id"] for r in one["recordings"]] == [recording]
+    assert one["recordings"][0] | {"id": ""} == {
+        "id": "", "segment": 0, "state": "ready", "started_at": iso_utc(call["started_ms"]), "duration_ms": 1000,
+        "missing_ms": 2, "bytes": 1, "sha256": "ab" * 32,
+    }  # fmt: skip
+    assert one["started_at"] == iso_utc(START_MS + 1000)
+    assert (one["channel_name"], one["state"], one["result"]) == ("前台", "ended", "answered")
+    assert (one["caller_number"], one["simulated"], one["absence"]) == ("013812345678", True, None)
+    assert browser.ask("GET", "/calls/unknown").status == 404
+
+
+def test_lists_are_filtered_and_paged(crm, exchange, browse):
+    hire(crm, "1", "super")
+    calls = []
+    for n in range(9):
+        call = exchange.call(1 + n % 3, f"1381234567{n}", "incoming" if n % 2 else "outgoing")
+        if n < 5:
+            exchange.end(call)
+        calls.append(call)
+    browser = browse("1")
+
+    def ids(query: str) -> list[str]:
+        return [one["id"] for one in browser.get(f"/calls?{query}")["calls"]]
+
+    def expected(keep) -> list[str]:
+        return [one["id"] for one in reversed(calls) if keep(one)]
+
+    assert ids("") == expected(lambda one: True)
+    assert ids("channel=2") == expected(lambda one: one["channel"] == 2)
+    assert ids("direction=incoming") == expected(lambda one: one["direction"] == "incoming")
+    assert ids("result=missed&channel=1") == expected(lambda one: one["result"] and one["channel"] == 1)
+    assert ids("state=ringing") == expected(lambda one: one["state"] == "ringing")
+    for number in ("013812345674", "%2B8613812345674", "12345674"):
+        assert ids(f"number={number}") == [calls[4]["id"]]
+    assert ids("number=1381234567") == expected(lambda one: True)
+    page, seen = browser.get("/calls?limit=4"), []
+    while True:
+        seen += [one["id"] for one in page["calls"]]
+        if page["next"] is None:
+            break
+        page = browser.get(f"/calls?limit=4&before={page['next']}")
+    assert seen == expected(lambda one: True)
+    for wrong in ("limit=0", "channel=x", "direction=up", "state=on", "x=1"):
+        assert browser.ask("GET", f"/calls?{wrong}").status == 400
+
+
+def write_status(home, at_ms: int, **port) -> None:
+    status = {
+        "card_id": "test-1", "simulated": True, "connected": True, "at_ms": at_ms,
+        "link": {"frames": 9, "bad_frames": 1, "garbage_bytes": 2, "resend_requests": 3, "lost_samples": 4},
+        "ports": [{"channel": 1, "line": "present", "hook": "off", "ringing": False, "volts": -48.2,
+                   "level_dbm0": -20.0, "recording": True, "call_id": None} | port],
+    }  # fmt: skip
+    draft = home.status / "test-1.new"
+    draft.write_text(json.dumps(status))
+    draft.replace(home.status / "test-1.json")
+
+
+def test_channels_and_cards_show_the_line_as_it_is(home, crm, exchange, browse):
+    hire(crm, "1", "super")
+    hire(crm, "2", "ordinary", None, (2,))
+    exchange.wire(1, 2)
+    call = exchange.call(1)
+    write_status(home, now_ms() + 60_000)
+    boss = browse("1")
+    one, two = boss.get("/channels")["channels"]
+    assert (one["line"], one["hook"], one["volts"], one["recording"]) == ("present", "off", -48.2, True)
+    assert one["call"]["id"] == call["id"]
+    assert (one["group"], one["popup"], one["card_id"], one["port"], one["simulated"]) == (1, True, "test-1", 1, True)
+    assert (two["line"], two["hook"], two["volts"], two["call"]) == ("unknown", "unknown", None, None)
+    assert [c["number"] for c in browse("2").get("/channels")["channels"]] == [2]
+    card = boss.get("/cards")["cards"][0]
+    assert (card["connected"], card["link"]["lost_samples"], card["ports"]) == (True, 4, 2)
+
+
+def test_old_and_broken_reports_are_worth_nothing(home):
+    write_status(home, 10_000)
+    assert read_board(home, 13_000).ports[1].line == "present"
+    assert read_board(home, 13_001).port(1).line == "unknown"
+    assert not read_board(home, 13_001).cards["test-1"].connected
+    (home.status / "broken.json").write_text("{")
+    assert read_board(home, 13_000).ports[1].line == "present"
+
+
+def test_channel_settings_are_changed_in_scope_only(crm, exchange, browse):
+    hire(crm, "1", "super")
+    hire(crm, "2", "leader", 2)
+    hire(crm, "3", "super", permissions=ALL_PERMISSIONS - {Permission.CHANNEL_SETUP})
+    exchange.wire(1, 2)
+    boss, leader = browse("1"), browse("2")
+    assert leader.get("/channels")["channels"] == []
+    changed = boss.ask("PATCH", "/channels/2", {"name": "二楼", "group": 2, "popup": False}).json
+    assert (changed["name"], changed["group"], changed["popup"]) == ("二楼", 2, False)
+    assert [c["number"] for c in leader.get("/channels")["channels"]] == [2]
+    assert leader.ask("PATCH", "/channels/2", {"name": "x"}).json["popup"] is False
+    assert boss.ask("PATCH", "/channels/2", {"group": None}).json["group"] is None
+    assert leader.ask("PATCH", "/channels/2", {"name": "y"}).status == 404
+    assert browse("3").ask("PATCH", "/channels/1", {"name": "y"}).status == 403
+    for wrong in ({"group": 99}, {"group": 0}, {"name": "x" * 61}, {"popup": "Y"}, {"gain": 3}):
+        assert boss.ask("PATCH", "/channels/1", wrong).status == 400
+    assert boss.ask("PATCH", "/channels/7", {"name": "x"}).status == 404
+    assert boss.ask("PATCH", "/channels/x", {"name": "x"}).status == 405  # no such route
+
+
+def test_the_popup_trace_tells_why(crm, exchange, browse):
+    hire(crm, "1", "super")
+    hire(crm, "2", "leader", 2)
+    hire(crm, "3", "ordinary", None, (1,), ALL_PERMISSIONS - {Permission.NET_POPUP})
+    call = exchange.call(1)
+    trace = browse("1").get(f"/calls/{call['id']}/popup-trace")
+    assert trace["call"]["id"] == call["id"]
+    lines = {one["staff_no"]: one for one in trace["operators"]}
+    assert (lines["1"]["shows"], lines["1"]["rows"]) == (True, ["F"])
+    assert not lines["2"]["shows"]
+    assert {"row": "G", "condition": "operator_group_is_channel_group", "holds": False} in lines["2"]["conditions"]
+    assert {"row": None, "condition": "net_popup", "holds": False} in lines["3"]["conditions"]
+    assert any("net_popup" in text and "no:" in text for text in lines["3"]["reasons"])
+    assert browse("2").ask("GET", f"/calls/{call['id']}/popup-trace").status == 404
+    hire(crm, "4", "super", permissions=frozenset())
+    assert browse("4").ask("GET", f"/calls/{call['id']}/popup-trace").status == 403
+
+
+def test_the_web_page_answers_its_own_routes(server):
+    for path in ("/", "/calls", "/customers/12"):
+        answer = Browser(server.port).ask("GET", path, prefix="")
+        assert answer.status == 200
+        assert b"<title>Tapdeck</title>" in answer.body
+        policy = answer.headers["content-security-policy"]
+        assert "script-src 'self';" in policy
+        assert "object-src 'none'" in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+OUTSIDE = (
+    "/../secret.txt", "/assets/../../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/link.txt",
+    "//etc/passwd", "/assets/%00.js", "/" + "x" * 5000 + ".js",
+)  # fmt: skip
+
+
+def test_files_outside_the_web_page_are_not_there(home, server):
+    (home.root / "secret.txt").write_text("secret")
+    (home.root / "web" / "link.txt").symlink_to(home.root / "secret.txt")
+    for path in OUTSIDE:
+        answer = Browser(server.port).ask("GET", path, prefix="")
+        assert b"secret" not in answer.body
+        assert b"root:" not in answer.body
+        assert answer.status in (200, 400, 404)
+        assert answer.status != 200 or b"<title>" in answer.body
+
+
+def test_assets_are_kept_by_browsers_and_answers_are_not(crm, browse, server):
+    hire(crm, "1", "super")
+    asset = Browser(server.port).ask("GET", "/assets/main-abc.js", prefix="")
+    assert "immutable" in asset.headers["cache-control"]
+    assert "javascript" in asset.headers["content-type"]
+    assert browse("1").ask("GET", "/calls").headers["cache-control"] == "no-store"
+    assert Browser(server.port).ask("GET", "/nothing").json["error"]["code"] == "not_found"
+    assert Browser(server.port).ask("PUT", "/calls").json["error"]["code"] == "method_not_allowed"
