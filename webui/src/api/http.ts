@@ -1,0 +1,89 @@
+/** One door to the HTTP API: JSON in, JSON out, the CSRF header, and errors as {@link ApiError}. */
+
+const PREFIX = "/api/v1";
+
+/** An answer of the box that is not a success. `status` 0 means that the box could not be reached. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+    this.name = "ApiError";
+  }
+}
+
+type Method = "GET" | "POST" | "PATCH" | "DELETE";
+type Query = Record<string, string | number | undefined | null>;
+
+let csrf = "";
+let onLoggedOut: () => void = () => undefined;
+let boxClockAhead_ms = 0;
+
+/** Sets the token that every state-changing request carries. */
+export function setCsrf(token: string): void {
+  csrf = token;
+}
+
+/** Registers what happens when the box says that nobody is logged in any more. */
+export function whenLoggedOut(listener: () => void): void {
+  onLoggedOut = listener;
+}
+
+/** The box's wall clock in Unix ms, as far as its `Date` header tells; small differences are not worth a jump. */
+export function boxNow_ms(): number {
+  return Date.now() + boxClockAhead_ms;
+}
+
+function noteClock(response: Response): void {
+  const date_ms = Date.parse(response.headers.get("Date") ?? "");
+  if (Number.isNaN(date_ms)) return;
+  const ahead_ms = date_ms + 500 - Date.now();
+  boxClockAhead_ms = Math.abs(ahead_ms) < 2000 ? 0 : ahead_ms;
+}
+
+/** The address of an API resource with its query. */
+export function apiUrl(path: string, query: Query = {}): string {
+  const params = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== undefined && value !== null && value !== "") params.set(key, String(value));
+  }
+  const text = params.toString();
+  return PREFIX + path + (text ? `?${text}` : "");
+}
+
+async function failure(response: Response): Promise<ApiError> {
+  try {
+    const body = (await response.json()) as { error?: { code?: string; message?: string } };
+    return new ApiError(response.status, body.error?.code ?? "unknown", body.error?.message ?? response.statusText);
+  } catch {
+    return new ApiError(response.status, "unknown", response.statusText);
+  }
+}
+
+/** Asks the API. Throws {@link ApiError}; a 401 outside log-in and password change also ends the session here. */
+export async function request<T>(method: Method, path: string, options: { query?: Query; body?: unknown } = {}) {
+  const headers: Record<string, string> = { Accept: "application/json" };
+  if (options.body !== undefined) headers["Content-Type"] = "application/json";
+  if (method !== "GET" && csrf) headers["X-Tapdeck-CSRF"] = csrf;
+  let response: Response;
+  try {
+    response = await fetch(apiUrl(path, options.query), {
+      method,
+      headers,
+      body: options.body === undefined ? undefined : JSON.stringify(options.body),
+      credentials: "same-origin",
+      cache: "no-store",
+    });
+  } catch {
+    throw new ApiError(0, "away", "The box cannot be reached");
+  }
+  noteClock(response);
+  if (!response.ok) {
+    const error = await failure(response);
+    if (error.status === 401 && !path.startsWith("/session")) onLoggedOut();
+    throw error;
+  }
+  return (response.status === 204 ? undefined : await response.json()) as T;
+}

@@ -1,0 +1,160 @@
+/** What the HTTP API sends. Times are ISO 8601 UTC with milliseconds, durations milliseconds, levels dBm0. */
+
+export type Permission = string;
+
+export interface Operator {
+  staff_no: string;
+  name: string;
+  level: "super" | "leader" | "ordinary";
+  group: number | string | null;
+  channels: number[];
+  permissions: Permission[];
+}
+
+export interface Session {
+  operator: Operator;
+  must_change_password: boolean;
+  csrf: string;
+}
+
+export const DIRECTIONS = ["incoming", "outgoing"] as const;
+export type Direction = (typeof DIRECTIONS)[number];
+export type CallState = "ringing" | "dialling" | "talking" | "ended";
+export const RESULTS = ["answered", "missed", "abandoned"] as const;
+export type CallResult = (typeof RESULTS)[number];
+
+export interface Recording {
+  id: string;
+  segment: number;
+  state: "pending" | "ready" | "lost";
+  started_at: string | null;
+  duration_ms: number | null;
+  missing_ms: number | null;
+  bytes: number | null;
+  sha256: string | null;
+}
+
+export interface CustomerName {
+  id: string | number;
+  name: string;
+  company: string | null;
+}
+
+export interface Call {
+  id: string;
+  channel: number;
+  channel_name: string;
+  direction: Direction;
+  state: CallState;
+  result: CallResult | null;
+  caller_number: string | null;
+  caller_name: string | null;
+  absence: "withheld" | "unavailable" | null;
+  dialled_number: string | null;
+  number_place: string | null;
+  started_at: string;
+  answered_at: string | null;
+  ended_at: string | null;
+  ring_ms: number | null;
+  talk_ms: number | null;
+  simulated: boolean;
+  handled_by: string | null;
+  customers: CustomerName[];
+  recordings: Recording[];
+}
+
+export interface Phone {
+  label: string | null;
+  number: string;
+  e164?: string | null;
+}
+
+/** The fields of a customer that people type. */
+export interface CustomerDraft {
+  name: string;
+  company: string;
+  title: string;
+  category: string;
+  level: string;
+  note: string;
+  phones: { label: string; number: string }[];
+}
+
+export interface Customer {
+  id: string | number;
+  name: string;
+  company: string | null;
+  title: string | null;
+  category: string | null;
+  level: string | null;
+  note: string | null;
+  phones: Phone[];
+  author: string;
+  owner: string;
+  created_at: string;
+  changed_at: string;
+}
+
+export interface Popup {
+  call: Call;
+  customers: Customer[];
+  rows: string[];
+  offers_new_customer: boolean;
+  history: Call[];
+}
+
+/** The fields of a channel that change many times a second. */
+export interface ChannelReading {
+  number: number;
+  line: "present" | "lost" | "unknown";
+  hook: "on" | "off" | "unknown";
+  ringing: boolean;
+  volts: number | null;
+  level_dbm0: number | null;
+  recording: boolean;
+}
+
+export interface Channel extends ChannelReading {
+  name: string;
+  group: number | string | null;
+  popup: string | boolean;
+  card_id: string | null;
+  port: number | null;
+  simulated: boolean;
+  call: Call | null;
+}
+
+export interface Card {
+  card_id: string;
+  driver: string;
+  model: string | null;
+  ports: number;
+  simulated: boolean;
+  connected: boolean;
+  link: {
+    frames: number;
+    bad_frames: number;
+    garbage_bytes: number;
+    resend_requests: number;
+    lost_samples: number;
+  };
+}
+
+export interface CallFilter {
+  channel?: number;
+  number?: string;
+  direction?: Direction;
+  result?: CallResult;
+}
+
+/** One event of the stream, by its SSE name. */
+export type StreamEvent =
+  | { type: "call"; data: Call }
+  | { type: "popup"; data: Popup }
+  | { type: "recording"; data: { call_id: string; recording: Recording } }
+  | { type: "line"; data: { channel: number; kind: "line_lost" | "line_present"; at: string } }
+  | { type: "card"; data: { card_id: string; kind: "card_lost" | "card_present" } }
+  | { type: "board"; data: { channels: ChannelReading[] } }
+  | { type: "reset"; data: { position: string } };
+
+export type StreamEventType = StreamEvent["type"];

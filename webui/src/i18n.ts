@@ -1,0 +1,35 @@
+/** The languages of the UI. Messages are compiled without `eval`, so the strict Content-Security-Policy holds. */
+
+import { useLocalStorage } from "@vueuse/core";
+import elementEn from "element-plus/es/locale/lang/en";
+import elementZh from "element-plus/es/locale/lang/zh-cn";
+import { computed, watch } from "vue";
+import { createI18n } from "vue-i18n";
+import en from "./locales/en.json";
+import zhCN from "./locales/zh-CN.json";
+
+export const LOCALES = ["zh-CN", "en"] as const;
+export type Locale = (typeof LOCALES)[number];
+
+const preferred: Locale = navigator.language.toLowerCase().startsWith("zh") ? "zh-CN" : "en";
+export const locale = useLocalStorage<Locale>("tapdeck.locale", preferred);
+if (!LOCALES.includes(locale.value)) locale.value = preferred;
+
+export const i18n = createI18n({
+  legacy: false,
+  locale: locale.value,
+  fallbackLocale: "en",
+  messages: { "zh-CN": zhCN, en },
+});
+
+/** Element Plus' own texts in the same language. */
+export const elementLocale = computed(() => (locale.value === "en" ? elementEn : elementZh));
+
+watch(
+  locale,
+  (fresh) => {
+    i18n.global.locale.value = fresh;
+    document.documentElement.lang = fresh;
+  },
+  { immediate: true },
+);

@@ -1,0 +1,56 @@
+/** A list of calls, newest first: pages read from the API plus what arrives live and fits the filter. */
+
+import { computed, onScopeDispose, ref, watch } from "vue";
+import { readCalls } from "@/api/endpoints";
+import type { Call, CallFilter } from "@/api/types";
+import { matchesFilter, useCallsStore } from "./calls";
+import { onReload } from "./live";
+
+export function useCallList(filter: () => CallFilter, page = 50) {
+  const calls = useCallsStore();
+  const fetched = ref<string[]>([]);
+  const next = ref<string | null>(null);
+  const loading = ref(true);
+  const failed = ref(false);
+  let turn = 0;
+
+  const items = computed<Call[]>(() => {
+    const ids = new Set(fetched.value);
+    for (const id of calls.arrived) {
+      const call = calls.known.get(id);
+      if (call && matchesFilter(call, filter())) ids.add(id);
+    }
+    const found = [...ids].map((id) => calls.known.get(id)).filter((call) => call !== undefined);
+    // Identifiers are time-ordered (UUIDv7), so the newest has the greatest.
+    return found.sort((one, two) => (one.id < two.id ? 1 : -1));
+  });
+
+  async function load(before?: string): Promise<void> {
+    turn += 1;
+    const mine = turn;
+    loading.value = true;
+    try {
+      const answer = await readCalls(filter(), page, before);
+      if (mine !== turn) return;
+      for (const call of answer.calls) calls.put(call);
+      const ids = answer.calls.map((call) => call.id);
+      fetched.value = before ? [...fetched.value, ...ids] : ids;
+      next.value = answer.next;
+      failed.value = false;
+    } catch {
+      if (mine === turn) failed.value = true;
+    } finally {
+      if (mine === turn) loading.value = false;
+    }
+  }
+
+  const reload = () => load();
+  async function loadMore(): Promise<void> {
+    if (next.value && !loading.value) await load(next.value);
+  }
+
+  watch(filter, reload, { deep: true });
+  onScopeDispose(onReload(reload));
+  void reload();
+  return { items, loading, failed, more: computed(() => next.value !== null), reload, loadMore };
+}

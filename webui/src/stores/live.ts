@@ -1,0 +1,127 @@
+/** Joins the event stream to the stores: snapshot first, then every event from its position on. */
+
+import { useEventListener } from "@vueuse/core";
+import { defineStore } from "pinia";
+import { ref } from "vue";
+import { eventsUrl, readPopups, readSession } from "@/api/endpoints";
+import { EventStream, type Reachable, retryDelay_ms, type StreamState } from "@/api/eventStream";
+import { ApiError } from "@/api/http";
+import type { StreamEvent } from "@/api/types";
+import { useBoardStore } from "./board";
+import { useCallsStore } from "./calls";
+import { useCustomersStore } from "./customers";
+import { usePlayerStore } from "./player";
+import { usePopupsStore } from "./popups";
+import { useSessionStore } from "./session";
+
+const reloaders = new Set<() => unknown>();
+
+/** Registers what a list does when everything has to be read again; returns how to unregister. */
+export function onReload(reload: () => unknown): () => void {
+  reloaders.add(reload);
+  return () => reloaders.delete(reload);
+}
+
+async function probe(): Promise<Reachable> {
+  try {
+    await readSession();
+    return "ok";
+  } catch (error) {
+    return error instanceof ApiError && error.status === 401 ? "logged_out" : "away";
+  }
+}
+
+export const useLiveStore = defineStore("live", () => {
+  const session = useSessionStore();
+  const board = useBoardStore();
+  const calls = useCallsStore();
+  const popups = usePopupsStore();
+  const customers = useCustomersStore();
+  const player = usePlayerStore();
+  const state = ref<StreamState>("connecting");
+  let wanted = false;
+  let attempt = 0;
+  let lastStaffNo = "";
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  function take(event: StreamEvent): void {
+    if (event.type === "board") board.takeReadings(event.data.channels);
+    else if (event.type === "call") {
+      calls.arrive(event.data);
+      board.takeCall(event.data);
+    } else if (event.type === "popup") popups.take(event.data);
+    else if (event.type === "recording") calls.putRecording(event.data.call_id, event.data.recording);
+    else if (event.type === "line") board.takeLine(event.data.channel, event.data.kind === "line_present");
+    else if (event.type === "card") refreshBoard();
+    else reloadAll();
+  }
+
+  function refreshBoard(): void {
+    void board.load();
+    void board.loadCards();
+  }
+
+  /** The position was unknown to the box (its store was rebuilt): what is known may be wrong. */
+  function reloadAll(): void {
+    calls.clear();
+    popups.clear();
+    refreshBoard();
+    for (const reload of reloaders) reload();
+    void readPopups().then((snapshot) => snapshot.popups.forEach(popups.take));
+  }
+
+  const stream = new EventStream({
+    open: (position) => new EventSource(eventsUrl(position)),
+    probe,
+    onEvent: take,
+    onState: (fresh) => {
+      state.value = fresh;
+    },
+    onResumed: refreshBoard,
+    onLoggedOut: () => session.lose(),
+  });
+
+  /** Reads the snapshot and opens the stream; tries again while the box is away. */
+  async function start(): Promise<void> {
+    wanted = true;
+    clearTimeout(timer);
+    forgetOthers();
+    try {
+      const snapshot = await readPopups();
+      if (!wanted) return;
+      snapshot.popups.forEach(popups.take);
+      refreshBoard();
+      stream.start(snapshot.position);
+      attempt = 0;
+    } catch {
+      if (!wanted) return;
+      state.value = "reconnecting";
+      timer = setTimeout(() => void start(), retryDelay_ms(attempt));
+      attempt += 1;
+    }
+  }
+
+  function stop(): void {
+    wanted = false;
+    clearTimeout(timer);
+    stream.stop();
+  }
+
+  /** Another operator must not see what the last one saw; the same one finds typed text again. */
+  function forgetOthers(): void {
+    const staffNo = session.operator?.staff_no ?? "";
+    if (lastStaffNo && lastStaffNo !== staffNo) {
+      calls.clear();
+      popups.clear();
+      board.clear();
+      customers.clear();
+      player.close();
+    }
+    lastStaffNo = staffNo;
+  }
+
+  useEventListener(globalThis.window, "online", () => stream.hurry());
+  useEventListener(globalThis.document, "visibilitychange", () => stream.hurry());
+
+  return { state, start, stop, take };
+});

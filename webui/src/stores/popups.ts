@@ -1,0 +1,121 @@
+/** The pop-up cards: one per call, running calls first, kept until the operator puts them away. */
+
+import { defineStore } from "pinia";
+import { computed, reactive, ref } from "vue";
+import type { Customer, Popup } from "@/api/types";
+import { partyNumber, useCallsStore } from "./calls";
+
+/** A card on the desk. The calls themselves live in the calls store. */
+export interface PopupCardData {
+  callId: string;
+  customers: Customer[];
+  rows: string[];
+  offersNewCustomer: boolean;
+  historyIds: string[];
+}
+
+/** What somebody has typed into a card's form; it survives every change of page and of the call. */
+export interface PopupDraft {
+  name: string;
+  company: string;
+  note: string;
+}
+
+const DISMISSED_KEY = "tapdeck.dismissed-popups";
+const DISMISSED_KEPT = 200;
+/** Finished cards beyond this are put away, the oldest first, unless something was typed into them. */
+const FINISHED_KEPT = 12;
+
+function readDismissed(): string[] {
+  try {
+    return JSON.parse(globalThis.sessionStorage?.getItem(DISMISSED_KEY) ?? "[]") as string[];
+  } catch {
+    return [];
+  }
+}
+
+export const usePopupsStore = defineStore("popups", () => {
+  const calls = useCallsStore();
+  const cards = reactive(new Map<string, PopupCardData>());
+  const drafts = reactive(new Map<string, PopupDraft>());
+  const dismissed = ref(readDismissed());
+
+  const isRunning = (callId: string) => calls.known.get(callId)?.state !== "ended";
+
+  /** Running calls first, each part newest first. */
+  const stack = computed(() =>
+    [...cards.values()].sort((one, two) => {
+      const running = Number(isRunning(two.callId)) - Number(isRunning(one.callId));
+      return running || (one.callId < two.callId ? 1 : -1);
+    }),
+  );
+  const finished = computed(() => stack.value.filter((card) => !isRunning(card.callId)));
+  const ringing = computed(() =>
+    stack.value.flatMap((card) => {
+      const call = calls.known.get(card.callId);
+      return call?.state === "ringing" ? [call] : [];
+    }),
+  );
+  /** Number of the call that rings now, for the window's title. */
+  const ringingNumber = computed(() => (ringing.value[0] ? (partyNumber(ringing.value[0]) ?? "") : null));
+
+  /** Shows a pop-up. The same call never gets a second card, nor one that was put away a new one. */
+  function take(popup: Popup): void {
+    calls.arrive(popup.call);
+    for (const call of popup.history) calls.put(call);
+    if (dismissed.value.includes(popup.call.id)) return;
+    cards.set(popup.call.id, {
+      callId: popup.call.id,
+      customers: popup.customers,
+      rows: popup.rows,
+      offersNewCustomer: popup.offers_new_customer,
+      historyIds: popup.history.map((call) => call.id).filter((id) => id !== popup.call.id),
+    });
+    const surplus = finished.value.filter((card) => !drafts.has(card.callId)).slice(FINISHED_KEPT);
+    for (const card of surplus) dismiss(card.callId);
+  }
+
+  function dismiss(callId: string): void {
+    cards.delete(callId);
+    drafts.delete(callId);
+    dismissed.value = [callId, ...dismissed.value].slice(0, DISMISSED_KEPT);
+    globalThis.sessionStorage?.setItem(DISMISSED_KEY, JSON.stringify(dismissed.value));
+  }
+
+  function dismissFinished(): void {
+    for (const card of finished.value) dismiss(card.callId);
+  }
+
+  /** A customer was added from a card: show it on every card of that number. */
+  function takeCustomer(customer: Customer): void {
+    const numbers = new Set(customer.phones.flatMap((phone) => [phone.number, phone.e164 ?? phone.number]));
+    for (const card of cards.values()) {
+      const call = calls.known.get(card.callId);
+      const number = call ? partyNumber(call) : null;
+      if (!number || !numbers.has(number)) continue;
+      card.customers = [...card.customers.filter((other) => other.id !== customer.id), customer];
+      card.offersNewCustomer = false;
+      drafts.delete(card.callId);
+    }
+  }
+
+  function clear(): void {
+    cards.clear();
+    drafts.clear();
+  }
+
+  return {
+    cards,
+    drafts,
+    stack,
+    finished,
+    ringing,
+    ringingNumber,
+    isRunning,
+    take,
+    dismiss,
+    dismissFinished,
+    takeCustomer,
+    clear,
+  };
+});

@@ -1,0 +1,66 @@
+/** Who is logged in, and what they may do. */
+
+import { defineStore } from "pinia";
+import { computed, ref } from "vue";
+import * as api from "@/api/endpoints";
+import { ApiError, setCsrf } from "@/api/http";
+import type { Operator, Session } from "@/api/types";
+
+export const useSessionStore = defineStore("session", () => {
+  const session = ref<Session | null>(null);
+  /** False until the first answer of the box; then the log-in page or the desk can be shown. */
+  const known = ref(false);
+  /** The session ended without the operator asking for it. */
+  const expired = ref(false);
+
+  const operator = computed<Operator | null>(() => session.value?.operator ?? null);
+  const ready = computed(() => session.value !== null && !session.value.must_change_password);
+
+  function take(fresh: Session | null): void {
+    session.value = fresh;
+    setCsrf(fresh?.csrf ?? "");
+    known.value = true;
+    if (fresh) expired.value = false;
+  }
+
+  /** True if the operator holds this permission. */
+  function may(permission: string): boolean {
+    return operator.value?.permissions.includes(permission) ?? false;
+  }
+
+  /** Asks the box who we are. Errors other than "nobody" are thrown. */
+  async function resume(): Promise<void> {
+    try {
+      take(await api.readSession());
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 401) throw error;
+      take(null);
+    }
+  }
+
+  async function logIn(staffNo: string, password: string): Promise<void> {
+    take(await api.logIn(staffNo, password));
+  }
+
+  async function changePassword(oldPassword: string, newPassword: string): Promise<void> {
+    await api.changePassword(oldPassword, newPassword);
+    await resume();
+  }
+
+  async function logOut(): Promise<void> {
+    try {
+      await api.logOut();
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 401) throw error;
+    }
+    take(null);
+  }
+
+  /** The box says that nobody is logged in any more. */
+  function lose(): void {
+    if (session.value) expired.value = true;
+    take(null);
+  }
+
+  return { session, known, expired, operator, ready, may, resume, logIn, changePassword, logOut, lose };
+});

@@ -1,0 +1,48 @@
+/** Times as people say them: just now, 14:05, yesterday 14:05, 3 Nov 14:05; and the exact one for the tooltip. */
+
+export interface Moment {
+  /** Key of the sentence under `moment` in the locale files. */
+  key: "now" | "today" | "yesterday" | "date";
+  time: string;
+  date: string;
+}
+
+const NOW_LIMIT_MS = 60_000;
+
+/** Midnight at the start of the local day of `at_ms`, in Unix ms. */
+export function startOfDay_ms(at_ms: number): number {
+  const day = new Date(at_ms);
+  day.setHours(0, 0, 0, 0);
+  return day.getTime();
+}
+
+/** How to say `iso` at the moment `now_ms` in the language `locale`. */
+export function sayMoment(iso: string, now_ms: number, locale: string): Moment {
+  const at_ms = Date.parse(iso);
+  const at = new Date(at_ms);
+  const time = at.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const otherYear = at.getFullYear() !== new Date(now_ms).getFullYear();
+  const date = at.toLocaleDateString(locale, {
+    month: "short",
+    day: "numeric",
+    ...(otherYear ? { year: "numeric" } : {}),
+  });
+  const today_ms = startOfDay_ms(now_ms);
+  if (Math.abs(now_ms - at_ms) < NOW_LIMIT_MS) return { key: "now", time, date };
+  if (at_ms >= today_ms) return { key: "today", time, date };
+  if (at_ms >= startOfDay_ms(today_ms - 1)) return { key: "yesterday", time, date };
+  return { key: "date", time, date };
+}
+
+/** The exact local time, to the second. */
+export function exactTime(iso: string, locale: string): string {
+  return new Date(iso).toLocaleString(locale, {
+    year: "numeric",
+    month: "2-digit",
+    day: "2-digit",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    hourCycle: "h23",
+  });
+}

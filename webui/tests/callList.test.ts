@@ -1,0 +1,78 @@
+import { createPinia, setActivePinia } from "pinia";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { type EffectScope, effectScope, ref } from "vue";
+import type { Call, CallFilter } from "@/api/types";
+import { useCallList } from "@/stores/callList";
+import { useCallsStore } from "@/stores/calls";
+import { aCall } from "./samples";
+
+/** A box with these calls, newest first, that answers as the API's GET /calls does. */
+function serve(all: Call[]) {
+  const asked: URL[] = [];
+  vi.stubGlobal("fetch", async (input: string) => {
+    const url = new URL(input, "http://box.test");
+    asked.push(url);
+    const before = url.searchParams.get("before");
+    const result = url.searchParams.get("result");
+    const limit = Number(url.searchParams.get("limit"));
+    const found = all.filter((call) => (!before || call.id < before) && (!result || call.result === result));
+    const calls = found.slice(0, limit);
+    return Response.json({ calls, next: found.length > limit ? calls.at(-1)?.id : null });
+  });
+  return asked;
+}
+
+const ended = (id: string, result: "answered" | "missed") => aCall(id, { state: "ended", result });
+const scopes: EffectScope[] = [];
+beforeEach(() => setActivePinia(createPinia()));
+afterEach(() => {
+  vi.unstubAllGlobals();
+  for (const scope of scopes.splice(0)) scope.stop();
+});
+
+/** Lets the answers of the box arrive. */
+const settle = () => new Promise((resolve) => setTimeout(resolve));
+
+function open(filter: () => CallFilter) {
+  const scope = effectScope();
+  scopes.push(scope);
+  return scope.run(() => useCallList(filter, 2)) as ReturnType<typeof useCallList>;
+}
+
+describe("a list of calls", () => {
+  it("reads page by page, puts arrivals on top and obeys its filter", async () => {
+    const asked = serve([ended("c5", "missed"), ended("c4", "answered"), ended("c3", "missed"), ended("c2", "missed")]);
+    const filter = ref<CallFilter>({});
+    const list = open(() => filter.value);
+    const shown = () => list.items.value.map((call) => call.id);
+    await settle();
+    expect(shown()).toEqual(["c5", "c4"]);
+    expect(list.more.value).toBe(true);
+    await list.loadMore();
+    expect(shown()).toEqual(["c5", "c4", "c3", "c2"]);
+    expect(list.more.value).toBe(false);
+    expect(asked.at(-1)?.searchParams.get("before")).toBe("c4");
+
+    const calls = useCallsStore();
+    calls.arrive(aCall("c6"));
+    expect(shown()).toEqual(["c6", "c5", "c4", "c3", "c2"]);
+
+    filter.value = { result: "missed" };
+    await settle();
+    expect(shown()).toEqual(["c5", "c3"]);
+    calls.arrive(ended("c6", "missed"));
+    expect(shown()).toEqual(["c6", "c5", "c3"]);
+  });
+
+  it("says that it failed, and recovers", async () => {
+    vi.stubGlobal("fetch", async () => {
+      throw new TypeError("refused");
+    });
+    const list = open(() => ({}));
+    await settle();
+    expect([list.failed.value, list.loading.value]).toEqual([true, false]);
+    serve([ended("c1", "missed")]);
+    await list.reload();
+    expect([list.failed.value, list.items.value.length]).toEqual([false, 1]);
+  });
+});

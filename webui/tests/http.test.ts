@@ -1,0 +1,77 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { changePassword, logIn, readCalls } from "@/api/endpoints";
+import { ApiError, apiUrl, boxNow_ms, request, setCsrf, whenLoggedOut } from "@/api/http";
+
+let asked: { url: string; init: RequestInit }[] = [];
+let loggedOut = 0;
+
+function answer(status: number, body: unknown, headers: Record<string, string> = {}) {
+  vi.stubGlobal("fetch", async (url: string, init: RequestInit) => {
+    asked.push({ url, init });
+    return new Response(status === 204 ? null : JSON.stringify(body), { status, headers });
+  });
+}
+
+const failure = (code: string) => ({ error: { code, message: "no" } });
+const headersOf = (index: number) => asked[index]?.init.headers as Record<string, string>;
+
+beforeEach(() => {
+  asked = [];
+  loggedOut = 0;
+  whenLoggedOut(() => {
+    loggedOut += 1;
+  });
+  setCsrf("token-1");
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+  setCsrf("");
+});
+
+describe("the door to the API", () => {
+  it("leaves empty parts of a query out", () => {
+    expect(apiUrl("/calls", { limit: 50, number: "", result: undefined, before: "a b" })).toBe(
+      "/api/v1/calls?limit=50&before=a+b",
+    );
+    expect(apiUrl("/cards")).toBe("/api/v1/cards");
+  });
+
+  it("sends the CSRF token with changes only", async () => {
+    answer(204, null);
+    await request("DELETE", "/customers/k1");
+    answer(200, { calls: [], next: null });
+    await readCalls({}, 50);
+    expect(headersOf(0)["X-Tapdeck-CSRF"]).toBe("token-1");
+    expect(headersOf(1)["X-Tapdeck-CSRF"]).toBeUndefined();
+  });
+
+  it("tells of a lost session, but not of a wrong password", async () => {
+    answer(401, failure("wrong_credentials"));
+    await expect(logIn("1000", "x")).rejects.toMatchObject({ status: 401, code: "wrong_credentials" });
+    await expect(changePassword("x", "y")).rejects.toBeInstanceOf(ApiError);
+    expect(loggedOut).toBe(0);
+    answer(401, failure("not_logged_in"));
+    await expect(readCalls({}, 50)).rejects.toMatchObject({ code: "not_logged_in" });
+    expect(loggedOut).toBe(1);
+  });
+
+  it("calls an unreachable box away, and survives answers that are no JSON", async () => {
+    vi.stubGlobal("fetch", async () => {
+      throw new TypeError("refused");
+    });
+    await expect(readCalls({}, 50)).rejects.toMatchObject({ status: 0, code: "away" });
+    vi.stubGlobal("fetch", async () => new Response("<html>", { status: 502 }));
+    await expect(readCalls({}, 50)).rejects.toMatchObject({ status: 502, code: "unknown" });
+  });
+
+  it("follows a box whose clock is ahead, and ignores a second's difference", async () => {
+    vi.useFakeTimers({ now: Date.parse("2026-11-21T09:00:00.000Z") });
+    answer(200, { calls: [], next: null }, { Date: "Sat, 21 Nov 2026 10:00:00 GMT" });
+    await readCalls({}, 50);
+    expect(boxNow_ms() - Date.now()).toBe(3_600_500);
+    answer(200, { calls: [], next: null }, { Date: "Sat, 21 Nov 2026 09:00:01 GMT" });
+    await readCalls({}, 50);
+    expect(boxNow_ms() - Date.now()).toBe(0);
+  });
+});

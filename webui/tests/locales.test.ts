@@ -1,0 +1,58 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import en from "@/locales/en.json";
+import zhCN from "@/locales/zh-CN.json";
+
+type Tree = { [key: string]: string | Tree };
+
+function flat(tree: Tree, prefix = ""): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const [key, value] of Object.entries(tree)) {
+    if (typeof value === "string") found.set(prefix + key, value);
+    else for (const [inner, text] of flat(value, `${prefix}${key}.`)) found.set(inner, text);
+  }
+  return found;
+}
+
+const texts = { en: flat(en), zh: flat(zhCN) };
+const placeholders = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map((match) => match[1]).sort();
+
+const root = fileURLToPath(new URL("../src", import.meta.url));
+const sources = readdirSync(root, { recursive: true, encoding: "utf8" })
+  .filter((path) => /\.(vue|ts)$/.test(path))
+  .map((path) => readFileSync(`${root}/${path}`, "utf8"))
+  .join("\n");
+
+describe("the locale files", () => {
+  it("have the same keys", () => {
+    expect([...texts.zh.keys()].sort()).toEqual([...texts.en.keys()].sort());
+  });
+
+  it("have no empty text, and the same placeholders", () => {
+    for (const [key, text] of texts.en) {
+      expect(text.trim(), key).not.toBe("");
+      expect(placeholders(texts.zh.get(key) ?? ""), key).toEqual(placeholders(text));
+    }
+  });
+
+  it("know every key that the source names", () => {
+    const named = [...sources.matchAll(/\bt\(\s*["'](\w+\.\w+)["']/g)].map((match) => match[1] ?? "");
+    expect(named.length).toBeGreaterThan(50);
+    expect(named.filter((key) => !texts.en.has(key))).toEqual([]);
+  });
+
+  it("speak Chinese in Chinese, with Chinese punctuation", () => {
+    const plain = new Set(["app.name", "moment.today", "moment.date"]);
+    for (const [key, text] of texts.zh) {
+      if (plain.has(key)) continue;
+      expect(text, key).toMatch(/[\u4e00-\u9fff]/);
+      expect(text, key).not.toMatch(/[,?!;]/);
+    }
+  });
+
+  it("leave no Chinese text in the sources", () => {
+    const names = sources.replace('"zh-CN": "中文"', "").replace(/^\s*(\/?\*|\/\/).*$/gm, "");
+    expect(names.match(/[\u4e00-\u9fff]+/g) ?? []).toEqual([]);
+  });
+});
