@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -55,7 +56,7 @@ def exchange(
     if exit_when_done and (script is None or speed != "max"):
         raise click.UsageError("--exit-when-done needs --script and --speed max")
 
-    from drivers.exchange.lines import SAMPLE_RATE_HZ, Exchange
+    from drivers.exchange.lines import OPENED_AT, SAMPLE_RATE_HZ, Exchange
     from drivers.exchange.office_day import OfficeDay, office_settings
     from drivers.exchange.script import load_script
     from drivers.exchange_card.card import EmulatedCard
@@ -67,7 +68,8 @@ def exchange(
         simulated = load_script(script.read_bytes()).exchange()
     else:
         count = 8 if lines is None else lines
-        simulated = Exchange(count, seed or 0, office_settings(count) if office_day else None)
+        settings = office_settings(count) if office_day else None
+        simulated = Exchange(count, seed or 0, settings, opened_at=datetime.now() if speed == "real" else OPENED_AT)
     day = OfficeDay(simulated, simulated.seed) if office_day else None
     last_sample = None
     if exit_when_done:

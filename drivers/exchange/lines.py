@@ -27,6 +27,7 @@ SAMPLE_RATE_HZ = 8000
 SAMPLES_PER_MS = 8
 RENDER_STEP_SAMPLES = 80
 MOST_LINES = 1024
+OPENED_AT = datetime(2026, 1, 5, 9, 0)  # a Monday, the same for every replay
 
 Volts = npt.NDArray[np.float32]
 
@@ -61,7 +62,7 @@ class Exchange:
         seed: int = 0,
         settings: Sequence[LineSettings] | None = None,
         speech_dir: Path | None = None,
-        opened_at: datetime = datetime(2026, 1, 5, 9, 0),
+        opened_at: datetime = OPENED_AT,
     ) -> None:
         if not 1 <= lines <= MOST_LINES:
             raise ConfigError(f"lines = {lines}: must be from 1 to {MOST_LINES}")

@@ -11,14 +11,17 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import psutil
-from scripted import wait_until
+from scripted import RealTimeExchange, wait_until
 
+from drivers.exchange.script import Script
 from firmware.config import Home
 
 PASSWORD = "a-good-password-2026"
@@ -102,6 +105,16 @@ class Box:
         found = re.search(r"(?P<staff>\b1000\b).*?(?P<password>[a-z0-9]{4}(?:-[a-z0-9]{4})+)", text, re.DOTALL)
         assert found, text
         return found["staff"], found["password"]
+
+
+@contextmanager
+def office(home: Home, folder: Path, script: Script) -> Iterator[tuple[Box, RealTimeExchange]]:
+    """A box whose line card hangs on a scripted exchange in real time; the box takes the card for a real one."""
+    with RealTimeExchange(home, folder, script) as exchange:
+        cards = [{"name": "desk", "driver": "serial_card", "address": str(exchange.link)}]
+        (home.root / "cards.json").write_text(json.dumps(cards))
+        with Box(home, "--no-exchange") as box:
+            yield box, exchange
 
 
 class Person:

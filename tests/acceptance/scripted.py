@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -112,38 +113,64 @@ def running(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        end(process)
 
 
-def record_script(home: Home, script: Script, folder: Path, timeout_s: float = 240) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, and SIGKILL for one that does not listen."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class RealTimeExchange:
+    """An emulated line card at ``link`` that plays a script in real time, from the moment ``began``."""
+
+    def __init__(self, home: Home, folder: Path, script: Script) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        file, self.link = folder / "script.json", folder / "line-card"
+        file.write_text(dump_script(script))
+        self.process = tapdeck(home, "exchange", "--link", str(self.link), "--script", str(file))
+
+    def __enter__(self) -> Self:
+        wait_until(lambda: os.path.lexists(self.link), 30, "the emulated card's port")
+        self.began = time.monotonic()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        end(self.process)
+
+    def at(self, seconds: float) -> float:
+        """How long until the exchange's clock shows ``seconds``."""
+        return max(0.0, self.began + seconds - time.monotonic())
+
+
+Cable = Callable[[Path], AbstractContextManager[Path]]
+"""What lies between card and box: given the card's port, the port that the box shall open."""
+
+
+def record_script(home: Home, script: Script, folder: Path, cable: Cable = nullcontext, timeout_s: float = 240) -> None:
     """Play a script through the pty card at full speed into a recorder until every recording is cut."""
     file, link = folder / "script.json", folder / "line-card"
     file.write_text(dump_script(script))
-    exchange = tapdeck(
-        home, "exchange", "--link", str(link), "--speed", "max", "--script", str(file), "--exit-when-done"
-    )
-    recorder = None
-    try:
+    with running(
+        tapdeck(home, "exchange", "--link", str(link), "--speed", "max", "--script", str(file), "--exit-when-done")
+    ) as exchange:
         wait_until(lambda: os.path.lexists(link), 60, "the emulated card's port")
-        recorder = tapdeck(
-            home, "recorder", "--name", "sim", "--driver", "serial_card", "--address", str(link), "--simulated",
-            "--simulated-time", "--tape-minutes", "8",
-        )  # fmt: skip
-        wait_until(lambda: exchange.poll() is not None, timeout_s, "the exchange's day is over")
-        assert exchange.returncode == 0
-        with running(recorder):
+        with cable(link) as port, running(recorder(home, port, "--simulated", "--simulated-time")):
+            wait_until(lambda: exchange.poll() is not None, timeout_s, "the exchange's day is over")
+            assert exchange.returncode == 0
             settled(home)
-    finally:
-        for process in (exchange, recorder):
-            if process is not None and process.poll() is None:
-                process.kill()
-                process.wait()
+
+
+def recorder(home: Home, port: Path, *options: str) -> subprocess.Popen[bytes]:
+    """A recorder for the serial line card at ``port``."""
+    argv = ("--name", "desk", "--driver", "serial_card", "--address", str(port), "--tape-minutes", "8")
+    return tapdeck(home, "recorder", *argv, *options)
 
 
 def settled(home: Home, timeout_s: float = 60) -> None:

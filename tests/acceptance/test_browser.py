@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from browser import SCREENSHOTS, chromium, log_in, popups_seen, watch_popups
-from office import Box
+from office import office
 from playwright.sync_api import expect
-from scripted import running, settled, tapdeck, wait_until, what_was_sent
+from scripted import settled, what_was_sent
 
 from drivers.exchange.calls import Happening, IncomingCall, LineSettings
-from drivers.exchange.script import Script, dump_script
+from drivers.exchange.script import Script
 from firmware.config import Home
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.browser, pytest.mark.timeout(300)]
@@ -46,35 +41,21 @@ def incoming_calls(lines: int, turns: int, seed: int) -> Script:
     return Script(lines, tuple(calls), seed, settings)
 
 
-@contextmanager
-def office(home: Home, folder: Path, script: Script) -> Iterator[tuple[Box, float]]:
-    """A box whose line card hangs on a scripted exchange in real time; with the exchange's start."""
-    file, link = folder / "script.json", folder / "card"
-    file.write_text(dump_script(script))
-    cards = [{"name": "desk", "driver": "serial_card", "address": str(link)}]
-    (home.root / "cards.json").write_text(json.dumps(cards))
-    with running(tapdeck(home, "exchange", "--link", str(link), "--script", str(file))):
-        wait_until(lambda: os.path.lexists(link), 30, "the card's port")
-        began = time.monotonic()
-        with Box(home, "--no-exchange") as box:
-            yield box, began
-
-
 def test_hundred_calls_pop_up_with_their_number_while_it_rings(home: Home, tmp_path: Path) -> None:
     script = incoming_calls(lines=25, turns=4, seed=11)
     truth = what_was_sent(script).truth
     numbers = {call.number for call in truth}
     assert len(numbers) == len(truth) == 100
-    with office(home, tmp_path, script) as (box, began), chromium() as page:
+    with office(home, tmp_path, script) as (box, exchange), chromium() as page:
         log_in(page, box.url, *box.one_time_password())
         page.get_by_test_id("nav-lines").click()
         expect(page.get_by_test_id("channel-tile")).to_have_count(25)
         watch_popups(page)
-        assert time.monotonic() - began < FIRST_CALL_S, "the browser was too late for this script"
+        assert exchange.at(FIRST_CALL_S) > 0, "the browser was too late for this script"
         page.locator("[data-testid=popup][data-state=ringing]").first.wait_for(timeout=60_000)
         page.screenshot(path=SCREENSHOTS / "lines-ringing.png")
         last_s = max(call.end_sample for call in truth) / 8000
-        while time.monotonic() - began < last_s + 8:
+        while exchange.at(last_s + 8) > 0:
             page.wait_for_timeout(500)
         settled(home)
         seen = popups_seen(page)
@@ -95,14 +76,14 @@ def test_hundred_calls_pop_up_with_their_number_while_it_rings(home: Home, tmp_p
 def test_browser_reconnects_without_a_missed_or_doubled_popup(home: Home, tmp_path: Path) -> None:
     script = incoming_calls(lines=8, turns=2, seed=12)
     truth = what_was_sent(script).truth
-    with office(home, tmp_path, script) as (box, began), chromium(locale="en-US") as page:
+    with office(home, tmp_path, script) as (box, exchange), chromium(locale="en-US") as page:
         log_in(page, box.url, *box.one_time_password())
         watch_popups(page)
         for at_s in (FIRST_CALL_S + 5.0, FIRST_CALL_S + 24.5):
-            page.wait_for_timeout(max(0.0, began + at_s - time.monotonic()) * 1000)
+            page.wait_for_timeout(exchange.at(at_s) * 1000)
             box.kill("api")
         last_s = max(call.end_sample for call in truth) / 8000
-        while time.monotonic() - began < last_s + 5:
+        while exchange.at(last_s + 5) > 0:
             page.wait_for_timeout(500)
         seen = popups_seen(page)
         page.screenshot(path=SCREENSHOTS / "after-restart-en.png")

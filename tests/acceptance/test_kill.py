@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -11,17 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from office import Box, Person, Watcher, verified_log
-from scripted import RATE_HZ, running, settled, tapdeck, wait_until, what_was_sent
+from office import Person, Watcher, office, verified_log
+from scripted import RATE_HZ, settled, wait_until, what_was_sent
 
 from drivers.exchange.calls import Happening, IncomingCall, LineSettings, OutgoingCall
-from drivers.exchange.script import Script, dump_script
+from drivers.exchange.script import Script
 from firmware.config import Home
 from firmware.store.connection import open_store
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 LINES = 8
 FIRST_CALL_S = 14
+KILLS = (
+    (18.5, ("recorder",)), (21.0, ("api",)), (24.0, ("recorder",)), (25.0, ("keeper",)),
+    (30.0, ("api",)), (31.5, ("recorder",)), (36.0, ("recorder",)),
+)  # fmt: skip
 LATEST_MISSING_SAMPLES = RATE_HZ
 """The issue allows 1 s of a running call; the card's buffer should make it none."""
 
@@ -46,28 +49,18 @@ def busy_minute() -> Script:
 
 def test_killed_daemons_lose_nothing(home: Home, tmp_path: Path) -> None:
     script = busy_minute()
-    file, link = tmp_path / "script.json", tmp_path / "card"
-    file.write_text(dump_script(script))
-    cards = [{"name": "desk", "driver": "serial_card", "address": str(link)}]
-    (home.root / "cards.json").write_text(json.dumps(cards))
-    with running(tapdeck(home, "exchange", "--link", str(link), "--script", str(file))):
-        wait_until(lambda: os.path.lexists(link), 30, "the card's port")
-        began = time.monotonic()
-        with Box(home, "--no-exchange") as box:
-            person = Person(box.url, *box.one_time_password())
-            watcher = Watcher(person)
-            wait_until(lambda: len(person.call("GET", "/channels")["channels"]) == LINES, 20, "the channels")
-            assert time.monotonic() - began < FIRST_CALL_S, "the box was up too late for this script"
-            for at_s, words in (
-                (18.5, ("recorder",)), (21.0, ("api",)), (24.0, ("recorder",)), (25.0, ("keeper",)),
-                (30.0, ("api",)), (31.5, ("recorder",)), (36.0, ("recorder",)),
-            ):  # fmt: skip
-                time.sleep(max(0.0, began + at_s - time.monotonic()))
-                box.kill(*words)
-            time.sleep(max(0.0, began + 54 - time.monotonic()))
-            settled(home)
-            events = wait_until(lambda: _all_told(watcher), 20, "the last call's end at the client")
-            watcher.stop()
+    with office(home, tmp_path, script) as (box, exchange):
+        person = Person(box.url, *box.one_time_password())
+        watcher = Watcher(person)
+        wait_until(lambda: len(person.call("GET", "/channels")["channels"]) == LINES, 20, "the channels")
+        assert exchange.at(FIRST_CALL_S) > 0, "the box was up too late for this script"
+        for at_s, words in KILLS:
+            time.sleep(exchange.at(at_s))
+            box.kill(*words)
+        time.sleep(exchange.at(54))
+        settled(home)
+        events = wait_until(lambda: _all_told(watcher), 20, "the last call's end at the client")
+        watcher.stop()
     _check_records(home, script)
     _check_recordings(home, script)
     _check_evidence(home)

@@ -84,13 +84,6 @@ class Spandsp:
         self._lib.adsi_rx_init.restype = ctypes.c_void_p
         self._lib.dtmf_rx_init.restype = ctypes.c_void_p
 
-    @staticmethod
-    def available() -> bool:
-        return (
-            ctypes.util.find_library("spandsp") is not None
-            or Path("/usr/lib/x86_64-linux-gnu/libspandsp.so.2").exists()
-        )
-
     def caller_ids(self, standard: int, pcm: npt.NDArray[np.int16]) -> list[bytes]:
         """Valid messages heard, with type, length and fields but without checksum."""
         heard: list[bytes] = []

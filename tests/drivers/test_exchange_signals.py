@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import subprocess
 from datetime import datetime
 from pathlib import Path
@@ -22,9 +21,6 @@ from firmware.errors import ConfigError
 LOW_HZ = np.array([697, 770, 852, 941])
 HIGH_HZ = np.array([1209, 1336, 1477, 1633])
 KEYS = ["123A", "456B", "789C", "*0#D"]
-
-needs_spandsp = pytest.mark.skipif(not Spandsp.available(), reason="needs Debian's libspandsp2")
-needs_minimodem = pytest.mark.skipif(shutil.which("minimodem") is None, reason="needs Debian's minimodem")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +106,6 @@ def test_fsk_is_phase_continuous() -> None:
     assert np.percentile(hz, 99.5) < 2500
 
 
-@needs_spandsp
 @pytest.mark.parametrize(
     ("number", "name", "absence", "fields"),
     [
@@ -127,7 +122,6 @@ def test_spandsp_reads_the_fsk(number: str | None, name: str | None, absence: Ab
     assert Spandsp().caller_ids(Spandsp.CLASS, audio) == [bytes([0x80, len(body)]) + body]
 
 
-@needs_spandsp
 def test_a_weak_noisy_line_can_still_be_read() -> None:
     exchange = Exchange(1, 2, [LineSettings(loss_db=12.0, noise_dbm0=-48.0)])
     exchange.place(IncomingCall(0, 1.0, "13812345678", rings=2))
@@ -135,7 +129,6 @@ def test_a_weak_noisy_line_can_still_be_read() -> None:
     assert b"13812345678" in message
 
 
-@needs_minimodem
 def test_minimodem_reads_the_fsk(tmp_path: Path) -> None:
     _, audio = fsk_call()
     wav = tmp_path / "fsk.wav"
@@ -187,7 +180,6 @@ def test_dtmf_caller_id_comes_before_the_first_ring() -> None:
     assert exchange.truth[0].start_sample == 8000
 
 
-@needs_spandsp
 def test_spandsp_reads_the_dtmf() -> None:
     exchange = Exchange(2, 9, settings=[LineSettings("dtmf"), LineSettings()])
     exchange.place(IncomingCall(0, 1.0, "13987654321", rings=1))
@@ -323,7 +315,6 @@ def test_recordings_with_tones_are_no_speech(tmp_path: Path) -> None:
     assert {id(library.utterance(0, i)) for i in range(6)} == {id(library.utterance(0, 1))}
 
 
-@pytest.mark.skipif(not DEFAULT_SPEECH_DIR.is_dir(), reason="needs Debian's asterisk-core-sounds-en-wav")
 def test_the_packaged_recordings_serve() -> None:
     library = SpeechLibrary(DEFAULT_SPEECH_DIR)
     for voice in range(library.voices):
