@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import soundfile
 
 from drivers.exchange.calls import CallTruth, Happening, IncomingCall, LineSettings, OutgoingCall
 from drivers.exchange.script import Script, dump_script
@@ -25,6 +26,7 @@ from firmware.config import Home
 from firmware.store.connection import open_store
 
 RATE_HZ = 8000
+TOLERANCE_MS = 100
 
 
 def mixed_day(calls: int, seed: int, lines: int = 8) -> Script:
@@ -184,3 +186,26 @@ def settled(home: Home, timeout_s: float = 60) -> None:
         wait_until(lambda: db.conn.execute(open_work).fetchone()[0] == 0, timeout_s, "calls ended and cut")
     finally:
         db.conn.close()
+
+
+def assert_day_is_exact(home: Home, script: Script) -> None:
+    """Every call of the script has one right record, told once, and every answered one its exact recording."""
+    sent = what_was_sent(script)
+    db = open_store(home.calls_db, readonly=True)
+    calls = list(db.query("SELECT * FROM calls ORDER BY channel, started_ms"))
+    recordings = {row["call_id"]: row for row in db.query("SELECT * FROM recordings")}
+    often = "SELECT count(*) AS times FROM events WHERE call_id NOT NULL GROUP BY call_id, kind ORDER BY times DESC"
+    assert db.conn.execute(often).fetchone()[0] == 1, "an event was written twice"
+    db.conn.close()
+    truths = sorted(sent.truth, key=lambda truth: (truth.line, truth.start_sample))
+    assert len(calls) == len(truths) == len(script.calls)
+    for truth, call in zip(truths, calls, strict=True):
+        found = (call["result"], call["caller_number"], call["dialled_number"])
+        assert found == (truth.result, truth.number, truth.dialled)
+        assert abs(call["ring_ms"] - truth.ring_ms) <= TOLERANCE_MS
+        assert abs(call["talk_ms"] - truth.talk_ms) <= TOLERANCE_MS
+        if truth.result == "answered":
+            recording = recordings[call["id"]]
+            assert recording["missing_samples"] == 0
+            audio = soundfile.read(home.recordings / recording["path"], dtype="int16")[0].tobytes()
+            assert audio in sent.pcm[truth.line].tobytes(), "not the samples that were sent"

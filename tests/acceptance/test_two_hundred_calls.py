@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from scripted import RATE_HZ, Sent, mixed_day, record_script, what_was_sent
+from scripted import RATE_HZ, TOLERANCE_MS, Sent, mixed_day, record_script, what_was_sent
 
 from drivers.exchange.calls import CallTruth
 from firmware.config import Home
@@ -18,7 +18,6 @@ from firmware.store.migrations import migrate
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 CALLS = 200
-TOLERANCE_MS = 100
 
 
 class Day:
