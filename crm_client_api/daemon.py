@@ -6,6 +6,7 @@ import logging
 import os
 import select
 import signal
+import sqlite3
 import threading
 from types import FrameType
 
@@ -87,13 +88,13 @@ def _upkeep(pool: StorePool, stop: threading.Event) -> None:
     site: Site | None = None
     while not stop.is_set():
         try:
-            prepare_places(pool.home)
             with pool.use() as stores:
                 settings = read_settings(stores.crm)
                 if settings.site != site:
                     renew_match_keys(stores.crm, settings.site)
                     site = settings.site
                 forget_idle_sessions(stores.crm, now_ms(), settings.idle_logout_ms)
-        except BoxError as error:
+            prepare_places(pool.home)  # last: it takes seconds, and pop-ups need the keys
+        except (BoxError, sqlite3.Error) as error:
             _log.warning("upkeep: %s", error)
         stop.wait(_UPKEEP_PERIOD_S)

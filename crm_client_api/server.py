@@ -31,6 +31,8 @@ class _Gateway(Gateway_10):
     """Lets streams see their socket: WSGI itself cannot tell that a client has gone."""
 
     def get_environ(self) -> dict[str, Any]:  # type: ignore[override]
+        if self.req.chunked_read:  # nobody reads such a body: what is left of it must not pass for a request
+            self.req.close_connection = True
         environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
         return {**environ, SOCKET_KEY: self.req.conn.socket}
 

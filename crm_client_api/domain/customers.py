@@ -11,10 +11,11 @@ import sqlite_utils
 
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
+from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.scope import RecordScope
 from firmware.clock import now_ms
-from firmware.errors import BadInput, NotFound
+from firmware.errors import NotFound
 from firmware.store.connection import write
 
 FIELDS = ("name", "company", "title", "category", "level", "note")
@@ -148,12 +149,20 @@ def _check(fields: Mapping[str, str], phones: tuple[Phone, ...]) -> None:
     for name, text in fields.items():
         longest = _LONGEST.get(name, _LONGEST_FIELD_CHARACTERS)
         if len(text) > longest:
-            raise BadInput(f"{name} has at most {longest} characters")
+            raise Invalid("field_too_long", f"{name} has at most {longest} characters")
     if len(phones) > _MOST_PHONES:
-        raise BadInput(f"a customer has at most {_MOST_PHONES} telephone numbers")
+        raise Invalid("too_many_phones", f"a customer has at most {_MOST_PHONES} telephone numbers")
     for phone in phones:
         if not phone.number.strip() or len(phone.number) > 60 or len(phone.label) > 60:
-            raise BadInput("a telephone number and its label have at most 60 characters, and the number is not empty")
+            raise Invalid(
+                "phone_wrong",
+                "a telephone number and its label have at most 60 characters, and the number is not empty",
+            )
+
+
+def _require_content(fields: Mapping[str, str], phones: tuple[Phone, ...]) -> None:
+    if not any(fields.get(name, "").strip() for name in ("name", "company")) and not phones:
+        raise Invalid("customer_empty", "a customer has a name, a company or a telephone number")
 
 
 def _write_phones(connection: sqlite3.Connection, customer_id: int, phones: Iterable[Phone], site: Site) -> None:
@@ -170,10 +179,9 @@ def _write_phones(connection: sqlite3.Connection, customer_id: int, phones: Iter
 def add_customer(
     crm: sqlite_utils.Database, fields: Mapping[str, str], phones: tuple[Phone, ...], actor: Actor, site: Site
 ) -> Customer:
-    """Add a customer; author and owner are the actor. Raises BadInput."""
+    """Add a customer; author and owner are the actor. Raises Invalid."""
     _check(fields, phones)
-    if not any(fields.get(name, "").strip() for name in ("name", "company")) and not phones:
-        raise BadInput("a customer has a name, a company or a telephone number")
+    _require_content(fields, phones)
     at_ms = now_ms()
     with write(crm) as connection:
         cursor = connection.execute(
@@ -196,10 +204,12 @@ def change_customer(
     scope: RecordScope,
     site: Site,
 ) -> Customer:
-    """Change the given fields, and the numbers unless None. Raises NotFound, BadInput."""
+    """Change the given fields, and the numbers unless None. Raises NotFound, Invalid."""
     _check(fields, phones or ())
     with write(crm) as connection:
-        key = int(get_customer(crm, customer_id, scope).id)
+        old = get_customer(crm, customer_id, scope)
+        key = int(old.id)
+        _require_content({**old.fields, **fields}, old.phones if phones is None else phones)
         for name in FIELDS:
             if name in fields:
                 connection.execute(f"UPDATE customers SET {name} = ? WHERE id = ?", (fields[name], key))

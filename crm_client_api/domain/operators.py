@@ -12,6 +12,7 @@ import sqlite_utils
 
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
+from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.passwords import check_new_password, hash_password, one_time_password, verify_password
 from crm_client_api.domain.permissions import LEVEL_ORDER, Level, Permission
 from crm_client_api.domain.scope import Viewer
@@ -27,6 +28,10 @@ SET_ONCE = ("staff_no", "level", "group", "channels", "permissions")
 
 class SetOnce(Refused):
     """Level, group, channels and permissions of an operator are never modified."""
+
+
+class WrongOldPassword(Refused):
+    """Who wants a new password has to know the old one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,16 +242,19 @@ def change_password(
 ) -> None:
     """Change the own password; ends the other sessions (all but the token hash ``keep_session``).
 
-    Raises BadInput; Refused when the old one is wrong, TooManyFailures when it was wrong too often.
+    Raises Invalid; WrongOldPassword, and TooManyFailures when it was wrong too often.
     """
     check_new_password(new, staff_no)
     if old == new:
-        raise BadInput("the new password is the old one")
+        raise Invalid("password_unchanged", "the new password is the old one")
     count_try(crm, staff_no, now_ms())
-    if not verify_password(password_hash(crm, staff_no), old):
-        raise Refused("the old password is wrong")
+    checked = password_hash(crm, staff_no)
+    if not verify_password(checked, old):
+        raise WrongOldPassword("the old password is wrong")
     hashed = hash_password(new)
     with write(crm) as connection:
+        if password_hash(crm, staff_no) != checked:  # it was reset while we checked the old one
+            raise WrongOldPassword("the old password is wrong")
         connection.execute(
             "UPDATE operators SET password_hash = ?, must_change_password = 0"
             " WHERE staff_no = ? AND deleted_ms IS NULL",

@@ -8,7 +8,7 @@ import threading
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from firmware.errors import BadInput
+from crm_client_api.domain.invalid import Invalid
 
 SHORTEST_CHARACTERS = 8
 LONGEST_CHARACTERS = 256
@@ -40,11 +40,11 @@ def verify_password(password_hash: str | None, password: str) -> bool:
 
 
 def check_new_password(password: str, staff_no: str) -> None:
-    """Raises BadInput for a password that is too short, too long or the staff number."""
+    """Raises Invalid for a password that is too short, too long or the staff number."""
     if not SHORTEST_CHARACTERS <= len(password) <= LONGEST_CHARACTERS:
-        raise BadInput(f"a password has {SHORTEST_CHARACTERS} to {LONGEST_CHARACTERS} characters")
+        raise Invalid("password_length", f"a password has {SHORTEST_CHARACTERS} to {LONGEST_CHARACTERS} characters")
     if staff_no in password and len(password) < len(staff_no) + SHORTEST_CHARACTERS:
-        raise BadInput("a password is not made of the staff number")
+        raise Invalid("password_is_staff_no", "a password is not made of the staff number")
 
 
 def one_time_password() -> str:

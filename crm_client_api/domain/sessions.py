@@ -50,7 +50,8 @@ def log_in(crm: sqlite_utils.Database, staff_no: str, password: str, address: st
     """
     actor = Actor(staff_no[:16], address)
     count_try(crm, staff_no, at_ms)  # before the check, so that parallel guesses count too
-    if not verify_password(password_hash(crm, staff_no), password):
+    checked = password_hash(crm, staff_no)
+    if not verify_password(checked, password):
         with write(crm) as connection:
             audit.append(connection, actor, "session.refused", staff_no[:16])
         raise WrongCredentials("staff number or password is wrong")
@@ -60,7 +61,7 @@ def log_in(crm: sqlite_utils.Database, staff_no: str, password: str, address: st
             operator = get_operator(crm, staff_no)
         except NotFound as error:
             raise WrongCredentials("staff number or password is wrong") from error
-        if not operator.may_log_in:
+        if not operator.may_log_in or password_hash(crm, staff_no) != checked:  # changed while we checked
             raise WrongCredentials("staff number or password is wrong")
         forget_failures(connection, staff_no)
         connection.execute(

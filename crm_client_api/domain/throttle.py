@@ -34,7 +34,8 @@ def count_try(crm: sqlite_utils.Database, staff_no: str, at_ms: int) -> None:
         connection.execute("DELETE FROM login_failures WHERE last_ms < ?", (at_ms - _FORGET_FAILURES_MS,))
         row = connection.execute("SELECT failures, last_ms FROM login_failures WHERE staff_no = ?", (key,)).fetchone()
         if row is not None:
-            wait_ms = row["last_ms"] + wait_after(row["failures"]) - at_ms
+            # A clock that was set back must not make anybody wait for it to catch up.
+            wait_ms = min(row["last_ms"], at_ms) + wait_after(row["failures"]) - at_ms
             if wait_ms > 0:
                 raise TooManyFailures(wait_ms)
         connection.execute(

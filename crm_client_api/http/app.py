@@ -164,13 +164,26 @@ def _require_own_site(route: Route) -> None:
     headers = bottle.request.headers
     origin = headers.get("Origin")
     foreign = headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
-    if foreign or (origin is not None and urlsplit(origin).netloc != headers.get("Host", "")):
+    if foreign or (origin is not None and _host(origin) != headers.get("Host", "")):
         raise ApiError(403, "cross_site", "changes are only taken from the box's own pages")
+
+
+def _host(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:  # no address at all
+        return None
+
+
+def _token(cookies: str) -> str:
+    """The value of our cookie. The standard library's parser gives up where another program's is odd."""
+    pairs = (cookie.strip().partition("=") for cookie in cookies.split(";"))
+    return next((value for name, _, value in pairs if name == COOKIE), "")
 
 
 def _session(route: Route, stores: Stores, idle_logout_ms: int) -> Session:
     http = bottle.request
-    token = http.get_cookie(COOKIE)
+    token = _token(http.headers.get("Cookie", ""))
     found = find_session(stores.crm, token, now_ms(), idle_logout_ms) if token else None
     if found is None:
         raise ApiError(401, "not_logged_in", "log in first")
@@ -194,7 +207,7 @@ def _body(kind: type[msgspec.Struct]) -> msgspec.Struct:
         raise ApiError(400, "bad_input", "the body has the content type application/json")
     try:
         return msgspec.json.decode(http.body.read(LARGEST_BODY_BYTES), type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, "bad_input", str(error)) from error
 
 

@@ -6,7 +6,8 @@ import bottle
 import msgspec
 
 from crm_client_api.answers import ErrorAnswer, ErrorBody
-from crm_client_api.domain.operators import SetOnce
+from crm_client_api.domain.invalid import Invalid
+from crm_client_api.domain.operators import SetOnce, WrongOldPassword
 from crm_client_api.domain.sessions import WrongCredentials
 from crm_client_api.domain.throttle import TooManyFailures
 from crm_client_api.push import StreamsFull
@@ -36,6 +37,7 @@ class PermissionMissing(ApiError):
 _KINDS: tuple[tuple[type[BoxError], int, str], ...] = (
     (WrongCredentials, 401, "wrong_credentials"),
     (SetOnce, 409, "set_once"),
+    (WrongOldPassword, 409, "wrong_old_password"),
     (NotFound, 404, "not_found"),
     (Refused, 409, "refused"),
     (BadInput, 400, "bad_input"),
@@ -53,6 +55,8 @@ def as_api_error(error: BoxError) -> ApiError:
         return ApiError(503, "streams_full", str(error), {"Retry-After": str(_STREAMS_RETRY_AFTER_S)})
     if isinstance(error, StoreError):
         return ApiError(503, "store_busy", "the store is busy, try again", {"Retry-After": str(_RETRY_AFTER_S)})
+    if isinstance(error, Invalid):
+        return ApiError(400, error.code, str(error))
     for kind, status, code in _KINDS:
         if isinstance(error, kind):
             return ApiError(status, code, str(error))

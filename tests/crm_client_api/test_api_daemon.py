@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 from crm_office import Browser, Listener, hire
 
+from crm_client_api.daemon import _upkeep
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, add_customer
 from crm_client_api.domain.numbers import Site
 from crm_client_api.places import place_of, prepare_places
+from crm_client_api.stores import StorePool
 from firmware.config import Home
 
 
@@ -112,3 +116,21 @@ def test_numbers_have_places(home):
     prepare_places(home)
     assert file.stat().st_mtime_ns == made
     assert {number: place_of(home, number) for number in PLACES} == PLACES
+
+
+def test_numbers_are_compared_anew_even_when_their_places_cannot_be_had(home, crm):
+    hire(crm, "1")
+    add_customer(crm, {"name": "x"}, (Phone("", "62345678"),), Actor("1"), Site("CN", "0755"))
+    shutil.rmtree(home.run)  # nowhere to put the table of places
+    stop, pool = threading.Event(), StorePool(home)
+    upkeep = threading.Thread(target=_upkeep, args=(pool, stop))
+    upkeep.start()
+    try:
+        deadline = time.monotonic() + 30
+        while crm.conn.execute("SELECT match_key FROM customer_phones").fetchone()[0] != "+861062345678":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        stop.set()
+        upkeep.join()
+        pool.close()

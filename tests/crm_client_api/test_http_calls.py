@@ -7,7 +7,10 @@ import json
 from crm_office import START_MS, Browser, hire
 
 from crm_client_api.board import read_board
+from crm_client_api.domain.calls import CallFilter, history, list_calls, numbered_running_calls, running_calls
+from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
+from crm_client_api.domain.scope import ChannelScope
 from firmware.clock import iso_utc, now_ms
 from firmware.parameters import set_value
 
@@ -68,6 +71,36 @@ def test_lists_are_filtered_and_paged(crm, exchange, browse):
     assert seen == expected(lambda one: True)
     for wrong in ("limit=0", "channel=x", "direction=up", "state=on", "x=1"):
         assert browser.ask("GET", f"/calls?{wrong}").status == 400
+
+
+def test_a_page_tells_nothing_of_calls_out_of_scope(crm, exchange, browse):
+    hire(crm, "1", "ordinary", None, (1,))
+    own, foreign = exchange.call(1), exchange.call(2)
+    browser = browse("1")
+    unknown = browser.get("/calls?before=unknown")
+    assert browser.get(f"/calls?before={foreign['id']}") == unknown
+    assert browser.get("/calls")["calls"][0]["id"] == own["id"]
+
+
+def test_the_hot_queries_take_the_indexes(exchange):
+    """Without them, an office with a year of calls waits for each list."""
+    seen: list[str] = []
+    exchange.db.conn.set_trace_callback(seen.append)
+    everything, site = ChannelScope(frozenset(), all_but=True), Site()
+    list_calls(exchange.db, CallFilter(), everything, site)
+    list_calls(exchange.db, CallFilter(number="13812345678"), everything, site)
+    list_calls(exchange.db, CallFilter(state="talking"), everything, site)
+    history(exchange.db, "13812345678", everything, site, 5, without="")
+    running_calls(exchange.db)
+    numbered_running_calls(exchange.db)
+    exchange.db.conn.set_trace_callback(None)
+    assert len(seen) == 6
+    for sql in seen:
+        steps = [row[3] for row in exchange.db.conn.execute(f"EXPLAIN QUERY PLAN {sql}")]
+        assert not [step for step in steps if step.startswith("SCAN") and " INDEX " not in step], (sql, steps)
+    plans = [" ".join(row[3] for row in exchange.db.conn.execute(f"EXPLAIN QUERY PLAN {sql}")) for sql in seen]
+    used = ("calls_by_start", "calls_by_caller", "calls_running", "calls_by_caller", "calls_running", "calls_running")
+    assert [name in plan for name, plan in zip(used, plans, strict=True)] == [True] * 6
 
 
 def write_status(home, at_ms: int, **port) -> None:

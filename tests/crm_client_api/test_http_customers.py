@@ -63,9 +63,11 @@ def test_search_and_pages(crm, server, browse):
         assert browser.get(f"/customers?{nothing}")["customers"] == []
 
 
-MALFORMED = (
-    {}, {"name": 5}, {"nom": "x"}, {"name": "x" * 201}, {"name": "x", "phones": [{"number": " "}]},
-    {"name": "x", "phones": [{"number": "1"}] * 101}, {"name": "x", "owner": "2"}, [], None, "x",
+MALFORMED = ({"name": 5}, {"nom": "x"}, {"name": "x", "owner": "2"}, [], None, "x")
+INVALID = (
+    ({}, "customer_empty"), ({"note": "x"}, "customer_empty"), ({"name": "x" * 201}, "field_too_long"),
+    ({"name": "x", "phones": [{"number": " "}]}, "phone_wrong"),
+    ({"name": "x", "phones": [{"number": "1"}] * 101}, "too_many_phones"),
 )  # fmt: skip
 
 
@@ -75,9 +77,22 @@ def test_malformed_customers_and_queries_are_refused(crm, server, browse):
     for body in MALFORMED:
         answer = browser.ask("POST", "/customers", body)
         assert (answer.status, answer.code) == (400, "bad_input"), body
+    for body, code in INVALID:
+        answer = browser.ask("POST", "/customers", body)
+        assert (answer.status, answer.code) == (400, code), body
     for query in ("limit=0", "limit=501", "limit=x", "after=x", "nonsense=1", "q=%FF"):
         assert browser.ask("GET", f"/customers?{query}").status == 400, query
     assert browser.get("/customers")["customers"] == []
+
+
+def test_a_change_does_not_leave_an_empty_customer(crm, server, browse):
+    hire(crm, "1", "ordinary")
+    browser = browse("1")
+    path = f"/customers/{browser.ask('POST', '/customers', WANG).json['id']}"
+    answer = browser.ask("PATCH", path, {"name": " ", "company": "", "phones": []})
+    assert (answer.status, answer.code) == (400, "customer_empty")
+    assert browser.get(path)["name"] == "王小明"
+    assert browser.ask("PATCH", path, {"name": "", "company": ""}).status == 200  # the number is left
 
 
 def test_out_of_scope_does_not_exist(crm, server, browse):

@@ -7,9 +7,11 @@ import re
 import pytest
 from crm_office import PASSWORD, ROOT, Browser, hire
 
-from crm_client_api.domain.operators import reset_password, set_active
+from crm_client_api.domain import operators, sessions
+from crm_client_api.domain.operators import WrongOldPassword, change_password, reset_password, set_active
+from crm_client_api.domain.passwords import verify_password
 from crm_client_api.domain.sessions import WrongCredentials, find_session, log_in
-from crm_client_api.domain.throttle import TooManyFailures, wait_after
+from crm_client_api.domain.throttle import FREE_FAILURES, TooManyFailures, wait_after
 from crm_client_api.http.routing import ROUTES
 from firmware.store.connection import write
 
@@ -172,3 +174,52 @@ def test_changes_from_other_sites_are_refused(crm, server, browse):
             assert (answer.status, answer.code) == (403, "cross_site")
     own = {"Origin": f"http://127.0.0.1:{server.port}", "Sec_Fetch_Site": "same-origin"}
     assert browser.ask("POST", "/customers", {"name": "a"}, **own).status == 201
+
+
+def test_a_password_that_is_reset_while_it_is_checked_counts_no_more(crm, monkeypatch):
+    """Checking takes some 50 ms; a reset in between must win, whoever knows the old password."""
+    hire(crm, "1")
+
+    def verify_and_reset(stored: str | None, password: str) -> bool:
+        right = verify_password(stored, password)
+        reset_password(crm, "1", ROOT, None)
+        return right
+
+    monkeypatch.setattr(sessions, "verify_password", verify_and_reset)
+    with pytest.raises(WrongCredentials):
+        log_in(crm, "1", PASSWORD, "", MINUTE_MS)
+    assert crm.conn.execute("SELECT count(*) FROM sessions").fetchone()[0] == 0
+    hire(crm, "2")
+
+    def verify_and_reset_two(stored: str | None, password: str) -> bool:
+        right = verify_password(stored, password)
+        reset_password(crm, "2", ROOT, None)
+        return right
+
+    monkeypatch.setattr(operators, "verify_password", verify_and_reset_two)
+    with pytest.raises(WrongOldPassword):
+        change_password(crm, "2", PASSWORD, "a longer horse", ROOT)
+    assert operators.get_operator(crm, "2").must_change_password
+
+
+def test_every_reason_against_a_new_password_has_its_code(crm, server, browse):
+    hire(crm, "boss1")
+    browser = browse("boss1")
+    for old, new, status, code in (
+        (PASSWORD, "short", 400, "password_length"),
+        (PASSWORD, "boss1boss1", 400, "password_is_staff_no"),
+        (PASSWORD, PASSWORD, 400, "password_unchanged"),
+        ("wrong", "a longer horse", 409, "wrong_old_password"),
+    ):
+        answer = browser.ask("POST", "/session/password", {"old_password": old, "new_password": new})
+        assert (answer.status, answer.code) == (status, code)
+
+
+def test_a_clock_set_back_locks_nobody_out(crm):
+    hire(crm, "1")
+    for _ in range(FREE_FAILURES):
+        with pytest.raises(WrongCredentials):
+            log_in(crm, "1", "wrong", "", 100 * MINUTE_MS)
+    with pytest.raises(TooManyFailures) as waiting:
+        log_in(crm, "1", PASSWORD, "", 10 * MINUTE_MS)
+    assert waiting.value.wait_ms == wait_after(FREE_FAILURES)

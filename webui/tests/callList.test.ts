@@ -64,15 +64,60 @@ describe("a list of calls", () => {
     expect(shown()).toEqual(["c6", "c5", "c3"]);
   });
 
+  it("shows no gap between the pages read and what arrives", async () => {
+    const calls = useCallsStore();
+    const all = ["c5", "c4", "c3", "c2", "c1"].map((id) => ended(id, "answered"));
+    for (const call of [...all].reverse()) calls.arrive(call);
+    serve(all);
+    const list = open(() => ({}));
+    const shown = () => list.items.value.map((call) => call.id);
+    await settle();
+    expect(shown()).toEqual(["c5", "c4"]); // c3 comes with the next page, else reaching the end would add nothing
+    await list.loadMore();
+    expect(shown()).toEqual(["c5", "c4", "c3", "c2"]);
+  });
+
+  it("is read anew when so much arrived that the oldest arrivals are dropped", async () => {
+    const id = (index: number) => `c${String(index).padStart(4, "0")}`;
+    const all = [ended(id(0), "answered")];
+    serve(all);
+    const list = open(() => ({}));
+    await settle();
+    const calls = useCallsStore();
+    for (let index = 1; index <= 600; index += 1) {
+      all.unshift(ended(id(index), "answered"));
+      calls.arrive(all[0] as Call);
+    }
+    await settle();
+    const shown = list.items.value.map((call) => call.id);
+    expect(shown).toEqual(all.slice(0, shown.length).map((call) => call.id));
+    expect(list.more.value).toBe(true);
+  });
+
   it("says that it failed, and recovers", async () => {
+    vi.stubGlobal("fetch", async () => {
+      throw new TypeError("refused");
+    });
+    useCallsStore().arrive(aCall("c9"));
+    const list = open(() => ({}));
+    await settle();
+    expect([list.failed.value, list.loading.value, list.items.value.length]).toEqual([true, false, 0]);
+    serve([ended("c1", "missed")]);
+    await list.reload();
+    expect([list.failed.value, list.items.value.length]).toEqual([false, 2]);
+  });
+
+  it("recovers by itself as soon as a call arrives", async () => {
     vi.stubGlobal("fetch", async () => {
       throw new TypeError("refused");
     });
     const list = open(() => ({}));
     await settle();
-    expect([list.failed.value, list.loading.value]).toEqual([true, false]);
-    serve([ended("c1", "missed")]);
-    await list.reload();
-    expect([list.failed.value, list.items.value.length]).toEqual([false, 1]);
+    const all = [ended("c2", "missed"), ended("c1", "missed")];
+    serve(all);
+    useCallsStore().arrive(all[0] as Call);
+    await settle();
+    await settle();
+    expect([list.failed.value, list.items.value.length]).toEqual([false, 2]);
   });
 });

@@ -24,6 +24,26 @@ describe("the calls store", () => {
     expect(calls.known.get("c1")?.state).toBe("talking");
   });
 
+  it("forgets old calls that nobody shows, never a running one or one that is shown", () => {
+    const calls = useCallsStore();
+    calls.arrive(aCall("running", { state: "talking" }));
+    calls.put(aCall("shown", { state: "ended", result: "missed" }));
+    const unregister = calls.keep(() => ["shown"]);
+    for (let index = 0; index < 5000; index += 1)
+      calls.arrive(aCall(`c${String(index).padStart(5, "0")}`, { state: "ended", result: "missed" }));
+    expect(calls.known.size).toBeLessThan(2100);
+    expect(calls.arrived.length).toBeLessThanOrEqual(500);
+    expect(calls.arrived.every((id) => calls.known.has(id))).toBe(true);
+    expect([calls.known.has("running"), calls.known.has("shown"), calls.known.has("c00000")]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    unregister();
+    for (let index = 5000; index < 8000; index += 1) calls.arrive(aCall(`c0${index}`, { state: "ended" }));
+    expect(calls.known.has("shown")).toBe(false);
+  });
+
   it("keeps a finished recording when a late call event still calls it pending", () => {
     const calls = useCallsStore();
     calls.put(aCall("c1", { state: "ended", recordings: [aRecording("r1")] }));

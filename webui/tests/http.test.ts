@@ -56,6 +56,25 @@ describe("the door to the API", () => {
     expect(loggedOut).toBe(1);
   });
 
+  it("takes a CSRF value of an older session for a lost session", async () => {
+    answer(403, failure("csrf"));
+    await expect(request("DELETE", "/customers/k1")).rejects.toMatchObject({ code: "csrf" });
+    expect(loggedOut).toBe(1);
+    answer(403, failure("permission_missing"));
+    await expect(request("DELETE", "/customers/k1")).rejects.toMatchObject({ code: "permission_missing" });
+    expect(loggedOut).toBe(1);
+  });
+
+  it("calls a box away that never answers", async () => {
+    vi.spyOn(AbortSignal, "timeout").mockReturnValue(AbortSignal.abort());
+    vi.stubGlobal("fetch", async (_url: string, init: RequestInit) => {
+      init.signal?.throwIfAborted();
+      return new Promise(() => undefined);
+    });
+    await expect(readCalls({}, 50)).rejects.toMatchObject({ code: "away" });
+    vi.restoreAllMocks();
+  });
+
   it("calls an unreachable box away, and survives answers that are no JSON", async () => {
     vi.stubGlobal("fetch", async () => {
       throw new TypeError("refused");

@@ -28,12 +28,16 @@ const channel: Channel = {
 let opened: string[];
 let snapshot: { position: string; popups: Popup[] };
 let staffNo: string;
+let away: boolean;
+let csrf: string;
 
 beforeEach(() => {
   setActivePinia(createPinia());
   opened = [];
   snapshot = { position: "e1-7", popups: [] };
   staffNo = "1000";
+  away = false;
+  csrf = "t";
   vi.stubGlobal(
     "EventSource",
     class {
@@ -47,7 +51,8 @@ beforeEach(() => {
   );
   vi.stubGlobal("fetch", async (url: string) => {
     const operator = { staff_no: staffNo, name: "", level: "super", group: 1, channels: [], permissions: [] };
-    if (url.endsWith("/session")) return Response.json({ operator, must_change_password: false, csrf: "t" });
+    if (away) throw new TypeError("refused");
+    if (url.endsWith("/session")) return Response.json({ operator, must_change_password: false, csrf });
     if (url.endsWith("/popups")) return Response.json(snapshot);
     if (url.endsWith("/channels")) return Response.json({ channels: [{ ...channel }] });
     return Response.json({ cards: [] });
@@ -109,6 +114,48 @@ describe("the live desk", () => {
     forget();
     expect(reloads).toBe(1);
     expect(usePopupsStore().stack.map((card) => card.callId)).toEqual(["c2"]);
+  });
+
+  it("goes on asking for the pop-ups after a reset while the box is away", async () => {
+    await start();
+    const live = useLiveStore();
+    snapshot = { position: "e2-9", popups: [aPopup(aCall("c2"))] };
+    away = true;
+    live.take({ type: "reset", data: { position: "e2-1" } });
+    await new Promise((resolve) => setTimeout(resolve));
+    expect(live.state).toBe("reconnecting");
+    away = false;
+    await vi.waitFor(() => expect(usePopupsStore().stack.map((card) => card.callId)).toEqual(["c2"]), 5000);
+    expect(opened.at(-1)).toBe("/api/v1/events?after=e2-9");
+  });
+
+  it("asks for the log-in when another tab has logged in somebody else", async () => {
+    const page = Object.assign(new EventTarget(), { hidden: false });
+    vi.stubGlobal("document", page);
+    await start();
+    page.dispatchEvent(new Event("visibilitychange"));
+    await new Promise((resolve) => setTimeout(resolve));
+    expect(useSessionStore().ready).toBe(true);
+    staffNo = "1002";
+    page.dispatchEvent(new Event("visibilitychange"));
+    await new Promise((resolve) => setTimeout(resolve));
+    expect([useSessionStore().ready, useSessionStore().expired]).toEqual([false, true]);
+  });
+
+  it("ends the session that is there, even if another tab began it", async () => {
+    await start();
+    const asked: (string | undefined)[] = [];
+    const fetch = globalThis.fetch;
+    vi.stubGlobal("fetch", async (url: string, init: RequestInit) => {
+      if (init.method !== "DELETE") return fetch(url, init);
+      asked.push((init.headers as Record<string, string>)["X-Tapdeck-CSRF"]);
+      if (asked.length > 1) return new Response(null, { status: 204 });
+      csrf = "t2";
+      return Response.json({ error: { code: "csrf", message: "" } }, { status: 403 });
+    });
+    await useSessionStore().logOut();
+    expect(asked).toEqual(["t", "t2"]);
+    expect(useSessionStore().ready).toBe(false);
   });
 
   it("keeps cards and drafts for the same operator, and hides them from another", async () => {

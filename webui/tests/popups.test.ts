@@ -62,6 +62,20 @@ describe("the pop-ups", () => {
     expect(useCallsStore().arrived).toEqual(["c1"]);
   });
 
+  it("and lists follow a customer who is changed or deleted", () => {
+    const popups = usePopupsStore();
+    const calls = useCallsStore();
+    const before = aCustomer("k1", "138 0013 8000"); // typed in another spelling than the exchange sends
+    const named = [{ id: "k1", name: before.name, company: before.company }];
+    popups.take(aPopup(aCall("c1", { customers: named }), { customers: [before], offers_new_customer: false }));
+    popups.takeCustomer({ ...before, name: "Li" });
+    expect(popups.stack[0]?.customers.map((item) => item.name)).toEqual(["Li"]);
+    expect(calls.known.get("c1")?.customers.map((item) => item.name)).toEqual(["Li"]);
+    popups.dropCustomer("k1");
+    expect(popups.stack[0]?.customers).toEqual([]);
+    expect(calls.known.get("c1")?.customers).toEqual([]);
+  });
+
   it("show a customer who was just added on every card of the number, and drop the form", () => {
     const popups = usePopupsStore();
     popups.take(aPopup(aCall("c1")));

@@ -62,7 +62,13 @@ async function failure(response: Response): Promise<ApiError> {
   }
 }
 
-/** Asks the API. Throws {@link ApiError}; a 401 outside log-in and password change also ends the session here. */
+/** A box that says nothing for so long is away: a network that swallows packets never answers. */
+const ANSWER_LIMIT_MS = 20_000;
+
+/**
+ * Asks the API. Throws {@link ApiError}. Outside log-in and password change, a 401 also ends the session here, and so
+ * does a CSRF value that is not the session's: somebody has logged in anew in another tab.
+ */
 export async function request<T>(method: Method, path: string, options: { query?: Query; body?: unknown } = {}) {
   const headers: Record<string, string> = { Accept: "application/json" };
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
@@ -75,6 +81,7 @@ export async function request<T>(method: Method, path: string, options: { query?
       body: options.body === undefined ? undefined : JSON.stringify(options.body),
       credentials: "same-origin",
       cache: "no-store",
+      signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
     });
   } catch {
     throw new ApiError(0, "away", "The box cannot be reached");
@@ -82,7 +89,7 @@ export async function request<T>(method: Method, path: string, options: { query?
   noteClock(response);
   if (!response.ok) {
     const error = await failure(response);
-    if (error.status === 401 && !path.startsWith("/session")) onLoggedOut();
+    if ((error.status === 401 || error.code === "csrf") && !path.startsWith("/session")) onLoggedOut();
     throw error;
   }
   return (response.status === 204 ? undefined : await response.json()) as T;

@@ -4,10 +4,11 @@ import { computed, onScopeDispose, ref, watch } from "vue";
 import { readCalls } from "@/api/endpoints";
 import type { Call, CallFilter } from "@/api/types";
 import { matchesFilter, useCallsStore } from "./calls";
-import { onReload } from "./live";
+import { onReload, useLiveStore } from "./live";
 
 export function useCallList(filter: () => CallFilter, page = 50) {
   const calls = useCallsStore();
+  const live = useLiveStore();
   const fetched = ref<string[]>([]);
   const next = ref<string | null>(null);
   const loading = ref(true);
@@ -15,8 +16,11 @@ export function useCallList(filter: () => CallFilter, page = 50) {
   let turn = 0;
 
   const items = computed<Call[]>(() => {
+    if (failed.value && !fetched.value.length) return []; // not a list with nothing before what arrived
     const ids = new Set(fetched.value);
+    const oldest = next.value === null ? "" : (fetched.value.at(-1) ?? "");
     for (const id of calls.arrived) {
+      if (id < oldest) continue; // it comes with its page
       const call = calls.known.get(id);
       if (call && matchesFilter(call, filter())) ids.add(id);
     }
@@ -50,7 +54,13 @@ export function useCallList(filter: () => CallFilter, page = 50) {
   }
 
   watch(filter, reload, { deep: true });
+  watch(() => calls.dropped, reload);
+  // What arrives tells that the box answers again: without the calls before it the list would be wrong.
+  watch([() => live.state, () => calls.arrived[0]], () => {
+    if (failed.value && !loading.value && live.state !== "reconnecting") void reload();
+  });
   onScopeDispose(onReload(reload));
+  onScopeDispose(calls.keep(() => fetched.value));
   void reload();
   return { items, loading, failed, more: computed(() => next.value !== null), reload, loadMore };
 }

@@ -2,12 +2,14 @@
 
 import { defineStore } from "pinia";
 import { reactive, ref } from "vue";
-import type { Call, CallFilter, CallState, Recording } from "@/api/types";
+import type { Call, CallFilter, CallState, Customer, Recording } from "@/api/types";
 import { plainNumber } from "@/text/phoneNumber";
 
 const PROGRESS: Record<CallState, number> = { ringing: 0, dialling: 0, talking: 1, ended: 2 };
-/** Live arrivals remembered for the tops of lists; older ones are found by reading the list anew. */
+/** Live arrivals remembered for the tops of lists; beyond it the older half goes and lists are read anew. */
 const ARRIVALS_KEPT = 500;
+/** Beyond it, calls that nobody shows any more are forgotten: a desk stays open for weeks. */
+const KNOWN_KEPT = 2000;
 
 /** The other party's number: the caller's of an incoming call, the dialled one of an outgoing call. */
 export function partyNumber(call: Call): string | null {
@@ -18,6 +20,11 @@ export function partyNumber(call: Call): string | null {
 export function partyName(call: Call): string {
   const names = call.customers.map((customer) => customer.name || customer.company || "");
   return names.filter(Boolean).join(" / ") || call.caller_name || "";
+}
+
+/** The numbers of a customer in the spellings that are known here. */
+export function numbersOf(customer: Customer): Set<string> {
+  return new Set(customer.phones.flatMap((phone) => [phone.number, phone.e164 ?? phone.number]));
 }
 
 /** True if a call belongs into a list with this filter. */
@@ -40,6 +47,24 @@ function mergeRecordings(old: Recording[], fresh: Recording[]): Recording[] {
 export const useCallsStore = defineStore("calls", () => {
   const known = reactive(new Map<string, Call>());
   const arrived = ref<string[]>([]);
+  /** Counts how often older arrivals were dropped. */
+  const dropped = ref(0);
+  const keepers = new Set<() => Iterable<string>>();
+  let forgetBeyond = KNOWN_KEPT;
+
+  /** Registers who names the calls that it shows, so that they stay known; returns how to unregister. */
+  function keep(shown: () => Iterable<string>): () => void {
+    keepers.add(shown);
+    return () => keepers.delete(shown);
+  }
+
+  function forgetUnshown(): void {
+    if (known.size <= forgetBeyond) return;
+    const kept = new Set(arrived.value);
+    for (const shown of keepers) for (const id of shown()) kept.add(id);
+    for (const [id, call] of known) if (call.state === "ended" && !kept.has(id)) known.delete(id);
+    forgetBeyond = Math.max(KNOWN_KEPT, 2 * known.size);
+  }
 
   /** Takes over a call. A snapshot may overtake the stream, so a call never goes back to an earlier state. */
   function put(call: Call): void {
@@ -50,8 +75,15 @@ export const useCallsStore = defineStore("calls", () => {
 
   /** Takes over a call told by the stream; one never seen before joins the arrivals. */
   function arrive(call: Call): void {
-    if (!known.has(call.id)) arrived.value = [call.id, ...arrived.value].slice(0, ARRIVALS_KEPT);
+    if (!known.has(call.id)) {
+      arrived.value = [call.id, ...arrived.value];
+      if (arrived.value.length > ARRIVALS_KEPT) {
+        arrived.value = arrived.value.slice(0, ARRIVALS_KEPT / 2);
+        dropped.value += 1;
+      }
+    }
     put(call);
+    forgetUnshown();
   }
 
   function putRecording(callId: string, recording: Recording): void {
@@ -61,10 +93,29 @@ export const useCallsStore = defineStore("calls", () => {
     known.set(callId, { ...call, recordings: [...others, recording].sort((one, two) => one.segment - two.segment) });
   }
 
+  /** A customer was added or changed: its calls show the present name. */
+  function takeCustomer(customer: Customer): void {
+    const numbers = numbersOf(customer);
+    const { id, name, company } = customer;
+    for (const call of known.values()) {
+      const shown = call.customers.some((other) => other.id === id);
+      if (shown) call.customers = call.customers.map((other) => (other.id === id ? { id, name, company } : other));
+      else if (numbers.has(partyNumber(call) ?? "")) call.customers = [...call.customers, { id, name, company }];
+    }
+  }
+
+  /** A customer was deleted. */
+  function dropCustomer(id: Customer["id"]): void {
+    for (const call of known.values()) {
+      if (call.customers.some((other) => other.id === id))
+        call.customers = call.customers.filter((other) => other.id !== id);
+    }
+  }
+
   function clear(): void {
     known.clear();
     arrived.value = [];
   }
 
-  return { known, arrived, put, arrive, putRecording, clear };
+  return { known, arrived, dropped, keep, put, arrive, putRecording, takeCustomer, dropCustomer, clear };
 });

@@ -78,6 +78,7 @@ export const useCustomersStore = defineStore("customers", () => {
   async function remove(id: Customer["id"]): Promise<void> {
     await api.deleteCustomer(id);
     items.value = items.value.filter((customer) => customer.id !== id);
+    popups.dropCustomer(id);
   }
 
   function clear(): void {

@@ -22,15 +22,6 @@ export function onReload(reload: () => unknown): () => void {
   return () => reloaders.delete(reload);
 }
 
-async function probe(): Promise<Reachable> {
-  try {
-    await readSession();
-    return "ok";
-  } catch (error) {
-    return error instanceof ApiError && error.status === 401 ? "logged_out" : "away";
-  }
-}
-
 export const useLiveStore = defineStore("live", () => {
   const session = useSessionStore();
   const board = useBoardStore();
@@ -43,6 +34,18 @@ export const useLiveStore = defineStore("live", () => {
   let attempt = 0;
   let lastStaffNo = "";
   let timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Who answers, and whether it still takes us for who we are: the tabs of a browser share one session. */
+  async function probe(): Promise<Reachable> {
+    try {
+      const fresh = await readSession();
+      if (fresh.operator.staff_no !== session.operator?.staff_no) return "logged_out";
+      session.take(fresh);
+      return "ok";
+    } catch (error) {
+      return error instanceof ApiError && error.status === 401 ? "logged_out" : "away";
+    }
+  }
 
   function take(event: StreamEvent): void {
     if (event.type === "board") board.takeReadings(event.data.channels);
@@ -65,9 +68,8 @@ export const useLiveStore = defineStore("live", () => {
   function reloadAll(): void {
     calls.clear();
     popups.clear();
-    refreshBoard();
     for (const reload of reloaders) reload();
-    void readPopups().then((snapshot) => snapshot.popups.forEach(popups.take));
+    void start();
   }
 
   const stream = new EventStream({
@@ -121,7 +123,11 @@ export const useLiveStore = defineStore("live", () => {
   }
 
   useEventListener(globalThis.window, "online", () => stream.hurry());
-  useEventListener(globalThis.document, "visibilitychange", () => stream.hurry());
+  useEventListener(globalThis.document, "visibilitychange", async () => {
+    stream.hurry();
+    if (document.hidden || !wanted) return;
+    if ((await probe()) === "logged_out" && wanted) session.lose();
+  });
 
   return { state, start, stop, take };
 });

@@ -8,6 +8,7 @@ export const usePlayerStore = defineStore("player", () => {
   const calls = useCallsStore();
   const callId = ref<string | null>(null);
   const recordingId = ref<string | null>(null);
+  calls.keep(() => (callId.value ? [callId.value] : []));
 
   /** Opens a call's first recording that is ready. */
   function open(id: string): void {

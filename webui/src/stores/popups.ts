@@ -3,7 +3,7 @@
 import { defineStore } from "pinia";
 import { computed, reactive, ref } from "vue";
 import type { Customer, Popup } from "@/api/types";
-import { partyNumber, useCallsStore } from "./calls";
+import { numbersOf, partyNumber, useCallsStore } from "./calls";
 
 /** A card on the desk. The calls themselves live in the calls store. */
 export interface PopupCardData {
@@ -40,6 +40,7 @@ export const usePopupsStore = defineStore("popups", () => {
   const drafts = reactive(new Map<string, PopupDraft>());
   const dismissed = ref(readDismissed());
 
+  calls.keep(() => [...cards.values()].flatMap((card) => [card.callId, ...card.historyIds]));
   const isRunning = (callId: string) => calls.known.get(callId)?.state !== "ended";
 
   /** Running calls first, each part newest first. */
@@ -86,17 +87,27 @@ export const usePopupsStore = defineStore("popups", () => {
     for (const card of finished.value) dismiss(card.callId);
   }
 
-  /** A customer was added from a card: show it on every card of that number. */
+  /** A customer was added or changed: show it on every card of that number, and where it stood before. */
   function takeCustomer(customer: Customer): void {
-    const numbers = new Set(customer.phones.flatMap((phone) => [phone.number, phone.e164 ?? phone.number]));
+    calls.takeCustomer(customer);
+    const numbers = numbersOf(customer);
     for (const card of cards.values()) {
       const call = calls.known.get(card.callId);
       const number = call ? partyNumber(call) : null;
-      if (!number || !numbers.has(number)) continue;
-      card.customers = [...card.customers.filter((other) => other.id !== customer.id), customer];
+      const shown = card.customers.some((other) => other.id === customer.id);
+      if (!shown && !(number && numbers.has(number))) continue;
+      card.customers = shown
+        ? card.customers.map((other) => (other.id === customer.id ? customer : other))
+        : [...card.customers, customer];
       card.offersNewCustomer = false;
       drafts.delete(card.callId);
     }
+  }
+
+  /** A customer was deleted. */
+  function dropCustomer(id: Customer["id"]): void {
+    calls.dropCustomer(id);
+    for (const card of cards.values()) card.customers = card.customers.filter((other) => other.id !== id);
   }
 
   function clear(): void {
@@ -116,6 +127,7 @@ export const usePopupsStore = defineStore("popups", () => {
     dismiss,
     dismissFinished,
     takeCustomer,
+    dropCustomer,
     clear,
   };
 });

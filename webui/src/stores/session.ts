@@ -49,7 +49,11 @@ export const useSessionStore = defineStore("session", () => {
 
   async function logOut(): Promise<void> {
     try {
-      await api.logOut();
+      await api.logOut().catch(async (error: unknown) => {
+        if (!(error instanceof ApiError) || error.code !== "csrf") throw error;
+        await resume(); // another tab has logged in anew: it is that session which ends
+        await api.logOut();
+      });
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 401) throw error;
     }
@@ -62,5 +66,5 @@ export const useSessionStore = defineStore("session", () => {
     take(null);
   }
 
-  return { session, known, expired, operator, ready, may, resume, logIn, changePassword, logOut, lose };
+  return { session, known, expired, operator, ready, may, take, resume, logIn, changePassword, logOut, lose };
 });
