@@ -9,8 +9,8 @@ from typing import Any
 
 from cheroot.wsgi import Gateway_10, Server
 
-from crm_client_api.http.app import LARGEST_BODY_BYTES, Api, make_app
-from crm_client_api.http.routing import SOCKET_KEY
+from crm_client_api.http.app import LARGEST_BODY_BYTES, make_app
+from crm_client_api.http.routing import SOCKET_KEY, Api
 from crm_client_api.push import QUEUE_EVENTS, Hub
 from crm_client_api.stores import StorePool
 from firmware.config import Home

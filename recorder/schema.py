@@ -66,8 +66,9 @@ _STATEMENTS = (
     """,
     "CREATE INDEX calls_by_start ON calls (started_ms)",
     "CREATE INDEX calls_by_channel ON calls (channel, started_ms)",
-    "CREATE INDEX calls_by_caller ON calls (caller_number) WHERE caller_number IS NOT NULL",
-    "CREATE INDEX calls_by_dialled ON calls (dialled_number) WHERE dialled_number IS NOT NULL",
+    "CREATE INDEX calls_by_caller ON calls (caller_number, started_ms) WHERE caller_number IS NOT NULL",
+    "CREATE INDEX calls_by_dialled ON calls (dialled_number, started_ms) WHERE dialled_number IS NOT NULL",
+    "CREATE INDEX calls_by_result ON calls (result, started_ms)",
     "CREATE INDEX calls_running ON calls (state) WHERE state <> 'ended'",
     "CREATE INDEX calls_without_manifest ON calls (card_id) WHERE manifest IS NULL",
     """

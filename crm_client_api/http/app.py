@@ -5,8 +5,6 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,13 +26,11 @@ from crm_client_api.http import (  # noqa: F401  imported for the routes that th
     system,
 )
 from crm_client_api.http.errors import ApiError, PermissionMissing, as_api_error, error_response
-from crm_client_api.http.routing import ROUTES, Request, Route
+from crm_client_api.http.routing import ROUTES, Api, Request, Route
 from crm_client_api.http.session import COOKIE
 from crm_client_api.http.static import static_answer
-from crm_client_api.push import Hub
-from crm_client_api.stores import StorePool, Stores
+from crm_client_api.stores import Stores
 from firmware.clock import now_ms
-from firmware.config import Home
 from firmware.errors import BoxError, Refused
 from firmware.store.connection import write
 
@@ -54,16 +50,6 @@ _SECURITY_HEADERS = (
     ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """What the handlers share. ``web_root``: the built web UI."""
-
-    home: Home
-    pool: StorePool
-    hub: Hub
-    web_root: Path
 
 
 class _Bottle(bottle.Bottle):  # type: ignore[misc]

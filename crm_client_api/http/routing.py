@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_type_hints
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_type_hints
 
 import bottle
 import msgspec
@@ -20,11 +21,10 @@ from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.sessions import Session
 from crm_client_api.domain.settings import Settings
 from crm_client_api.http.errors import ApiError, PermissionMissing
-from crm_client_api.stores import Stores
+from crm_client_api.push import Hub
+from crm_client_api.stores import StorePool, Stores
 from crm_client_api.views import Desk, open_desk
-
-if TYPE_CHECKING:
-    from crm_client_api.http.app import Api
+from firmware.config import Home
 
 PREFIX = "/api/v1"
 SOCKET_KEY = "tapdeck.socket"
@@ -34,6 +34,16 @@ _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 Access = Literal["open", "any_session", "session"]
 """``open``: no session needed. ``any_session``: also while the password must be changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What the handlers share. ``web_root``: the built web UI."""
+
+    home: Home
+    pool: StorePool
+    hub: Hub
+    web_root: Path
 
 
 @dataclass(frozen=True, slots=True)
