@@ -76,6 +76,7 @@ class PcmBlock:
 
     ``samples``: int16, shape ``(channels, n)``, C-contiguous, linear PCM (G.711 already decoded).
     ``first_sample``: position of column 0 on the card's sample clock (64 bit, rises for one ``boot_id``).
+    ``monotonic_ns``, ``wall_ns``: when column 0 was heard.
     ``missing``: samples lost for ever directly before ``first_sample`` (0 when the block joins the last one).
     """
 

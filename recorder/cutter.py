@@ -6,12 +6,14 @@ the same outcome: files appear under their last name only when they are whole an
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
@@ -23,9 +25,10 @@ from firmware.config import Home
 from firmware.errors import StoreError
 from firmware.store import event_log
 from firmware.store.connection import open_store, write
-from recorder.library.evidence import EvidenceLog, SignedManifest
+from recorder.library.evidence import EvidenceLog, SignedManifest, read_manifest
 from recorder.manifest import call_manifest, recording_manifest, recording_name
-from recorder.tape import TapeReader
+from recorder.tape import TapeReader, set_aside_tape
+from recorder.tape_format import Range, silence
 
 log = logging.getLogger("recorder")
 
@@ -41,7 +44,7 @@ AND NOT EXISTS (SELECT 1 FROM recordings WHERE call_id = calls.id AND state = 'p
 
 
 class Cutter:
-    """Cuts for one card. Thread: one. Every method raises StoreError."""
+    """Cuts for one card. Thread: one. Every method raises StoreError or sqlite3.Error."""
 
     def __init__(self, home: Home, card_id: str, tape: TapeReader, simulated: bool) -> None:
         self._home, self._card_id, self._tape = home, card_id, tape
@@ -60,15 +63,17 @@ class Cutter:
         ).fetchone()
         return None if row[0] is None else int(row[0])
 
-    def work(self) -> int:
-        """Carry out a handful of waiting orders; returns how many, 0 when nothing waits."""
-        pending = [dict(row) for row in self._db.conn.execute(_PENDING, (self._card_id,))]
+    def work(self, stopping: Callable[[], bool] = lambda: False) -> int:
+        """Carry out the waiting orders until ``stopping``; returns how many, 0 when nothing waits."""
         done = 0
-        for order in pending:
-            done += self._try(order["id"], partial(self._cut, order))
-        bare = [dict(row) for row in self._db.conn.execute(_CALLS_WITHOUT_MANIFEST, (self._card_id,))]
-        for call in bare:
-            done += self._try(call["id"], partial(self._finish_call, call))
+        for row in self._db.conn.execute(_PENDING, (self._card_id,)).fetchall():
+            if stopping():
+                return done
+            done += self._try(row["id"], partial(self._cut, dict(row)))
+        for row in self._db.conn.execute(_CALLS_WITHOUT_MANIFEST, (self._card_id,)).fetchall():
+            if stopping():
+                return done
+            done += self._try(row["id"], partial(self._finish_call, dict(row)))
         return done
 
     def _try(self, identifier: str, work: Callable[[], None]) -> bool:
@@ -81,33 +86,61 @@ class Cutter:
             log.warning("%s must wait: %s", identifier, error)
             self._again_at[identifier] = time.monotonic() + RETRY_S
             return False
+        except Exception:  # one impossible order must not hold up all others for ever
+            log.exception("%s must wait", identifier)
+            self._again_at[identifier] = time.monotonic() + RETRY_S
+            return False
         self._again_at.pop(identifier, None)
         return True
 
     def _cut(self, order: Mapping[str, Any]) -> None:
         call = dict(self._db.conn.execute("SELECT * FROM calls WHERE id = ?", (order["call_id"],)).fetchone())
         name = recording_name(order["started_ms"], order["channel"], call["direction"], _number(call), order["id"])
-        audio = self._home.recordings / f"{name}.flac"
-        if order["tape_epoch"] == self._tape.epoch:
-            samples, gaps = self._tape.read(order["track"], order["from_sample"], order["to_sample"])
-        else:
-            samples, gaps = self._tape.read(order["track"], 0, 0)
-        if not len(samples) or sum(high - low for low, high in gaps) == len(samples):
-            self._settle(order, {"state": "lost", "missing_samples": order["to_sample"] - order["from_sample"]})
-            return
-        _write_flac(audio, samples, order["sample_rate_hz"], call)
-        manifest = recording_manifest(call, order, audio, gaps)
-        signed = self._log.sign(manifest)
-        _write_json(audio.with_suffix(".json"), signed)
-        self._log.enter(order["id"], now_ms(), signed)
+        manifest = self._entered_manifest(name, order["id"])
+        if manifest is None:
+            samples, gaps = self._read_tape(order)
+            if sum(high - low for low, high in gaps) == len(samples):
+                self._settle(order, {"state": "lost", "missing_samples": order["to_sample"] - order["from_sample"]})
+                return
+            audio = self._home.recordings / f"{name}.flac"
+            _write_flac(audio, samples, order["sample_rate_hz"], call)
+            manifest = recording_manifest(call, order, audio, gaps)
+            signed = self._log.sign(manifest)
+            _write_json(audio.with_suffix(".json"), signed)
+            self._log.enter(order["id"], now_ms(), signed)
         found = {
             "state": "ready",
-            "path": f"{name}.flac",
+            "path": (name.parent / manifest["audio"]["file"]).as_posix(),
             "missing_samples": manifest["missing_samples"],
             "bytes": manifest["audio"]["bytes"],
             "sha256": manifest["audio"]["sha256"],
         }
         self._settle(order, found)
+
+    def _entered_manifest(self, name: PurePosixPath, identifier: str) -> dict[str, Any] | None:
+        """The manifest of a recording that was finished and entered, but whose cutter was killed before it said so.
+
+        The call may have gone on since: what the evidence log names must stay as it is. What was not entered
+        yet is removed and made again.
+        """
+        folder = self._home.recordings / name.parent
+        for path in folder.glob(f"*_{identifier}.json"):
+            signed = read_manifest(path)
+            if signed is not None and self._log.names(identifier, signed):
+                return signed.manifest
+        for path in folder.glob(f"*_{identifier}.*"):
+            path.unlink(missing_ok=True)
+        return None
+
+    def _read_tape(self, order: Mapping[str, Any]) -> tuple[Pcm, list[Range]]:
+        part = order["track"], order["from_sample"], order["to_sample"]
+        if order["tape_epoch"] == self._tape.epoch:
+            return self._tape.read(*part)
+        old = set_aside_tape(self._tape.path, order["tape_epoch"])
+        if old is None:
+            return silence(1, 0)[0], []
+        with closing(old):
+            return old.read(*part)
 
     def _settle(self, order: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         with write(self._db) as connection:
@@ -147,39 +180,41 @@ def _number(call: Mapping[str, Any]) -> str | None:
 
 
 def _write_flac(path: Path, samples: Pcm, sample_rate_hz: int, call: Mapping[str, Any]) -> None:
+    """The recording in memory first: libsndfile keeps quiet about a disk that is full when a file is closed."""
     import soundfile  # slow to import; a restarted recorder must first read its card
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".flac.part")
+    whole = io.BytesIO()
     try:
-        with part.open("wb+") as file:
-            with soundfile.SoundFile(
-                file.fileno(), "w", sample_rate_hz, 1, "PCM_16", format="FLAC", closefd=False
-            ) as flac:
-                flac.title = f"{call['direction']} {_number(call) or 'unknown'}"
-                flac.artist = call["caller_name"] or call["caller_number"] or "unknown"
-                flac.comment = msgspec.json.encode({"tapdeck_call": dict(call)}).decode()
-                flac.software = "Tapdeck"
-                flac.write(samples)
-            os.fsync(file.fileno())
-        part.rename(path)
-        _sync_folder(path.parent)
-    except (OSError, soundfile.SoundFileError) as error:
+        with soundfile.SoundFile(whole, "w", sample_rate_hz, 1, "PCM_16", format="FLAC") as flac:
+            flac.title = f"{call['direction']} {_number(call) or 'unknown'}"
+            flac.artist = call["caller_name"] or call["caller_number"] or "unknown"
+            flac.comment = msgspec.json.encode({"tapdeck_call": dict(call)}).decode()
+            flac.software = "Tapdeck"
+            flac.write(samples)
+    except soundfile.SoundFileError as error:
         raise StoreError(f"recording {path}: {error}") from error
+    _write_whole(path, whole.getbuffer())
 
 
 def _write_json(path: Path, signed: SignedManifest) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".json.part")
+    _write_whole(path, msgspec.json.format(msgspec.json.encode(signed), indent=1) + b"\n")
+
+
+def _write_whole(path: Path, content: bytes | memoryview) -> None:
+    """A file is there whole and on the medium, or not at all. Raises StoreError."""
+    part = path.with_suffix(f"{path.suffix}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(signed), indent=1) + b"\n")
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         part.rename(path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise StoreError(f"manifest {path}: {error.strerror}") from error
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise StoreError(f"{path}: {error.strerror}") from error
 
 
 def _sync_folder(folder: Path) -> None:

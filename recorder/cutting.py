@@ -5,33 +5,28 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
-from functools import partial
+from contextlib import closing
+from pathlib import Path
 
 from firmware.config import Home
-from firmware.errors import StoreError
-from recorder.cutter import Cutter
+from recorder.cutter import RETRY_S, Cutter
 from recorder.tape import TapeReader
 
 log = logging.getLogger("recorder")
 
 
 class CuttingThread:
-    """``wake`` after every news; ``stop`` lets the recording in hand be finished."""
+    """``wake`` after every news; ``stop`` lets the recording in hand be finished.
 
-    def __init__(
-        self,
-        home: Home,
-        card_id: str,
-        tape: TapeReader,
-        simulated: bool,
-        guard: Callable[[Callable[[], None]], None],
-    ) -> None:
-        self._make: Callable[[], Cutter] = partial(Cutter, home, card_id, tape, simulated)
+    Whatever keeps it from cutting, it tries again: the tape waits.
+    """
+
+    def __init__(self, home: Home, card_id: str, tape_path: Path, simulated: bool) -> None:
+        self._home, self._card_id, self._tape_path, self._simulated = home, card_id, tape_path, simulated
         self._wanted = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self.oldest_pending: int | None = None
-        self._thread = threading.Thread(target=guard, args=(self._work,), name="cutting", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="cutting", daemon=True)
 
     def start(self) -> None:
         """Start; orders that wait since before are carried out first."""
@@ -43,25 +38,26 @@ class CuttingThread:
 
     def stop(self) -> None:
         """Finish the recording in hand and end."""
-        self._stopping = True
+        self._stopping.set()
         self._wanted.set()
         self._thread.join()
 
     def _work(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
-        cutter = self._make()
-        try:
-            while True:
-                try:
-                    self.oldest_pending = cutter.oldest_pending_sample()
-                    if cutter.work():
-                        continue
-                except StoreError as error:
-                    log.warning("cutting waits: %s", error)
-                    self._wanted.clear()
-                if self._stopping:
-                    return
+        while not self._stopping.is_set():
+            try:
+                with (
+                    closing(TapeReader(self._tape_path)) as tape,
+                    closing(Cutter(self._home, self._card_id, tape, self._simulated)) as cutter,
+                ):
+                    self._cut_with(cutter)
+            except Exception:  # a full disk, a damaged log: nothing of it may stop the tape
+                log.exception("cutting waits")
+                self._stopping.wait(RETRY_S)
+
+    def _cut_with(self, cutter: Cutter) -> None:
+        while not self._stopping.is_set():
+            self.oldest_pending = cutter.oldest_pending_sample()
+            if not cutter.work(self._stopping.is_set):
                 self._wanted.wait(1.0)
                 self._wanted.clear()
-        finally:
-            cutter.close()

@@ -13,29 +13,44 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from drivers.api import LineCard, LineEvent, LinkCounters, PcmBlock, ResumePoint
 from drivers.registry import open_card
+from firmware.clock import now_ms
 from firmware.config import Home
-from firmware.errors import LineCardError, LineCardGone, StoreError
+from firmware.errors import ConfigError, LineCardError, LineCardGone, LineCardProtocolError, StoreError
 from firmware.notify import notify
 from recorder.feed import BlockFeed
 from recorder.sample_clock import SampleClock
-from recorder.tape import TapeReader, TapeWriter, geometry_for, resume_point
+from recorder.tape import UNSYNCED_S, TapeReader, TapeWriter, geometry_for, resume_point
 
 if TYPE_CHECKING:
     from recorder.processor import Processor
 
 log = logging.getLogger("recorder")
 
+SAMPLE_RATE_HZ = 8000
+"""Of telephony (ITU-T G.711); the detectors know no other."""
 GIVE_UP_S = 10.0
 """A card that stays away longer is lost: running calls end. Cards hold at least 4 s, ours 8 s."""
 SIMULATED_LEAD_S = 20
 """With simulated time the card waits for the recorder: so far may reading run ahead of processing."""
 STATUS_S = 0.25
-CardEvent = tuple[Literal["card_lost", "card_present"], str]
+LONGEST_EARLY_S = 10
+"""A card may report an event late, or ahead of its audio, but not by more than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardEvent:
+    """The card went or came after block ``after_block`` of the tape."""
+
+    kind: Literal["card_lost", "card_present"]
+    reason: str
+    after_block: int
+    at_ms: int = field(default_factory=now_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +75,7 @@ class Recorder:
         self._stop = threading.Event()
         self._connected = False
         self._card_events: deque[CardEvent] = deque()
-        self._cut_wanted = threading.Event()
+        self._heard: tuple[int, int] | None = None
         self._processed = 0
         self._oldest_cut: int | None = None
         self._failure: BaseException | None = None
@@ -69,12 +84,19 @@ class Recorder:
     def stop(self) -> None:
         """Ask for a clean end; ``run`` then returns within seconds."""
         self._stop.set()
-        self._cut_wanted.set()
 
     def run(self) -> None:
-        """Record until stopped. Raises LineCardError when the card never came, StoreError when tape or store fail."""
-        self._connect(resume_point(self._tape_path))
+        """Record until stopped.
+
+        Raises LineCardError (the card never came), ConfigError (it is none for us), StoreError (the tape failed).
+        """
+        self._connect(resume_point(self._tape_path), -1)
         capabilities = self._card.capabilities
+        if capabilities.sample_rate_hz != SAMPLE_RATE_HZ:
+            self._card.close()
+            raise ConfigError(
+                f"{self._options.address}: sample rate {capabilities.sample_rate_hz} Hz, must be {SAMPLE_RATE_HZ} Hz"
+            )
         geometry = geometry_for(capabilities.channels, capabilities.sample_rate_hz, self._options.tape_minutes)
         self._tape = TapeWriter(self._tape_path, geometry, self._card.identity.card_id)
         self._clock = SampleClock(geometry.sample_rate_hz, self._options.simulated_time)
@@ -84,12 +106,14 @@ class Recorder:
         reader = TapeReader(self._tape_path)
         self._feed = BlockFeed(reader)
         self._feed.start_at_end_of(last.number if last else -1)
+        self._card_events = deque(replace(event, after_block=self._feed.newest) for event in self._card_events)
         threads = [
             threading.Thread(target=self._guard, args=(work,), name=work.__name__, daemon=True)
-            for work in (self._sync, self._process)
+            for work in (self._sync, self._keep_processing)
         ]
         for thread in threads:
             thread.start()
+        notify("READY=1")
         try:
             self._read()
         finally:
@@ -103,7 +127,7 @@ class Recorder:
             raise self._failure
 
     def _guard(self, work: Callable[[], None]) -> None:
-        """A thread that fails takes the recorder down: it is started anew and plays the tape again."""
+        """Without the tape nothing works: a thread that fails for good takes the recorder down, to be started anew."""
         try:
             work()
         except BaseException as error:
@@ -113,36 +137,58 @@ class Recorder:
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _connect(self, resume: ResumePoint | None, on_lost: Callable[[], None] = lambda: None) -> None:
-        """Open the card, however long it takes; ``on_lost`` is called when that was too long.
+    def _connect(self, resume: ResumePoint | None, after_block: int, on_lost: Callable[[], int] | None = None) -> None:
+        """Open the card, however long it takes. ``on_lost`` is called when that was too long; it ends the tape's
+        last block and returns its number, else that is ``after_block``.
 
+        A card that goes on refusing its resume point has a clock that went wrong: it is opened without one in turn.
         Raises LineCardGone only when stopped meanwhile.
         """
         delay_s, since = 0.1, time.monotonic()
-        told = False
+        told, point = False, resume
         while not self._stop.is_set():
             try:
-                self._card.open(resume)
+                self._card.open(point)
             except LineCardError as error:
                 self._card.close()
                 if not told and time.monotonic() - since > GIVE_UP_S:
                     told = True
                     log.warning("card lost: %s", error)
-                    on_lost()
-                    self._card_events.append(("card_lost", str(error)))
+                    after_block = on_lost() if on_lost else after_block
+                    if on_lost is None:
+                        self._alarm_absent(str(error))
+                    self._card_events.append(CardEvent("card_lost", str(error), after_block))
+                    notify("READY=1")  # as far as that is possible
+                impossible = told and isinstance(error, LineCardProtocolError) and point is not None
+                point = None if impossible else resume
                 notify("WATCHDOG=1")
                 self._stop.wait(delay_s)
                 delay_s = min(2.0, delay_s * 2)
                 continue
             self._connected = True
-            self._card_events.append(("card_present", ""))
+            if told or on_lost is None:
+                self._card_events.append(CardEvent("card_present", "", after_block))
             return
         raise LineCardGone("stopped while waiting for the card")
 
-    def _end_block(self) -> None:
+    def _alarm_absent(self, reason: str) -> None:
+        """A card that was here before is not here at the start; one that never was has no name to complain under."""
+        from recorder.journal import Journal
+
+        try:
+            reader = TapeReader(self._tape_path)
+            reader.close()
+            journal = Journal(self._home, reader.card_id)
+            journal.card_absent(reason, now_ms())
+            journal.close()
+        except StoreError as problem:
+            log.warning("no alarm for the absent card: %s", problem)
+
+    def _end_block(self) -> int:
         """The card will not send the rest of the block in hand again: what there is of it belongs to the call."""
         for done in self._tape.close_block():
             self._feed.put(done)
+        return self._feed.newest
 
     def _read(self) -> None:
         joined = False
@@ -155,10 +201,11 @@ class Recorder:
             except LineCardError as error:
                 log.warning("card: %s", error)
                 self._connected = joined = False
+                early = []
                 self._card.close()
                 try:
                     here = self._tape.end_sample - self._tape.card_offset
-                    self._connect(ResumePoint(self._card.boot_id, here), self._end_block)
+                    self._connect(ResumePoint(self._tape.boot_id, here), self._feed.newest, self._end_block)
                 except LineCardGone:
                     return
                 continue
@@ -178,21 +225,26 @@ class Recorder:
 
     def _join(self, block: PcmBlock) -> None:
         """A card that was restarted counts from 0 again: go on after as much silence as time has passed."""
+        rate, end = self._tape.geometry.sample_rate_hz, self._tape.end_sample
         gap = 0
-        if self._tape.end_sample and not self._options.simulated_time:
-            arrived = block.wall_ns - block.samples.shape[1] * 1_000_000_000 // self._tape.geometry.sample_rate_hz
-            away_ns = arrived - self._clock.wall_ns(self._tape.end_sample)
-            gap = max(0, away_ns) * self._tape.geometry.sample_rate_hz // 1_000_000_000
+        if end and not self._options.simulated_time:
+            if self._heard is None:  # since another process wrote the tape; of which a power cut may have cost some
+                away_ns = max(block.wall_ns - self._clock.wall_ns(end), UNSYNCED_S * 1_000_000_000)
+            else:
+                away_ns = block.monotonic_ns - self._heard[1] - (end - self._heard[0]) * 1_000_000_000 // rate
+            gap = max(0, away_ns) * rate // 1_000_000_000
         for done in self._tape.join(self._card.boot_id, block.first_sample, gap):
             self._feed.put(done)
 
     def _note(self, event: LineEvent) -> None:
-        at = max(0, event.at_sample + self._tape.card_offset)
+        end, reach = self._tape.end_sample, LONGEST_EARLY_S * self._tape.geometry.sample_rate_hz
+        at = max(0, end - reach, min(end + reach, event.at_sample + self._tape.card_offset))
         self._tape.note(LineEvent(event.kind, event.port, at, event.value, event.source))
 
     def _take_block(self, block: PcmBlock) -> None:
         first = block.first_sample + self._tape.card_offset
-        self._clock.observe(first + block.samples.shape[1], block.wall_ns)
+        self._clock.observe(first, block.wall_ns)
+        self._heard = (first, block.monotonic_ns)
         for done in self._tape.append(block, self._clock.wall_ns(first)):
             self._feed.put(done)
             self._moved_at = time.monotonic()
@@ -215,6 +267,19 @@ class Recorder:
             if not self._connected or time.monotonic() - self._moved_at < 5:
                 notify("WATCHDOG=1")
 
+    def _keep_processing(self) -> None:
+        """Whatever happens to store or processing, the tape goes on: it is played again from the checkpoint."""
+        delay_s = 0.2
+        while True:
+            began = time.monotonic()
+            try:
+                return self._process()
+            except Exception:
+                log.exception("processing begins again from the checkpoint")
+            delay_s = min(10.0, delay_s * 2) if time.monotonic() - began < 60 else 0.2
+            if self._stop.wait(delay_s):
+                return None
+
     def _process(self) -> None:
         from recorder.cutting import CuttingThread
         from recorder.journal import Journal
@@ -223,23 +288,27 @@ class Recorder:
 
         card, options = self._card, self._options
         card_id = card.identity.card_id
-        journal = Journal(self._home, card_id)
-        channels = journal.register(card, options.driver, options.address, options.simulated)
-        settings = SettingsReader(self._home)
-        tape = TapeReader(self._tape_path)
-        processor = Processor(journal, tape, channels, options.simulated, settings.of_channel)
-        cutting = CuttingThread(self._home, card_id, TapeReader(self._tape_path), options.simulated, self._guard)
-        cutting.start()
-        notify("READY=1")
-        status_at = 0.0
-        try:
+        with ExitStack() as stack:
+            journal = Journal(self._home, card_id)
+            stack.callback(journal.close)
+            channels = journal.register(card, options.driver, options.address, options.simulated)
+            settings = SettingsReader(self._home)
+            stack.callback(settings.close)
+            tape = TapeReader(self._tape_path)
+            stack.callback(tape.close)
+            processor = Processor(journal, tape, channels, options.simulated, settings.of_channel)
+            cutting = CuttingThread(self._home, card_id, self._tape_path, options.simulated)
+            cutting.start()
+            stack.callback(cutting.stop)
+            status_at = 0.0
             while not (self._stop.is_set() and self._feed.newest < processor.next_block):
                 block = self._feed.take(processor.next_block, 0.1)
+                self._tell_card_events(processor, processor.next_block if block is None else block.number)
                 if block is not None:
                     processor.process(block)
                     self._processed = processor.position
-                while self._card_events:
-                    processor.card_event(*self._card_events.popleft())
+                else:
+                    processor.catch_up()
                 self._oldest_cut = cutting.oldest_pending
                 now = time.monotonic()
                 if now - status_at >= STATUS_S:
@@ -248,11 +317,12 @@ class Recorder:
                     if settings.changed():
                         processor.reload_settings()
                     cutting.wake()
-        finally:
-            cutting.stop()
-            journal.close()
-            settings.close()
-            tape.close()
+
+    def _tell_card_events(self, processor: Processor, before_block: int) -> None:
+        """Tell what happened to the card before this block of the tape."""
+        while self._card_events and self._card_events[0].after_block < before_block:
+            event = self._card_events.popleft()
+            processor.card_event(event.kind, event.reason, event.at_ms)
 
     def _write_status(self, card_id: str, counters: LinkCounters, processor: Processor) -> None:
         from recorder.status import write_status

@@ -57,7 +57,7 @@ class BlockFeed:
             newest = self._newest
         oldest = max(number, newest - self._tape.geometry.slots + 1)
         for wanted in range(oldest, upto):
-            block = self._tape.block(wanted)
+            block = self._tape.block(wanted) if self._tape.head(wanted) else None
             if block is not None:
                 return block
         with self._changed:

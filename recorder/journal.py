@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
@@ -17,6 +18,7 @@ from drivers.api import LineCard
 from firmware import doorbell
 from firmware.clock import now_ms
 from firmware.config import Home
+from firmware.errors import StoreError
 from firmware.store import event_log
 from firmware.store.connection import open_store, write
 from firmware.store.event_log import Origin
@@ -28,8 +30,9 @@ BUSY_TIMEOUT_MS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """``position``: everything before this sample is in the store. ``states`` by port."""
+    """``position``: everything before this sample of the tape is in the store. ``states`` by port."""
 
+    tape_epoch: str
     position: int
     states: list[ChannelState]
 
@@ -48,6 +51,12 @@ class Journal:
     def close(self) -> None:
         """Call once."""
         self._db.conn.close()
+
+    def reopen(self) -> None:
+        """Take the store up anew: it may have been mended, or another file put in its place."""
+        fresh = open_store(self._home.calls_db, busy_timeout_ms=BUSY_TIMEOUT_MS)
+        self._db.conn.close()
+        self._db = fresh
 
     def register(self, card: LineCard, driver: str, address: str, simulated: bool) -> list[int]:
         """Make the card and its channels known; returns the channel number of each port."""
@@ -70,19 +79,27 @@ class Journal:
                     " ON CONFLICT (card_id, port) DO NOTHING",
                     (self._card_id, port, simulated),
                 )
-        rows = self._db.conn.execute("SELECT number FROM channels WHERE card_id = ? ORDER BY port", (self._card_id,))
-        return [row[0] for row in rows][: capabilities.channels]
+            rows = connection.execute("SELECT number FROM channels WHERE card_id = ? ORDER BY port", (self._card_id,))
+            numbers = [int(row[0]) for row in rows]
+        return numbers[: capabilities.channels]
 
-    def load(self, tape_epoch: str) -> Checkpoint | None:
-        """The last checkpoint on this tape; None for a new tape."""
-        self._tape_epoch = tape_epoch
-        row = self._db.conn.execute(
-            "SELECT tape_epoch, position, seq, state FROM recorder_state WHERE card_id = ?", (self._card_id,)
-        ).fetchone()
-        if row is None or row[0] != tape_epoch:
+    def load(self) -> Checkpoint | None:
+        """The card's last checkpoint, on whatever tape; what is committed next belongs to that tape."""
+        try:
+            row = self._db.conn.execute(
+                "SELECT tape_epoch, position, seq, state FROM recorder_state WHERE card_id = ?", (self._card_id,)
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+        if row is None:
             return None
-        self._seq = row[2]
-        return Checkpoint(row[1], msgspec.json.decode(row[3], type=list[ChannelState]))
+        self._tape_epoch, self._seq = row[0], row[2]
+        return Checkpoint(row[0], row[1], msgspec.json.decode(row[3], type=list[ChannelState]))
+
+    def begin(self, tape_epoch: str) -> None:
+        """What is committed from now on belongs to this tape."""
+        if tape_epoch != self._tape_epoch:
+            self._tape_epoch, self._seq = tape_epoch, 0
 
     def commit(self, position: int, states: Sequence[ChannelState], news: Sequence[CallEvent | Cut]) -> None:
         """All of it or nothing; wakes the readers of the event log when there is news."""
@@ -143,20 +160,27 @@ class Journal:
             ),
         )  # fmt: skip
 
-    def card_event(self, kind: str, reason: str = "") -> None:
-        """The card itself was lost or is present again: an event and the standing alarm."""
-        now = now_ms()
+    def card_absent(self, reason: str, at_ms: int) -> None:
+        """The card does not answer from the start: the standing alarm at once, the event when there is a tape again."""
         with write(self._db) as connection:
-            event_log.append(connection, at_ms=now, kind=kind, data={"card_id": self._card_id, "reason": reason})
+            self._raise_alarm(connection, reason, at_ms)
+        doorbell.ring(self._home.doorbells)
+
+    def _raise_alarm(self, connection: sqlite3.Connection, reason: str, at_ms: int) -> None:
+        connection.execute(
+            "INSERT INTO alarms (code, subject, raised_ms, data) VALUES ('card_lost', ?, ?, ?) ON CONFLICT DO NOTHING",
+            (self._card_id, at_ms, msgspec.json.encode({"reason": reason}).decode()),
+        )
+
+    def card_event(self, kind: Literal["card_lost", "card_present"], reason: str, at_ms: int) -> None:
+        """The card itself was lost or is present again: an event and the standing alarm."""
+        with write(self._db) as connection:
+            event_log.append(connection, at_ms=at_ms, kind=kind, data={"card_id": self._card_id, "reason": reason})
             if kind == "card_lost":
-                connection.execute(
-                    "INSERT INTO alarms (code, subject, raised_ms, data) VALUES ('card_lost', ?, ?, ?)"
-                    " ON CONFLICT DO NOTHING",
-                    (self._card_id, now, msgspec.json.encode({"reason": reason}).decode()),
-                )
+                self._raise_alarm(connection, reason, at_ms)
             else:
                 connection.execute(
                     "UPDATE alarms SET cleared_ms = ? WHERE code = 'card_lost' AND subject = ? AND cleared_ms IS NULL",
-                    (now, self._card_id),
+                    (at_ms, self._card_id),
                 )
         doorbell.ring(self._home.doorbells)

@@ -5,8 +5,10 @@ Runs behind the tape at its own pace; whatever happens here, the tape goes on.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -18,13 +20,23 @@ from recorder.calls import CallEvent, Cut
 from recorder.detectors import DetectorBank
 from recorder.journal import Journal
 from recorder.signals import Signal
-from recorder.tape import TapeReader
+from recorder.tape import LONGEST_FILL_S, UNSYNCED_S, TapeReader
 from recorder.tape_format import TapeBlock
-from recorder.tracker import ChannelTracker, TrackerSettings
+from recorder.tracker import ChannelState, ChannelTracker, TrackerSettings
+
+log = logging.getLogger("recorder")
 
 WARM_UP_S = 8
 """How far before the checkpoint the detectors listen again, so that a message across it is not lost."""
 CHECKPOINT_S = 1.0
+REOPEN_S = 60.0
+"""A store that refused so long is opened anew."""
+MOST_NEWS = 100_000
+"""So much is kept for a store that refuses; then all begins again from the checkpoint."""
+HOLE_S = LONGEST_FILL_S
+"""Nobody knows what happened in a longer hole: calls end where it begins."""
+LONGEST_SEGMENT_SHARE = 2 / 3
+"""Of the tape, so that there is time to cut a segment before the ring comes round."""
 
 
 class Processor:
@@ -44,28 +56,37 @@ class Processor:
         """``settings`` gives the present parameters of a channel. Raises StoreError."""
         geometry = tape.geometry
         self._journal, self._tape, self._rate = journal, tape, geometry.sample_rate_hz
-        self._settings = settings
+        self._read_settings = settings
         self._bank = DetectorBank(len(channels), self._rate)
-        self.trackers = [ChannelTracker(number, self._rate, simulated, settings(number)) for number in channels]
+        self.trackers = [ChannelTracker(number, self._rate, simulated, self._settings(number)) for number in channels]
         self.volts: list[float | None] = [None] * len(channels)
         self._on_hook = np.ones(len(channels), np.bool_)
         self._news: list[CallEvent | Cut] = []
-        self._committed_at = 0.0
-        self._last: TapeBlock | None = None
+        self._card_news: list[tuple[Literal["card_lost", "card_present"], str, int]] = []
+        self._committed_at = self._tried_at = self._opened_at = time.monotonic() - CHECKPOINT_S
         self.position = 0
         self._take_up(journal)
 
     def _take_up(self, journal: Journal) -> None:
         newest = self._tape.last_head()
-        checkpoint = journal.load(self._tape.epoch)
-        if checkpoint is None or newest is None:
-            self.position = 0 if newest is None else self._oldest(newest.number)
-            return
-        size = self._tape.geometry.block_samples
-        self.position = min(checkpoint.position, (newest.number + 1) * size)
-        for tracker, state in zip(self.trackers, checkpoint.states, strict=False):
-            tracker.state = state
-        self._listen_again()
+        end = 0 if newest is None else (newest.number + 1) * self._tape.geometry.block_samples
+        checkpoint = journal.load()
+        if checkpoint is not None:
+            for tracker, state in zip(self.trackers, checkpoint.states, strict=False):
+                tracker.state = state
+            if checkpoint.tape_epoch == self._tape.epoch:
+                # A power cut may have cost the tape what the store remembers: it is on its way again, or never was.
+                lost = checkpoint.position - end
+                self.position = end if lost > UNSYNCED_S * self._rate else checkpoint.position
+                self._listen_again()
+                return
+            self._end_calls(checkpoint.position)  # of a tape that was set aside
+            journal.commit(checkpoint.position, [tracker.state for tracker in self.trackers], self._news)
+            self._news = []
+            for tracker in self.trackers:
+                tracker.state = ChannelState()
+        journal.begin(self._tape.epoch)
+        self.position = 0 if newest is None else self._oldest(newest.number)
 
     def _oldest(self, newest: int) -> int:
         return max(0, newest - self._tape.geometry.slots + 1) * self._tape.geometry.block_samples
@@ -77,7 +98,6 @@ class Processor:
             block = self._tape.block(number)
             if block is not None:
                 self._bank.process(block.samples, block.first_sample, self._on_hook)
-                self._last = block
 
     @property
     def next_block(self) -> int:
@@ -94,11 +114,18 @@ class Processor:
         for tracker in self.trackers:
             tracker.settings = self._settings(tracker.channel)
 
+    def _settings(self, channel: int) -> TrackerSettings:
+        geometry = self._tape.geometry
+        tape_s = geometry.slots * geometry.block_samples / self._rate
+        wanted = self._read_settings(channel)
+        return replace(wanted, longest_segment_s=min(wanted.longest_segment_s, int(tape_s * LONGEST_SEGMENT_SHARE)))
+
     def process(self, block: TapeBlock) -> None:
-        """One block, in order."""
-        signals: list[Signal] = [event for event in block.events if event.port < len(self.trackers)]
-        signals += self._bank.process(block.samples, block.first_sample, self._on_hook)
-        signals.sort(key=lambda signal: signal.at_sample)
+        """One block, in order. Raises StoreError when there is too much news for a store that refuses."""
+        if block.first_sample - self.position >= HOLE_S * self._rate:
+            self._end_calls(self.position)
+        events = [event for event in block.events if 0 <= event.port < len(self.trackers)]
+        signals = in_order(events, self._bank.process(block.samples, block.first_sample, self._on_hook))
         wall_ms = self._labels(block)
         for signal in signals:
             if isinstance(signal, LineEvent) and signal.kind is EventKind.VOLTAGE:
@@ -110,19 +137,26 @@ class Processor:
                 self._news += tracker.advance(block.end_sample, wall_ms)
         if signals:
             self._see_hooks()
-        self._last = block
         self.position = block.end_sample
         self._commit()
 
-    def card_event(self, kind: Literal["card_lost", "card_present"], reason: str) -> None:
-        """The card was lost (running calls end where the tape ends) or is back. Raises StoreError."""
-        if kind == "card_lost" and self._last is not None:
-            for tracker in self.trackers:
-                self._news += tracker.card_lost(self.position)
-            self.volts = [None] * len(self.volts)
-            self._see_hooks()
+    def card_event(self, kind: Literal["card_lost", "card_present"], reason: str, at_ms: int) -> None:
+        """The card was lost (running calls end where the tape ends) or is back. Raises as ``process``."""
+        if kind == "card_lost":
+            self._end_calls(self.position)
+        self._card_news.append((kind, reason, at_ms))
+        self._commit()
+
+    def catch_up(self) -> None:
+        """Nothing happens: a moment to try again what the store refused."""
+        if self._news or self._card_news:
             self._commit()
-        self._journal.card_event(kind, reason)
+
+    def _end_calls(self, at: int) -> None:
+        for tracker in self.trackers:
+            self._news += tracker.card_lost(at)
+        self.volts = [None] * len(self.volts)
+        self._see_hooks()
 
     def _labels(self, block: TapeBlock) -> Callable[[int], int]:
         return lambda sample: block.wall_ms(sample, self._rate)
@@ -132,15 +166,41 @@ class Processor:
             self._on_hook[port] = tracker.state.hook != "off"
 
     def _commit(self) -> None:
-        """At once with news, else once a second; a store that refuses is tried again with the next block."""
+        """At once with news, else once a second; a store that refuses is tried again every second."""
         now = time.monotonic()
-        if not self._news and now - self._committed_at < CHECKPOINT_S:
+        refused = self._tried_at > self._committed_at
+        if (refused or not (self._news or self._card_news)) and now - self._tried_at < CHECKPOINT_S:
             return
+        self._tried_at = now
         try:
+            if refused and now - max(self._committed_at, self._opened_at) > REOPEN_S:
+                self._opened_at = now
+                self._journal.reopen()
             self._journal.commit(self.position, [tracker.state for tracker in self.trackers], self._news)
-        except StoreError:
-            if now - self._committed_at > 60:
+            self._news = []
+            while self._card_news:
+                self._journal.card_event(*self._card_news[0])
+                del self._card_news[0]
+        except StoreError as error:
+            if not refused:
+                log.warning("the store refuses, the tape goes on: %s", error)
+            if len(self._news) > MOST_NEWS:
                 raise
+            self._tried_at = time.monotonic()
             return
-        self._news = []
-        self._committed_at = now
+        self._committed_at = self._tried_at
+
+
+def in_order(events: Sequence[LineEvent], heard: Sequence[Signal]) -> list[Signal]:
+    """The card's events in the order in which it told them, what was heard in between by its time.
+
+    A card may tell late what began before something that it told already (the state of its lines at a restart):
+    what it tells last is true.
+    """
+    latest: dict[int, int] = {}
+    keyed: list[tuple[int, Signal]] = []
+    for event in events:
+        latest[event.port] = max(event.at_sample, latest.get(event.port, 0))
+        keyed.append((latest[event.port], event))
+    keyed += [(signal.at_sample, signal) for signal in heard]
+    return [signal for _, signal in sorted(keyed, key=lambda pair: pair[0])]

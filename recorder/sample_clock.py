@@ -32,16 +32,16 @@ class SampleClock:
         assert self._origin_ns is not None
         return self._origin_ns + self._span_ns(sample)
 
-    def observe(self, end_sample: int, received_wall_ns: int) -> None:
-        """A block that ends at ``end_sample`` arrived at ``received_wall_ns``."""
-        origin = received_wall_ns - self._span_ns(end_sample)
+    def observe(self, sample: int, heard_wall_ns: int) -> None:
+        """The card's driver says that ``sample`` was heard at ``heard_wall_ns``."""
+        origin = heard_wall_ns - self._span_ns(sample)
         if self._origin_ns is None:
             self._origin_ns = origin
         if self._simulated_time:
             return
         if 0 < self._origin_ns - origin < STEP_NS:
             self._origin_ns = origin
-        second = received_wall_ns // 1_000_000_000
+        second = heard_wall_ns // 1_000_000_000
         if second != self._bucket_s:
             self._bucket_s = second
             self._buckets = [*self._buckets[1 - _WINDOW_S :], origin]

@@ -9,21 +9,25 @@ from __future__ import annotations
 import os
 import secrets
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from drivers.api import LineEvent, Pcm, PcmBlock, ResumePoint
+from drivers.api import EventKind, LineEvent, Pcm, PcmBlock, ResumePoint
 from firmware.errors import StoreError
 from recorder.tape_format import (
     HINT_OFFSET,
+    MOST_EVENT_BYTES,
+    MOST_GAPS,
     PAGE_BYTES,
     Geometry,
     Range,
     SlotHead,
     TapeBlock,
     checksum,
+    event_bytes,
     pack_file_head,
     pack_notes,
     pack_slot_head,
@@ -33,8 +37,16 @@ from recorder.tape_format import (
 )
 
 BLOCK_MS = 100
-LONGEST_FILL_S = 60
+LONGEST_FILL_S = 10
 """A longer hole in the stream is left as unwritten blocks (which read as a gap) instead of written silence."""
+LONGEST_JUMP_S = 86_400
+"""A card that claims to have lost more than a day has a new clock, whatever it says."""
+REPEATED_S = 1
+"""So much a card may send again when it goes on; one that goes further back has a new clock."""
+UNSYNCED_S = 3
+"""A power cut costs the tape no more than this; whoever read it before may remember what it lacks."""
+SEARCHED_BLOCKS = 600
+MOST_WAITING_EVENTS_A_PORT = 512
 _HINT = struct.Struct("<QI")
 
 
@@ -49,6 +61,7 @@ class TapeReader:
 
     def __init__(self, path: Path) -> None:
         """Raises StoreError when there is no whole tape at ``path``."""
+        self.path = path
         try:
             self._fd = os.open(path, os.O_RDONLY)
         except OSError as error:
@@ -124,7 +137,7 @@ class TapeReader:
         if best is None:
             return self._search_all()
         misses, number = 0, best.number
-        while misses < self.geometry.slots and misses < LONGEST_FILL_S * 1000 // BLOCK_MS:
+        while misses < self.geometry.slots and misses < SEARCHED_BLOCKS:
             number += 1
             head = self.head(number)
             misses = 0 if head else misses + 1
@@ -140,11 +153,34 @@ class TapeReader:
         return max((head for head in heads if head), key=lambda head: head.number, default=None)
 
 
+def set_aside_tape(path: Path, epoch: str) -> TapeReader | None:
+    """The tape of ``epoch`` that once stood at ``path``, if it is still there."""
+    for file in path.parent.glob(f"{path.stem}-*.set-aside"):
+        try:
+            reader = TapeReader(file)
+        except StoreError:
+            continue
+        if reader.epoch == epoch:
+            return reader
+        reader.close()
+    return None
+
+
 def _join(gaps: list[Range], gap: Range) -> None:
     if gaps and gaps[-1][1] == gap[0]:
         gaps[-1] = (gaps[-1][0], gap[1])
     else:
         gaps.append(gap)
+
+
+def _in_turn(events: Sequence[LineEvent]) -> list[LineEvent]:
+    """First the oldest event of each port, then the next of each: a port that storms does not delay the others."""
+    count: Counter[int] = Counter()
+    turns: list[tuple[int, LineEvent]] = []
+    for event in events:
+        turns.append((count[event.port], event))
+        count[event.port] += 1
+    return [event for _, event in sorted(turns, key=lambda turn: turn[0])]
 
 
 def resume_point(path: Path) -> ResumePoint | None:
@@ -192,6 +228,9 @@ class TapeWriter:
         self._boot_id = last.boot_id if last else ""
         self._fill = 0
         self._events: list[LineEvent] = []
+        self._events_before_pcm = 0
+        self._waiting: Counter[int] = Counter()
+        self._volts: dict[int, LineEvent] = {}
         self.events_dropped = 0
         self._start_block()
 
@@ -209,15 +248,16 @@ class TapeWriter:
         if self.path.exists():
             self.path.rename(self.path.with_name(f"{self.path.stem}-{secrets.token_hex(4)}.set-aside"))
         new = self.path.with_suffix(".new")
-        with new.open("wb") as file:
-            file.write(pack_file_head(self.geometry, secrets.token_hex(16), card_id))
-            zeros = bytes(1 << 20)
-            left = self.geometry.file_bytes - PAGE_BYTES
-            while left > 0:
-                left -= file.write(zeros[: min(left, len(zeros))])
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(self.path)
+        try:
+            with new.open("wb") as file:
+                file.write(pack_file_head(self.geometry, secrets.token_hex(16), card_id))
+                file.flush()
+                os.posix_fallocate(file.fileno(), 0, self.geometry.file_bytes)  # at once: the card is waiting
+                os.fsync(file.fileno())
+            new.rename(self.path)
+        except OSError:
+            new.unlink(missing_ok=True)
+            raise
 
     def _start_block(self) -> None:
         self._buffer = silence(self.geometry.tracks, self.geometry.block_samples)
@@ -234,17 +274,28 @@ class TapeWriter:
         """Tape position minus card position in the present power-up of the card."""
         return self._card_offset
 
+    @property
+    def boot_id(self) -> str:
+        """The power-up of the card that ``card_offset`` belongs to."""
+        return self._boot_id
+
     def join(self, boot_id: str, card_sample: int, gap_samples: int) -> list[TapeBlock]:
         """The card goes on, or starts a new power-up at ``card_sample``, ``gap_samples`` after the tape's end.
 
+        A card that goes on sends again the events that followed its last audio, so those are forgotten. One whose
+        clock has gone back, or leapt, has a new power-up in all but name.
         Returns the block that the last power-up left unfinished, if any: its rest is a gap.
         """
-        if boot_id == self._boot_id:
+        rate = self.geometry.sample_rate_hz
+        ahead = card_sample + self._card_offset - self.end_sample
+        if boot_id == self._boot_id and -REPEATED_S * rate <= ahead <= LONGEST_JUMP_S * rate:
+            self._wait(self._events[: self._events_before_pcm])
             return []
         done = self.close_block()
         self._boot_id = boot_id
         self._block += -(-gap_samples // self.geometry.block_samples)
         self._card_offset = self.end_sample - card_sample
+        self._write_hint(self._block)
         return done
 
     def close_block(self) -> list[TapeBlock]:
@@ -255,8 +306,16 @@ class TapeWriter:
         return [self._finish_block()]
 
     def note(self, event: LineEvent) -> None:
-        """Write a line event (on the tape's clock) down with the present block."""
-        if len(self._events) < 4096:
+        """Write a line event (on the tape's clock) down with the present block.
+
+        Of a port's voltages that find no room the last is enough. A port that storms loses events, and only its own.
+        """
+        if event_bytes(event) > MOST_EVENT_BYTES:  # it would hold up all behind it
+            self.events_dropped += 1
+        elif event.kind is EventKind.VOLTAGE:
+            self._volts[event.port] = event
+        elif self._waiting[event.port] < MOST_WAITING_EVENTS_A_PORT:
+            self._waiting[event.port] += 1
             self._events.append(event)
         else:
             self.events_dropped += 1
@@ -278,6 +337,7 @@ class TapeWriter:
         if skip < block.samples.shape[1]:
             late_ns = skip * 1_000_000_000 // self.geometry.sample_rate_hz
             done += self._add(block.samples[:, skip:], block.samples.shape[1] - skip, wall_ns + late_ns, block)
+        self._events_before_pcm = len(self._events)
         return done
 
     def _skip(self, to_sample: int) -> list[TapeBlock]:
@@ -287,6 +347,7 @@ class TapeWriter:
         self._fill = to_sample % size
         if self._fill:
             self._gaps.append((self._block * size, to_sample))
+        self._write_hint(self._block)
         return done
 
     def _add(self, samples: Pcm | None, count: int, wall_ns: int, source: PcmBlock) -> list[TapeBlock]:
@@ -309,6 +370,10 @@ class TapeWriter:
         return done
 
     def _finish_block(self) -> TapeBlock:
+        if len(self._gaps) > MOST_GAPS:
+            first = self._block * self.geometry.block_samples
+            self._gaps = [(self._gaps[0][0], self._gaps[-1][1])]
+            self._buffer[:, self._gaps[0][0] - first : self._gaps[0][1] - first] = 0
         events, notes = self._notes()
         block = TapeBlock(
             self._block, self._block * self.geometry.block_samples, self._buffer, tuple(events), tuple(self._gaps),
@@ -327,22 +392,45 @@ class TapeWriter:
         self._start_block()
         return block
 
+    def _wait(self, events: list[LineEvent]) -> None:
+        """These events, and no others, wait to be written down."""
+        self._events = events
+        self._events_before_pcm = len(events)
+        self._waiting = Counter(event.port for event in events)
+
     def _notes(self) -> tuple[list[LineEvent], bytes]:
-        """As many events as the slot's head holds; the rest wait for the next block."""
-        events, self._events = self._events, []
+        """As many events as the slot's head holds, of each port in turn; the rest wait for the next block."""
+        events = self._events
+        waiting: list[LineEvent] = []
+        room = self.geometry.notes_bytes
         notes = pack_notes(events, self._gaps)
-        while len(notes) > self.geometry.notes_bytes:
+        if len(notes) > room:
+            events = _in_turn(events)
+        while len(notes) > room:
             half = len(events) // 2
-            self._events = events[half:] + self._events
+            waiting = events[half:] + waiting
             events = events[:half]
             notes = pack_notes(events, self._gaps)
-        return events, notes
+        self._wait(waiting)
+        free = room - len(notes)
+        for port, volts in list(self._volts.items()):
+            free -= event_bytes(volts)
+            if free < 0:
+                break
+            events.append(self._volts.pop(port))
+        return events, pack_notes(events, self._gaps)
 
     def sync(self) -> None:
         """Bring everything to the medium; call once a second. Raises StoreError."""
-        number = max(0, self._block - 1)
         try:
             os.fdatasync(self._fd)
+        except OSError as error:
+            raise StoreError(f"tape {self.path}: {error.strerror}") from error
+        self._write_hint(max(0, self._block - 1))
+
+    def _write_hint(self, number: int) -> None:
+        """Where to look for the tape's end: a reader that starts there finds what was written since."""
+        try:
             os.pwrite(self._fd, _HINT.pack(number, checksum(struct.pack("<Q", number))), HINT_OFFSET)
         except OSError as error:
             raise StoreError(f"tape {self.path}: {error.strerror}") from error

@@ -21,12 +21,15 @@ from firmware.errors import StoreError
 
 PAGE_BYTES = 4096
 HINT_OFFSET = 2048
-FILE_MAGIC = b"TDTAPE01"
+FILE_MAGIC = b"TDTAPE02"
 SLOT_MAGIC = 0x4B4C4254  # "TBLK"
-_FILE_HEAD = struct.Struct("<8sIIIQI16s64s")
-_SLOT_HEAD = struct.Struct("<IQQqqq16sI")
+_FILE_HEAD = struct.Struct("<8sIIIQI16s128s")
+_SLOT_HEAD = struct.Struct("<IQQqqq65pI")
 _CRC = struct.Struct("<I")
 _ALIGN_BYTES = 512
+MOST_GAPS = 32
+"""More gaps in one block are put together as one; so many always leave room for an event."""
+MOST_EVENT_BYTES = 640
 Range = tuple[int, int]
 """Samples ``from`` (inclusive) to ``to`` (exclusive)."""
 
@@ -79,8 +82,8 @@ class Geometry(msgspec.Struct, frozen=True):
 class TapeBlock:
     """One block: ``samples`` int16 (tracks, block_samples), C-contiguous; ``gaps`` are ranges of silence filled in.
 
-    ``wall_ns`` is the wall-clock time (Unix ns) of ``first_sample``. The card's own clock read
-    ``first_sample - card_offset`` at that moment, in the power-up ``boot_id``.
+    ``boot_id`` is at most 64 bytes of UTF-8. ``wall_ns`` is the wall-clock time (Unix ns) of ``first_sample``. The
+    card's own clock read ``first_sample - card_offset`` at that moment, in the power-up ``boot_id``.
     """
 
     number: int
@@ -114,7 +117,7 @@ def pack_file_head(geometry: Geometry, epoch: str, card_id: str) -> bytes:
         geometry.slots,
         geometry.slot_bytes,
         bytes.fromhex(epoch),
-        card_id.encode()[:64],
+        card_id.encode(),
     )
     return (fields + _CRC.pack(checksum(fields))).ljust(PAGE_BYTES, b"\0")
 
@@ -153,6 +156,11 @@ def _unpack_event(note: _NoteEvent) -> LineEvent:
     return LineEvent(EventKind(kind), port, at_sample, value, exact)
 
 
+def event_bytes(event: LineEvent) -> int:
+    """What an event takes of the notes; for one of up to MOST_EVENT_BYTES there is always room."""
+    return len(msgspec.json.encode(pack_event(event))) + 1
+
+
 def pack_notes(events: Sequence[LineEvent], gaps: Sequence[Range]) -> bytes:
     """The notes of a slot as JSON."""
     return msgspec.json.encode(_Notes([pack_event(event) for event in events], list(gaps)))
@@ -167,7 +175,7 @@ def pack_slot_head(geometry: Geometry, block: TapeBlock, notes: bytes) -> bytes:
         block.card_offset,
         block.monotonic_ns,
         block.wall_ns,
-        bytes.fromhex(block.boot_id)[:16].ljust(16, b"\0"),
+        block.boot_id.encode(),
         len(notes),
     )
     tracks = b"".join(_CRC.pack(checksum(row.data)) for row in block.samples)
@@ -214,7 +222,7 @@ def unpack_slot_head(geometry: Geometry, raw: bytes) -> SlotHead | None:
         offset,
         monotonic_ns,
         wall_ns,
-        boot.rstrip(b"\0").hex(),
+        boot.decode(errors="replace"),
         crcs,
         raw[body_end - length : body_end],
     )

@@ -21,6 +21,7 @@ CALLER_ID_LEAD_S = 10
 """A caller ID sent before the first ring belongs to a ring that follows within this time."""
 DIGIT_PAUSE_S = 4
 """A pause after which the dialled number is taken as complete."""
+MOST_DIGITS = 64
 LATE_S = 0.25
 """Cards may report an event up to 200 ms after it began; time-outs wait that long."""
 
@@ -124,6 +125,10 @@ class ChannelTracker:
 
     def card_lost(self, at: int) -> list[CallEvent | Cut]:
         """The card is gone since ``at``: a running call ends there; line and hook are unknown."""
+        call = self.state.call
+        if call is not None:  # nothing near says what time it was
+            started_ms, started = call.started_ms, call.started_sample
+            self._wall_ms = lambda sample: started_ms + (sample - started) * 1000 // self._rate
         self._end_running(at, "card_lost")
         self.state.line = self.state.hook = "unknown"
         self.state.ringing = False
@@ -139,8 +144,8 @@ class ChannelTracker:
         early = state.early_caller_id
         recent = early is not None and event.at_sample - state.early_caller_id_at <= CALLER_ID_LEAD_S * self._rate
         self._start("incoming", CallState.RINGING, event.at_sample)
-        state.ringing, state.ring_on = True, event.at_sample
-        state.early_caller_id = None
+        self.state.ringing, self.state.ring_on = True, event.at_sample
+        self.state.early_caller_id = None
         if early is not None and recent:
             self._take_caller_id(early, event.at_sample)
 
@@ -150,8 +155,9 @@ class ChannelTracker:
             self.state.ring_off = event.at_sample
 
     def _caller_id(self, event: LineEvent) -> None:
-        heard = msgspec.json.decode(event.value, type=CallerId) if isinstance(event.value, str) else None
-        if heard is None:
+        try:
+            heard = msgspec.json.decode(event.value if isinstance(event.value, str) else "", type=CallerId)
+        except msgspec.MsgspecError:  # a card may say anything
             return
         call = self.state.call
         if call is None:
@@ -189,6 +195,9 @@ class ChannelTracker:
     def _on_hook(self, event: LineEvent) -> None:
         self.state.hook = "on"
         call = self.state.call
+        if call is not None and call.state is CallState.RINGING and self.state.ringing:
+            # The card states anew how the line is; if it still rings, it says so next.
+            self._ring_off(event)
         if call is not None and call.state is not CallState.RINGING and self.state.on_hook is None:
             self.state.on_hook = event.at_sample
 
@@ -206,6 +215,7 @@ class ChannelTracker:
             and call.state is CallState.DIALLING
             and isinstance(event.value, str)
             and not state.number_told
+            and len(state.digits) + len(event.value) <= MOST_DIGITS
         ):
             state.digits += event.value
             state.last_digit = event.at_sample
@@ -261,7 +271,9 @@ class ChannelTracker:
         if self.state.line == "lost":
             return
         self.state.line = "lost"
-        self.state.hook, self.state.ringing = "unknown", False
+        if self.state.ringing:
+            self._ring_off(event)
+        self.state.hook = "unknown"
         if self.settings.line_lost_ends_call:
             self._end_running(event.at_sample, "line_lost")
         self._tell(CallEventKind.LINE_LOST, event.at_sample)
@@ -302,6 +314,8 @@ class ChannelTracker:
             return
         if call.state is CallState.RINGING:
             self._end_unanswered(at, reason)
+        elif self.state.on_hook is not None:
+            self._end_off_hook(self.state.on_hook, "on_hook", at)
         else:
             self._end_off_hook(at, reason, at)
 

@@ -20,6 +20,7 @@ GREETING = struct.Struct("<8sII16s")
 FRAME = struct.Struct("<IIQ")
 KIND_PCM, KIND_EVENT = 1, 2
 MOST_BODY_BYTES = 1 << 24
+MOST_SAMPLE = 1 << 62
 MOST_PORTS = 4096
 
 

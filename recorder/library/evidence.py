@@ -7,8 +7,11 @@ practice call can ever pass for a real one.
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
+import logging
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from firmware.config import Home
 from firmware.errors import StoreError
+
+log = logging.getLogger("recorder")
 
 GENESIS = "0" * 64
 """What the first entry of a log names as its predecessor."""
@@ -39,6 +44,16 @@ class LogEntry(msgspec.Struct, frozen=True):
     manifest_id: str
     manifest_sha256: str
     previous: str
+
+
+def read_manifest(path: Path) -> SignedManifest | None:
+    """The manifest file at ``path``; None when it is damaged. Raises StoreError when it cannot be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=SignedManifest)
+    except msgspec.DecodeError:
+        return None
+    except OSError as error:
+        raise StoreError(f"manifest {path}: {error.strerror}") from error
 
 
 def canonical(value: object) -> bytes:
@@ -64,7 +79,7 @@ def _make_key(path: Path) -> None:
     pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    draft = path.with_suffix(f".{os.getpid()}")
+    draft = path.with_suffix(f".{secrets.token_hex(8)}")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.write(fd, pem)
@@ -77,34 +92,60 @@ def _make_key(path: Path) -> None:
         pass
     finally:
         draft.unlink()
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class EvidenceLog:
     """The log of one card. Thread: one writer."""
 
     def __init__(self, home: Home, card_id: str, simulated: bool) -> None:
-        """Raises StoreError. A line torn by a power cut is cut off: its manifest is entered again."""
+        """Raises StoreError. A line torn by a power cut is cut off: its manifest is entered again.
+
+        A log that is damaged anywhere else is set aside, not deleted, and a new one begun.
+        """
         self._key = load_key(home, simulated)
         folder = home.evidence / ("practice" if simulated else "device")
-        folder.mkdir(exist_ok=True)
         self.path = folder / f"{card_id}.log"
-        self._entered: set[str] = set()
-        self._index, self._previous = 0, GENESIS
-        self._recover()
+        try:
+            folder.mkdir(exist_ok=True)
+            if not self._recover():
+                log.error("evidence log %s is damaged: it is set aside", self.path)
+                self.path.rename(self.path.with_name(f"{card_id}-{secrets.token_hex(4)}.set-aside"))
+                self._recover()
+        except OSError as error:
+            raise StoreError(f"evidence log {self.path}: {error.strerror}") from error
 
-    def _recover(self) -> None:
+    def _recover(self) -> bool:
+        """Read what was entered; False when a whole line is not what follows."""
+        self._entered: dict[str, str] = {}
+        self._index, self._previous, self._bytes = 0, GENESIS, 0
         if not self.path.exists():
-            return
-        with self.path.open("rb+") as file:
-            whole = 0
+            return True
+        with self.path.open("rb") as file:
             for line in file:
                 if not line.endswith(b"\n"):
-                    break
-                entry = msgspec.json.decode(line, type=LogEntry)
-                self._entered.add(entry.manifest_id)
-                self._index, self._previous = entry.index + 1, hashlib.sha256(line[:-1]).hexdigest()
-                whole += len(line)
-            file.truncate(whole)
+                    break  # torn: ``enter`` writes over it
+                try:
+                    entry = msgspec.json.decode(line, type=LogEntry)
+                except msgspec.DecodeError:
+                    return False
+                if (entry.index, entry.previous) != (self._index, self._previous):
+                    return False
+                self._count(entry, line)
+        return True
+
+    def _count(self, entry: LogEntry, line: bytes) -> None:
+        self._entered[entry.manifest_id] = entry.manifest_sha256
+        self._index, self._previous = entry.index + 1, hashlib.sha256(line[:-1]).hexdigest()
+        self._bytes += len(line)
 
     def sign(self, manifest: dict[str, Any]) -> SignedManifest:
         """Sign a manifest."""
@@ -112,18 +153,32 @@ class EvidenceLog:
         signature = self._key.sign(canonical(manifest))
         return SignedManifest(manifest, base64.b64encode(public).decode(), base64.b64encode(signature).decode())
 
+    def names(self, manifest_id: str, signed: SignedManifest) -> bool:
+        """Whether the log's last word about ``manifest_id`` is this very manifest."""
+        return self._entered.get(manifest_id) == _digest(signed)
+
     def enter(self, manifest_id: str, at_ms: int, signed: SignedManifest) -> None:
-        """Enter a manifest in the log, durably; one that is entered already is left alone. Raises StoreError."""
-        if manifest_id in self._entered:
+        """Enter a manifest in the log, durably; one that is entered already is left alone. Raises StoreError.
+
+        What an earlier attempt left behind (a full disk tears lines too) is written over.
+        """
+        if self.names(manifest_id, signed):
             return
-        digest = hashlib.sha256(canonical(signed)).hexdigest()
-        line = canonical(LogEntry(self._index, at_ms, manifest_id, digest, self._previous))
+        entry = LogEntry(self._index, at_ms, manifest_id, _digest(signed), self._previous)
+        line = canonical(entry) + b"\n"
         try:
-            with self.path.open("ab") as file:
-                file.write(line + b"\n")
-                file.flush()
+            with os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o660), "rb+", buffering=0) as file:
+                file.truncate(self._bytes)
+                file.seek(self._bytes)
+                if file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
+            if not self._index:
+                _sync_folder(self.path.parent)
         except OSError as error:
             raise StoreError(f"evidence log {self.path}: {error.strerror}") from error
-        self._entered.add(manifest_id)
-        self._index, self._previous = self._index + 1, hashlib.sha256(line).hexdigest()
+        self._count(entry, line)
+
+
+def _digest(signed: SignedManifest) -> str:
+    return hashlib.sha256(canonical(signed)).hexdigest()
