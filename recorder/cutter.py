@@ -27,8 +27,8 @@ from firmware.store import event_log
 from firmware.store.connection import open_store, write
 from recorder.library.evidence import EvidenceLog, SignedManifest, read_manifest
 from recorder.manifest import call_manifest, recording_manifest, recording_name
-from recorder.tape import TapeReader, set_aside_tape
-from recorder.tape_format import Range, silence
+from recorder.tape.format import Range, silence
+from recorder.tape.reader import TapeReader, set_aside_tape
 
 log = logging.getLogger("recorder")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from firmware.config import Home
 from recorder.cutter import RETRY_S, Cutter
-from recorder.tape import TapeReader
+from recorder.tape.reader import TapeReader
 
 log = logging.getLogger("recorder")
 

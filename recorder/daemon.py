@@ -25,7 +25,9 @@ from firmware.errors import ConfigError, LineCardError, LineCardGone, LineCardPr
 from firmware.notify import notify
 from recorder.feed import BlockFeed
 from recorder.sample_clock import SampleClock
-from recorder.tape import UNSYNCED_S, TapeReader, TapeWriter, geometry_for, resume_point
+from recorder.tape.format import geometry_for
+from recorder.tape.reader import TapeReader, resume_point
+from recorder.tape.writer import UNSYNCED_S, TapeWriter
 
 if TYPE_CHECKING:
     from recorder.processor import Processor

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from recorder.tape import TapeReader
-from recorder.tape_format import TapeBlock
+from recorder.tape.format import TapeBlock
+from recorder.tape.reader import TapeReader
 
 MEMORY_BYTES = 32 << 20
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from firmware.clock import iso_utc
-from recorder.tape_format import Range
+from recorder.tape.format import Range
 
 MANIFEST_VERSION = 1
 

@@ -20,8 +20,9 @@ from recorder.calls import CallEvent, Cut
 from recorder.detectors import DetectorBank
 from recorder.journal import Journal
 from recorder.signals import Signal
-from recorder.tape import LONGEST_FILL_S, UNSYNCED_S, TapeReader
-from recorder.tape_format import TapeBlock
+from recorder.tape.format import TapeBlock
+from recorder.tape.reader import TapeReader
+from recorder.tape.writer import LONGEST_FILL_S, UNSYNCED_S
 from recorder.tracker import ChannelState, ChannelTracker, TrackerSettings
 
 log = logging.getLogger("recorder")

@@ -17,7 +17,7 @@ from firmware.errors import BoxError
 from firmware.store.connection import open_store
 from firmware.store.migrations import migrate
 from recorder.bench.generator import Generated
-from recorder.tape import TapeReader
+from recorder.tape.reader import TapeReader
 
 SAMPLE_EVERY_S = 0.5
 

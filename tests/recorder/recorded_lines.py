@@ -15,7 +15,9 @@ from drivers.g711 import decode_alaw, encode_alaw
 from firmware.config import Home
 from firmware.store.connection import open_store
 from recorder.journal import Journal
-from recorder.tape import TapeReader, TapeWriter, geometry_for
+from recorder.tape.format import geometry_for
+from recorder.tape.reader import TapeReader
+from recorder.tape.writer import TapeWriter
 
 RATE_HZ = 8000
 BLOCK = 800

@@ -26,7 +26,9 @@ from recorder.cutter import Cutter
 from recorder.cutting import CuttingThread
 from recorder.journal import Journal
 from recorder.library.evidence import LogEntry, canonical, read_manifest
-from recorder.tape import TapeReader, TapeWriter, geometry_for
+from recorder.tape.format import geometry_for
+from recorder.tape.reader import TapeReader
+from recorder.tape.writer import TapeWriter
 from recorder.tracker import ChannelState
 
 START_MS = 1_800_000_000_000

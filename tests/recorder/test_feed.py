@@ -12,7 +12,9 @@ from recorded_lines import BLOCK, BOOT, CARD_ID, RATE_HZ, noise
 import recorder.feed as feed_module
 from drivers.api import PcmBlock
 from recorder.feed import BlockFeed
-from recorder.tape import LONGEST_FILL_S, TapeReader, TapeWriter, geometry_for
+from recorder.tape.format import geometry_for
+from recorder.tape.reader import TapeReader
+from recorder.tape.writer import LONGEST_FILL_S, TapeWriter
 
 
 class Reel:

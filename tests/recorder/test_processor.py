@@ -31,7 +31,9 @@ from firmware.store.migrations import migrate
 from recorder.journal import Journal
 from recorder.processor import Processor, in_order
 from recorder.signals import Tone, ToneHeard
-from recorder.tape import LONGEST_FILL_S, TapeReader, TapeWriter, geometry_for
+from recorder.tape.format import geometry_for
+from recorder.tape.reader import TapeReader
+from recorder.tape.writer import LONGEST_FILL_S, TapeWriter
 from recorder.tracker import TrackerSettings
 
 LINES = 4

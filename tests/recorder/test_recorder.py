@@ -18,7 +18,7 @@ from drivers.api import Capabilities, CardIdentity, EventKind, LineEvent, LinkCo
 from firmware.config import Home
 from firmware.errors import ConfigError, LineCardGone, LineCardProtocolError
 from recorder.daemon import Recorder, RecorderOptions
-from recorder.tape import TapeReader
+from recorder.tape.reader import TapeReader
 
 SLICE = 160
 START_NS = 1_800_000_000_000_000_000

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from drivers.api import EventKind, LineEvent, Pcm, PcmBlock
 from firmware.errors import StoreError
-from recorder.tape import LONGEST_FILL_S, TapeReader, TapeWriter, geometry_for, resume_point
+from recorder.tape.format import geometry_for
+from recorder.tape.reader import TapeReader, resume_point
+from recorder.tape.writer import LONGEST_FILL_S, TapeWriter
 
 RATE_HZ = 8000
 BOOT = "00112233445566778899aabbccddeeff"

@@ -11,7 +11,9 @@ from recorded_lines import BOOT, CARD_ID, RATE_HZ, noise, put
 
 from drivers.api import EventKind, LineEvent
 from firmware.errors import StoreError
-from recorder.tape import LONGEST_JUMP_S, TapeReader, TapeWriter, geometry_for, resume_point
+from recorder.tape.format import geometry_for
+from recorder.tape.reader import TapeReader, resume_point
+from recorder.tape.writer import LONGEST_JUMP_S, TapeWriter
 
 BLOCK = 800
 

@@ -19,8 +19,11 @@ from crc32c import crc32c
 from drivers.api import EventKind, EventSource, LineEvent, Pcm
 from firmware.errors import StoreError
 
+BLOCK_MS = 100
 PAGE_BYTES = 4096
 HINT_OFFSET = 2048
+HINT = struct.Struct("<QI")
+"""Number of a block near the tape's end, and its check sum."""
 FILE_MAGIC = b"TDTAPE02"
 SLOT_MAGIC = 0x4B4C4254  # "TBLK"
 _FILE_HEAD = struct.Struct("<8sIIIQI16s128s")
@@ -231,3 +234,17 @@ def unpack_slot_head(geometry: Geometry, raw: bytes) -> SlotHead | None:
 def silence(tracks: int, samples: int) -> Pcm:
     """Zeros, int16 (tracks, samples)."""
     return np.zeros((tracks, samples), np.int16)
+
+
+def geometry_for(tracks: int, sample_rate_hz: int, minutes: float) -> Geometry:
+    """The shape of a tape that holds ``minutes`` of every track."""
+    block_samples = sample_rate_hz * BLOCK_MS // 1000
+    return Geometry(tracks, sample_rate_hz, max(16, int(minutes * 60_000 / BLOCK_MS)), block_samples)
+
+
+def join_gap(gaps: list[Range], gap: Range) -> None:
+    """Add a gap at the end of a list of gaps; one that touches the last prolongs it."""
+    if gaps and gaps[-1][1] == gap[0]:
+        gaps[-1] = (gaps[-1][0], gap[1])
+    else:
+        gaps.append(gap)
