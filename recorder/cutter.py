@@ -1,17 +1,18 @@
 """The cutter: makes recordings from the tape as the store orders them, and manifests for every finished call.
 
-Its orders are rows in the store, so a cutter that was killed finds them again. Every step may be done twice with
-the same outcome: files appear under their last name only when they are whole and on the medium.
+Its orders are rows in the store, so a cutter that was killed finds them again. Files appear under their last name
+only when they are whole and on the medium: first the manifest, then the audio that it describes, then the entry in
+the evidence log. Audio that is there is never removed or made again: the tape may have gone round meanwhile.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,6 +23,7 @@ from drivers.api import Pcm
 from firmware import doorbell
 from firmware.clock import now_ms
 from firmware.config import Home
+from firmware.durable import write_whole
 from firmware.errors import StoreError
 from firmware.store import event_log
 from firmware.store.connection import open_store, write
@@ -82,12 +84,8 @@ class Cutter:
             return False
         try:
             work()
-        except StoreError as error:
-            log.warning("%s must wait: %s", identifier, error)
-            self._again_at[identifier] = time.monotonic() + RETRY_S
-            return False
-        except Exception:  # one impossible order must not hold up all others for ever
-            log.exception("%s must wait", identifier)
+        except Exception as error:  # one impossible order must not hold up all others for ever
+            log.warning("%s must wait: %s", identifier, error, exc_info=not isinstance(error, StoreError))
             self._again_at[identifier] = time.monotonic() + RETRY_S
             return False
         self._again_at.pop(identifier, None)
@@ -96,18 +94,18 @@ class Cutter:
     def _cut(self, order: Mapping[str, Any]) -> None:
         call = dict(self._db.conn.execute("SELECT * FROM calls WHERE id = ?", (order["call_id"],)).fetchone())
         name = recording_name(order["started_ms"], order["channel"], call["direction"], _number(call), order["id"])
-        manifest = self._entered_manifest(name, order["id"])
-        if manifest is None:
+        signed = self._finished(name, order["id"])
+        if signed is None:
             samples, gaps = self._read_tape(order)
             if sum(high - low for low, high in gaps) == len(samples):
                 self._settle(order, {"state": "lost", "missing_samples": order["to_sample"] - order["from_sample"]})
                 return
-            audio = self._home.recordings / f"{name}.flac"
-            _write_flac(audio, samples, order["sample_rate_hz"], call)
-            manifest = recording_manifest(call, order, audio, gaps)
-            signed = self._log.sign(manifest)
-            _write_json(audio.with_suffix(".json"), signed)
-            self._log.enter(order["id"], now_ms(), signed)
+            audio = _flac(samples, order["sample_rate_hz"], call)
+            signed = self._log.sign(recording_manifest(call, order, f"{name.name}.flac", audio, gaps))
+            _write_json(self._home.recordings / f"{name}.json", signed)
+            write_whole(self._home.recordings / f"{name}.flac", audio)
+        self._log.enter(order["id"], now_ms(), signed)
+        manifest = signed.manifest
         found = {
             "state": "ready",
             "path": (name.parent / manifest["audio"]["file"]).as_posix(),
@@ -117,19 +115,17 @@ class Cutter:
         }
         self._settle(order, found)
 
-    def _entered_manifest(self, name: PurePosixPath, identifier: str) -> dict[str, Any] | None:
-        """The manifest of a recording that was finished and entered, but whose cutter was killed before it said so.
+    def _finished(self, name: PurePosixPath, identifier: str) -> SignedManifest | None:
+        """The manifest of a recording that was finished before its cutter was killed, or its log refused.
 
-        The call may have gone on since: what the evidence log names must stay as it is. What was not entered
-        yet is removed and made again.
+        The call may have gone on since, and its number become known: what was finished stays as it is. A manifest
+        without its audio is the beginning of an earlier attempt and makes room for the next.
         """
-        folder = self._home.recordings / name.parent
-        for path in folder.glob(f"*_{identifier}.json"):
+        for path in (self._home.recordings / name.parent).glob(f"*_{identifier}.json"):
             signed = read_manifest(path)
-            if signed is not None and self._log.names(identifier, signed):
-                return signed.manifest
-        for path in folder.glob(f"*_{identifier}.*"):
-            path.unlink(missing_ok=True)
+            if signed is not None and _is_there(path.with_suffix(".flac"), signed):
+                return signed
+            path.unlink()
         return None
 
     def _read_tape(self, order: Mapping[str, Any]) -> tuple[Pcm, list[Range]]:
@@ -179,8 +175,17 @@ def _number(call: Mapping[str, Any]) -> str | None:
     return number
 
 
-def _write_flac(path: Path, samples: Pcm, sample_rate_hz: int, call: Mapping[str, Any]) -> None:
-    """The recording in memory first: libsndfile keeps quiet about a disk that is full when a file is closed."""
+def _is_there(audio: Path, signed: SignedManifest) -> bool:
+    """Whether the audio is the one that the manifest describes."""
+    try:
+        with audio.open("rb") as file:
+            return bool(hashlib.file_digest(file, "sha256").hexdigest() == signed.manifest["audio"]["sha256"])
+    except FileNotFoundError:
+        return False
+
+
+def _flac(samples: Pcm, sample_rate_hz: int, call: Mapping[str, Any]) -> memoryview:
+    """The bytes of a recording; libsndfile keeps quiet about a disk that is full when it closes a file."""
     import soundfile  # slow to import; a restarted recorder must first read its card
 
     whole = io.BytesIO()
@@ -192,34 +197,9 @@ def _write_flac(path: Path, samples: Pcm, sample_rate_hz: int, call: Mapping[str
             flac.software = "Tapdeck"
             flac.write(samples)
     except soundfile.SoundFileError as error:
-        raise StoreError(f"recording {path}: {error}") from error
-    _write_whole(path, whole.getbuffer())
+        raise StoreError(f"a recording cannot be encoded: {error}") from error
+    return whole.getbuffer()
 
 
 def _write_json(path: Path, signed: SignedManifest) -> None:
-    _write_whole(path, msgspec.json.format(msgspec.json.encode(signed), indent=1) + b"\n")
-
-
-def _write_whole(path: Path, content: bytes | memoryview) -> None:
-    """A file is there whole and on the medium, or not at all. Raises StoreError."""
-    part = path.with_suffix(f"{path.suffix}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise StoreError(f"{path}: {error.strerror}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(signed), indent=1) + b"\n")

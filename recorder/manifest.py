@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from firmware.clock import iso_utc
@@ -26,12 +26,6 @@ def recording_name(started_ms: int, channel: int, direction: str, number: str | 
     return folder / f"{stamp}_CH{channel:03d}_{way}_{speaking}_{identifier}"
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def call_record(call: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a calls row that describes the call itself."""
     left_out = {"handled_by", "manifest"}
@@ -39,9 +33,12 @@ def call_record(call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recording_manifest(
-    call: Mapping[str, Any], recording: Mapping[str, Any], audio: Path, gaps: Sequence[Range]
+    call: Mapping[str, Any], recording: Mapping[str, Any], name: str, audio: bytes | memoryview, gaps: Sequence[Range]
 ) -> dict[str, Any]:
-    """What a recording is and how complete it is. Gaps are given from the recording's first sample."""
+    """What a recording is and how complete it is: the file ``name`` with the bytes ``audio``.
+
+    Gaps are written from the recording's first sample.
+    """
     start, rate = recording["from_sample"], recording["sample_rate_hz"]
     return {
         "manifest_version": MANIFEST_VERSION,
@@ -53,13 +50,13 @@ def recording_manifest(
         "segment": recording["segment"],
         "started_at": iso_utc(recording["started_ms"]),
         "audio": {
-            "file": audio.name,
+            "file": name,
             "format": "flac",
             "sample_rate_hz": rate,
             "channels": 1,
             "samples": recording["to_sample"] - start,
-            "bytes": audio.stat().st_size,
-            "sha256": file_sha256(audio),
+            "bytes": len(audio),
+            "sha256": hashlib.sha256(audio).hexdigest(),
         },
         "tape": {
             "card": recording["card_id"],

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from firmware.config import Home
+from firmware.durable import sync_folder
 from firmware.errors import StoreError
 
 log = logging.getLogger("recorder")
@@ -92,15 +93,7 @@ def _make_key(path: Path) -> None:
         pass
     finally:
         draft.unlink()
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    sync_folder(path.parent)
 
 
 class EvidenceLog:
@@ -174,7 +167,7 @@ class EvidenceLog:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
             if not self._index:
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
         except OSError as error:
             raise StoreError(f"evidence log {self.path}: {error.strerror}") from error
         self._count(entry, line)

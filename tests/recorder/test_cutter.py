@@ -7,6 +7,7 @@ import json
 import resource
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
-from recorded_lines import BOOT, CARD_ID, RATE_HZ, noise_tape, registered, rows
+from recorded_lines import BOOT, CARD_ID, RATE_HZ, noise, noise_tape, put, registered, rows
 
 from drivers.api import Pcm
 from firmware.config import Home
@@ -111,7 +112,7 @@ def test_a_recording_is_exact_and_carries_its_call(office: Office) -> None:
     assert call["manifest"] == Path(office.recording()["path"]).with_suffix(".json").as_posix()
 
 
-STEPS = ["_write_flac", "_write_json", "enter", "_settle"]
+STEPS = ["_write_json", "write_whole", "enter", "_settle"]
 
 
 class Killed(BaseException):
@@ -128,10 +129,12 @@ def test_killed_at_any_step_and_a_call_that_went_on_meanwhile(
         place: Any = {"enter": office.cutter._log, "_settle": office.cutter}.get(step, cutter_module)
         whole = getattr(place, step)
 
-        def kill(*arguments: object) -> None:
-            if after:
+        def kill(*arguments: Any) -> None:
+            manifest_of_the_audio = step == "write_whole" and arguments[0].suffix == ".json"
+            if after or manifest_of_the_audio:
                 whole(*arguments)
-            raise Killed
+            if not manifest_of_the_audio:
+                raise Killed
 
         patched.setattr(place, step, kill)
         with pytest.raises(Killed):
@@ -144,22 +147,41 @@ def test_killed_at_any_step_and_a_call_that_went_on_meanwhile(
     office.check()
 
 
-@pytest.fixture
+def test_a_finished_recording_is_kept_while_its_evidence_cannot_be_entered(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise StoreError("evidence log: no space left")
+
+    office.order()
+    monkeypatch.setattr(office.cutter._log, "enter", refuse)
+    assert office.cutter.work() == 0
+    tape = TapeWriter(office.path, office.tape.geometry, CARD_ID)
+    put(tape, noise(2, office.tape.geometry.slots * 800, seed=9), tape.end_sample)
+    tape.close()
+    office.new_cutter().work()
+    office.check()
+
+
+@contextmanager
 def full_disk() -> Iterator[None]:
     """No file may grow beyond 16 KB: the system refuses as on a full disk, in the middle of a write."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_leaves_no_part_and_the_order_waits(office: Office, full_disk: None) -> None:
-    with pytest.raises(StoreError):
-        cutter_module._write_flac(
-            office.home.recordings / "x" / "a.flac", office.sent[0], RATE_HZ,
-            {"direction": "incoming", "caller_number": None, "caller_name": None},
-        )  # fmt: skip
-    assert office.files() == []
+def test_a_full_disk_leaves_no_part_and_the_order_waits(office: Office) -> None:
+    office.order()
+    with full_disk():
+        assert office.cutter.work() == 0
+    assert office.recording()["state"] == "pending"
+    assert office.files() == [".json"]
+    assert office.new_cutter().work() == 2
+    office.check()
 
 
 def test_an_unwritable_folder_only_delays(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

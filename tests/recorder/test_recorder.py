@@ -167,6 +167,8 @@ def test_a_store_that_cannot_be_read_does_not_stop_the_tape(home: Home) -> None:
         box.wait_for(10 * RATE_HZ)
         home.calls_db.write_bytes(whole)
         box.wait_processed("SELECT 1 FROM calls")
+    (call,) = rows(home, "SELECT * FROM calls")
+    assert call["started_ms"] == START_NS // 1_000_000 + 1000
 
 
 def test_a_card_whose_clock_went_back_is_taken_up_again(home: Home) -> None:
