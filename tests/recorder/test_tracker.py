@@ -201,6 +201,11 @@ def test_hook_flash_does_not_end_the_call() -> None:
     assert len(told.cuts) == 1
 
 
+def test_on_hook_told_again_does_not_move_the_end() -> None:
+    told = Line().play([*rings(1), line(3, K.OFF_HOOK), line(6, K.ON_HOOK), line(6.4, K.ON_HOOK)], 20)
+    assert told.call.talk_ms == 3000
+
+
 def test_longer_on_hook_ends_the_call_and_off_hook_starts_another() -> None:
     story = [*rings(1), line(3, K.OFF_HOOK), line(6, K.ON_HOOK), line(7.2, K.OFF_HOOK), line(12, K.ON_HOOK)]
     told = Line().play(story, 20)
