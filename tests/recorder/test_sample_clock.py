@@ -56,6 +56,7 @@ def test_drift_is_followed() -> None:
 
 def test_simulated_time_goes_by_the_first_sample_alone() -> None:
     clock = SampleClock(RATE_HZ, simulated_time=True)
-    clock.observe(0, START_NS)
-    clock.observe(100 * RATE_HZ, START_NS + 1_000_000_000)
-    assert clock.wall_ns(100 * RATE_HZ) == true_ns(100 * RATE_HZ)
+    for second in range(20):  # thirty times as fast as it is spoken
+        clock.observe(30 * second * RATE_HZ, START_NS + second * 1_000_000_000)
+        clock.observe((30 * second + 1) * RATE_HZ, START_NS + second * 1_000_000_000 + 33_000_000)
+    assert clock.wall_ns(600 * RATE_HZ) == true_ns(600 * RATE_HZ)
