@@ -1,10 +1,73 @@
-"""Channel parameters that the recorder reads."""
+"""Channel and system parameters that the recorder reads."""
 
 from __future__ import annotations
 
 from firmware.parameters import Parameter
 
 PARAMETERS = (
+    Parameter(
+        "record_mode", "channel", str, "all", "Record mode", "录音模式",
+        "Which calls are recorded; on demand keeps a call when somebody asks for it.",
+        "录哪些通话;on_demand 为有人要求时才保留。", choices=("all", "incoming", "outgoing", "on_demand", "none"),
+    ),
+    Parameter(
+        "start_trigger", "channel", str, "hook", "Start trigger", "启动方式",
+        "What begins and ends a call: the hook switch, speech on the line, or messages of a digital line.",
+        "通话由什么开始和结束:摘挂机、声音、或数字线路信令。", choices=("hook", "voice", "signalling"),
+    ),
+    Parameter(
+        "continuous", "channel", bool, False, "Record around the clock", "全天候录音",
+        "Everything on this channel is recorded in segments, beside the calls.",
+        "除通话录音外,本通道全天连续分段录音。",
+        effect="at once",
+    ),
+    Parameter(
+        "voice_hang_ms", "channel", int, 8000, "Voice hang time", "声控结束时延",
+        "With start trigger voice: silence after which the call has ended.", "声控启动时,静音多久视为通话结束。",
+        "ms", 1000, 600_000,
+    ),
+    Parameter(
+        "record_schedule", "channel", str, "", "Recording hours", "录音时段",
+        "Such as: mon-fri 08:30-18:00; sat 09:00-12:00. Empty: always.",
+        "例如:mon-fri 08:30-18:00; sat 09:00-12:00。空为全天。",
+    ),
+    Parameter(
+        "record_on_holidays", "channel", bool, True, "Record on holidays", "节假日录音",
+        "Whether the recording hours hold on public holidays too.", "法定节假日是否也按时段录音。",
+    ),
+    Parameter(
+        "holidays", "system", str, "", "Holidays", "节假日",
+        "Days that differ from the official calendar, such as: 2027-02-05..2027-02-11 off; 2027-02-14 work.",
+        "与法定日历不同的日子,例如:2027-02-05..2027-02-11 off; 2027-02-14 work。",
+    ),
+    Parameter(
+        "never_record_numbers", "channel", str, "", "Never record", "不录音号码",
+        "Numbers whose calls are never recorded; separated by spaces, * stands for any digits.",
+        "这些号码的通话从不录音;用空格分隔,* 代表任意数字。",
+    ),
+    Parameter(
+        "always_record_numbers", "channel", str, "", "Always record", "必录号码",
+        "Numbers whose calls are recorded whatever mode, hours and share say.",
+        "无论模式、时段、抽样如何都要录音的号码。",
+    ),
+    Parameter(
+        "record_percent", "channel", int, 100, "Share recorded", "抽样比例",
+        "Of the calls that mode and hours choose, so many are recorded.", "按模式和时段应录的通话中录多少。",
+        "%", 0, 100,
+    ),
+    Parameter(
+        "pause_code", "channel", str, "", "Pause code", "暂停录音码",
+        "DTMF digits that pause the recording during a call. Empty: none.", "通话中按此键暂停录音。空为不用。",
+    ),
+    Parameter(
+        "resume_code", "channel", str, "", "Resume code", "恢复录音码",
+        "DTMF digits that resume a paused recording. Empty: none.", "通话中按此键恢复录音。空为不用。",
+    ),
+    Parameter(
+        "recording_format", "channel", str, "flac", "Recording format", "录音格式",
+        "flac, or g711: WAV in the line's own A-law or µ-law. Both keep every sample.",
+        "flac,或 g711:线路原有 A 律/µ 律的 WAV。两者都逐样本无损。", choices=("flac", "g711"),
+    ),
     Parameter(
         "pre_roll_ms", "channel", int, 1000, "Pre-roll", "预录时长",
         "How much before off-hook belongs to the recording.", "录音从摘机前多久开始。", "ms", 0, 30_000,

@@ -6,13 +6,26 @@ import sqlite_utils
 from sqlite_utils import Migrations
 
 _calls = Migrations("recorder")
+_crm = Migrations("recorder")
 
-migrations = {"calls": _calls}
+migrations = {"calls": _calls, "crm": _crm}
 
 
 @_calls(name="0001_calls")
 def _calls_0001(db: sqlite_utils.Database) -> None:
     for statement in _STATEMENTS:
+        db.execute(statement)
+
+
+@_calls(name="0002_recording_path")
+def _calls_0002(db: sqlite_utils.Database) -> None:
+    for statement in _RECORDING_PATH:
+        db.execute(statement)
+
+
+@_crm(name="0001_storage_rules")
+def _crm_0001(db: sqlite_utils.Database) -> None:
+    for statement in _STORAGE_RULES:
         db.execute(statement)
 
 
@@ -101,6 +114,139 @@ _STATEMENTS = (
         position INTEGER NOT NULL,
         seq INTEGER NOT NULL,
         state TEXT NOT NULL
+    ) STRICT
+    """,
+)
+
+# SQLite cannot loosen a constraint of a table in place: recordings are copied into a table of the new shape.
+_RECORDING_PATH = (
+    "ALTER TABLE calls ADD COLUMN tape_epoch TEXT",
+    "ALTER TABLE calls ADD COLUMN from_sample INTEGER",
+    "ALTER TABLE calls ADD COLUMN to_sample INTEGER",
+    "ALTER TABLE calls ADD COLUMN kept INTEGER NOT NULL DEFAULT 1",
+    "ALTER TABLE calls ADD COLUMN kept_reason TEXT",
+    "ALTER TABLE calls ADD COLUMN pauses TEXT NOT NULL DEFAULT '[]'",
+    "DROP INDEX recordings_pending",
+    "ALTER TABLE recordings RENAME TO recordings_before_0002",
+    """
+    CREATE TABLE recordings (
+        id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL DEFAULT 'call' CHECK (kind IN ('call', 'continuous', 'manual')),
+        call_id TEXT,
+        channel INTEGER NOT NULL,
+        segment INTEGER NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('pending', 'ready', 'lost', 'deleted')),
+        card_id TEXT NOT NULL,
+        tape_epoch TEXT NOT NULL,
+        from_sample INTEGER NOT NULL,
+        to_sample INTEGER NOT NULL,
+        sample_rate_hz INTEGER NOT NULL,
+        started_ms INTEGER NOT NULL,
+        duration_ms INTEGER NOT NULL,
+        tracks INTEGER NOT NULL DEFAULT 1,
+        pauses TEXT NOT NULL DEFAULT '[]',
+        wanted_format TEXT NOT NULL DEFAULT 'flac' CHECK (wanted_format IN ('flac', 'g711')),
+        format TEXT CHECK (format IN ('flac', 'alaw', 'ulaw', 'opus', 'mp3')),
+        path TEXT,
+        missing_samples INTEGER NOT NULL DEFAULT 0,
+        bytes INTEGER,
+        sha256 TEXT,
+        encrypted INTEGER NOT NULL DEFAULT 0,
+        converted_from TEXT,
+        ended_ms INTEGER GENERATED ALWAYS AS (started_ms + duration_ms) VIRTUAL,
+        deleted_ms INTEGER,
+        deleted_rule TEXT,
+        deleted_by TEXT,
+        simulated INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (call_id, segment)
+    ) STRICT
+    """,
+    "INSERT INTO recordings (id, call_id, channel, segment, state, card_id, tape_epoch, from_sample, to_sample,"
+    " sample_rate_hz, started_ms, duration_ms, format, path, missing_samples, bytes, sha256, simulated)"
+    " SELECT id, call_id, channel, segment, state, card_id, tape_epoch, from_sample, to_sample, sample_rate_hz,"
+    " started_ms, duration_ms, CASE WHEN state = 'ready' THEN 'flac' END, path, missing_samples, bytes, sha256,"
+    " simulated FROM recordings_before_0002",
+    "DROP TABLE recordings_before_0002",
+    "CREATE INDEX recordings_pending ON recordings (card_id) WHERE state = 'pending'",
+    "CREATE INDEX recordings_by_start ON recordings (started_ms)",
+    "CREATE UNIQUE INDEX recordings_without_call ON recordings (card_id, tape_epoch, channel, kind, from_sample)"
+    " WHERE call_id IS NULL",
+    # The last order of crm.db that a reader (a card id, or 'library') has carried out, with what became of each.
+    "CREATE TABLE order_marks (reader TEXT PRIMARY KEY, last_id INTEGER NOT NULL) STRICT",
+    """
+    CREATE TABLE order_results (
+        order_id INTEGER PRIMARY KEY,
+        done_ms INTEGER NOT NULL,
+        ok INTEGER NOT NULL,
+        message TEXT NOT NULL DEFAULT ''
+    ) STRICT
+    """,
+    """
+    CREATE TABLE archive_copies (
+        recording_id TEXT NOT NULL,
+        target TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('waiting', 'verified', 'failed', 'removed')),
+        path TEXT,
+        sha256 TEXT,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        error TEXT,
+        verified_ms INTEGER,
+        PRIMARY KEY (recording_id, target)
+    ) STRICT
+    """,
+)
+
+# What people in the office decide; the recorder and the keeper only read it.
+_STORAGE_RULES = (
+    # Asked of a recorder (by channel) or of the keeper (channel NULL). verb: see recorder.orders.
+    """
+    CREATE TABLE orders (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_ms INTEGER NOT NULL,
+        asked_by TEXT NOT NULL,
+        verb TEXT NOT NULL,
+        channel INTEGER,
+        call_id TEXT,
+        recording_id TEXT,
+        reason TEXT NOT NULL DEFAULT '',
+        data TEXT NOT NULL DEFAULT '{}'
+    ) STRICT
+    """,
+    """
+    CREATE TABLE holds (
+        id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL CHECK (kind IN ('call', 'number', 'customer', 'period')),
+        subject TEXT,
+        from_ms INTEGER,
+        to_ms INTEGER,
+        channel INTEGER,
+        reason TEXT NOT NULL,
+        set_by TEXT NOT NULL,
+        set_ms INTEGER NOT NULL,
+        release_asked_by TEXT,
+        release_asked_ms INTEGER,
+        released_by TEXT,
+        released_ms INTEGER
+    ) STRICT
+    """,
+    """
+    CREATE TABLE retention_rules (
+        kind TEXT NOT NULL CHECK (kind IN ('channel', 'group', 'customer', 'operator')),
+        subject TEXT NOT NULL,
+        days INTEGER NOT NULL CHECK (days >= 0),
+        set_by TEXT NOT NULL,
+        set_ms INTEGER NOT NULL,
+        PRIMARY KEY (kind, subject)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE archive_targets (
+        name TEXT PRIMARY KEY,
+        url TEXT NOT NULL,
+        enabled INTEGER NOT NULL DEFAULT 1,
+        required INTEGER NOT NULL DEFAULT 1,
+        set_by TEXT NOT NULL,
+        set_ms INTEGER NOT NULL
     ) STRICT
     """,
 )

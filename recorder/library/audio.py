@@ -1,0 +1,25 @@
+"""The bytes of stored recordings, whatever way they are stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from firmware.config import Home
+from firmware.errors import NotFound
+
+
+def audio_path(home: Home, stored: str) -> Path:
+    """Where a recording's file is; ``stored`` is ``recordings.path``. Raises NotFound when it lies elsewhere or is gone."""
+    file = (home.recordings / stored).resolve()
+    if not file.is_relative_to(home.recordings.resolve()) or not file.is_file():
+        raise NotFound("the audio of this recording is not there")
+    return file
+
+
+def open_audio(home: Home, stored: str) -> BinaryIO:
+    """The audio file as it was before encryption: readable and seekable. Close it. Raises NotFound."""
+    try:
+        return audio_path(home, stored).open("rb")
+    except OSError as error:
+        raise NotFound("the audio of this recording cannot be read") from error

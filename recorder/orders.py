@@ -1,0 +1,88 @@
+"""What people ask of recorders and of the keeper: rows in ``crm.db`` that each reader carries out once, in order.
+
+The API adds orders and never waits for them; what became of one stands in ``order_results`` of ``calls.db``, written
+in the same transaction as its effect.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+import sqlite_utils
+
+RecorderVerb = Literal["pause", "resume", "record", "stop", "keep", "discard"]
+"""``pause``, ``resume``: the running call's recording. ``record``, ``stop``: begin and end a recording on a channel
+without a call, or keep the running call. ``keep``: keep a call, running or ended, whatever the record mode said.
+``discard``: do not keep the running call."""
+LibraryVerb = Literal["delete"]
+"""``delete``: delete the recording ``recording_id``, or all recordings of ``call_id``."""
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One order. ``channel`` says which recorder it is for; None: the keeper. ``data``: a JSON object."""
+
+    id: int
+    at_ms: int
+    asked_by: str
+    verb: str
+    channel: int | None
+    call_id: str | None
+    recording_id: str | None
+    reason: str
+    data: Mapping[str, Any]
+
+
+def add_order(
+    crm: sqlite3.Connection,
+    *,
+    at_ms: int,
+    asked_by: str,
+    verb: RecorderVerb | LibraryVerb,
+    channel: int | None = None,
+    call_id: str | None = None,
+    recording_id: str | None = None,
+    reason: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> int:
+    """Add an order inside the caller's write transaction on ``crm.db``; returns its id."""
+    row = crm.execute(
+        "INSERT INTO orders (at_ms, asked_by, verb, channel, call_id, recording_id, reason, data)"
+        " VALUES (?,?,?,?,?,?,?,?) RETURNING id",
+        (at_ms, asked_by, verb, channel, call_id, recording_id, reason, msgspec.json.encode(data or {}).decode()),
+    ).fetchone()
+    return int(row[0])
+
+
+def read_orders(crm: sqlite_utils.Database, after_id: int, channels: Iterable[int] | None) -> list[Order]:
+    """Orders above ``after_id`` for these channels (None: for the keeper), oldest first."""
+    if channels is None:
+        condition, arguments = "channel IS NULL", []
+    else:
+        arguments = list(channels)
+        condition = f"channel IN ({','.join('?' * len(arguments))})"
+    rows = crm.conn.execute(
+        "SELECT id, at_ms, asked_by, verb, channel, call_id, recording_id, reason, data FROM orders"
+        f" WHERE id > ? AND {condition} ORDER BY id LIMIT 500",
+        (after_id, *arguments),
+    )
+    return [Order(*row[:8], msgspec.json.decode(row[8])) for row in rows]
+
+
+def settle_order(
+    calls: sqlite3.Connection, reader: str, order_id: int, done_ms: int, *, ok: bool, message: str
+) -> None:
+    """Note that an order was carried out (or could not be), inside the transaction of its effect on ``calls.db``."""
+    calls.execute("INSERT INTO order_results VALUES (?,?,?,?) ON CONFLICT DO NOTHING", (order_id, done_ms, ok, message))
+    calls.execute(
+        "INSERT INTO order_marks VALUES (?,?) ON CONFLICT (reader) DO UPDATE SET last_id = max(last_id, excluded.last_id)",
+        (reader, order_id),
+    )
+
+
+def last_settled(calls: sqlite_utils.Database, reader: str) -> int:
+    """The last order that ``reader`` (a card id, or ``library``) has carried out; 0 before the first."""
+    row = calls.conn.execute("SELECT last_id FROM order_marks WHERE reader = ?", (reader,)).fetchone()
+    return 0 if row is None else int(row[0])
