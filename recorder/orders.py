@@ -68,7 +68,7 @@ def read_orders(crm: sqlite_utils.Database, after_id: int, channels: Iterable[in
         f" WHERE id > ? AND {condition} ORDER BY id LIMIT 500",
         (after_id, *arguments),
     )
-    return [Order(*row[:8], msgspec.json.decode(row[8])) for row in rows]
+    return [Order(*row[:-1], data=msgspec.json.decode(row[-1])) for row in map(tuple, rows)]
 
 
 def settle_order(
@@ -77,7 +77,8 @@ def settle_order(
     """Note that an order was carried out (or could not be), inside the transaction of its effect on ``calls.db``."""
     calls.execute("INSERT INTO order_results VALUES (?,?,?,?) ON CONFLICT DO NOTHING", (order_id, done_ms, ok, message))
     calls.execute(
-        "INSERT INTO order_marks VALUES (?,?) ON CONFLICT (reader) DO UPDATE SET last_id = max(last_id, excluded.last_id)",
+        "INSERT INTO order_marks VALUES (?,?)"
+        " ON CONFLICT (reader) DO UPDATE SET last_id = max(last_id, excluded.last_id)",
         (reader, order_id),
     )
 

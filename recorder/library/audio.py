@@ -10,7 +10,7 @@ from firmware.errors import NotFound
 
 
 def audio_path(home: Home, stored: str) -> Path:
-    """Where a recording's file is; ``stored`` is ``recordings.path``. Raises NotFound when it lies elsewhere or is gone."""
+    """Where a recording's file is; ``stored`` is ``recordings.path``. Raises NotFound: it is gone, or elsewhere."""
     file = (home.recordings / stored).resolve()
     if not file.is_relative_to(home.recordings.resolve()) or not file.is_file():
         raise NotFound("the audio of this recording is not there")
