@@ -68,7 +68,7 @@ def read_orders(crm: sqlite_utils.Database, after_id: int, channels: Iterable[in
         f" WHERE id > ? AND {condition} ORDER BY id LIMIT 500",
         (after_id, *arguments),
     )
-    return [Order(*row[:-1], data=msgspec.json.decode(row[-1])) for row in map(tuple, rows)]
+    return [msgspec.convert({**row, "data": msgspec.json.decode(row["data"])}, Order) for row in rows]
 
 
 def settle_order(
