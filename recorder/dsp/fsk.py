@@ -96,6 +96,8 @@ _BIT_WEIGHTS = np.array([5 / 6, 1, 1, 1, 1, 1, 5 / 6]) / BIT_SAMPLES
 _CENTRES = (np.arange(10) + 0.5) * BIT_SAMPLES
 _SHIFTS = np.linspace(-1.8, 1.8, 7)
 _GRID = _SHIFTS[:, None] + _CENTRES[None, :]
+_START_LEVEL = -0.1  # a start bit is below it
+_TRIED_AT_ONCE = 64
 
 
 def _correlate(band: Soft, tone_hz: float) -> npt.NDArray[np.complex64]:
@@ -248,7 +250,7 @@ def _mark_runs(marks: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 def _characters(soft: Soft, start: int, limit: int) -> _Characters:
     """Frame up to ``limit`` 8N1 characters from sample ``start`` on, until the line stays at mark or ends."""
     spaces = np.flatnonzero(soft < 0.0)
-    axis = np.arange(len(soft))
+    exact, axis = soft.astype(np.float64), np.arange(len(soft), dtype=np.float64)
     bits: list[npt.NDArray[np.float64]] = []
     edges: list[float] = []
     position, idle_from = float(start), float(start)
@@ -261,20 +263,37 @@ def _characters(soft: Soft, start: int, limit: int) -> _Characters:
             break
         if at + 10.0 * BIT_SAMPLES - 2.0 > len(soft):
             break
-        before, here = (float(soft[at - 1]), float(soft[at])) if at else (0.0, -1.0)
-        edge = at - here / (here - before) if before > 0.0 else float(at)
-        values = np.interp(edge + _GRID, axis, soft)
-        fit = np.abs(values[:, 1:9]).sum(axis=1) - values[:, 0] + values[:, 9]
-        best = int(np.argmax(fit))
-        if values[best, 0] > -0.1:
-            position = at + 1.0
+        edge, values = _framed(exact, axis, spaces[index : index + 1])
+        if values[0, 0] > _START_LEVEL:
+            position = _next_start(exact, axis, spaces[index + 1 : index + 1 + _TRIED_AT_ONCE])
             continue
-        edge += float(_SHIFTS[best])
-        bits.append(values[best])
-        edges.append(edge)
-        position = idle_from = edge + 9.4 * BIT_SAMPLES
+        bits.append(values[0])
+        edges.append(float(edge[0]))
+        position = idle_from = float(edge[0]) + 9.4 * BIT_SAMPLES
     table = np.array(bits, dtype=np.float32).reshape(-1, 10)
     return _Characters(table[:, 1:9], np.array(edges, dtype=np.float64), table[:, 9])
+
+
+def _framed(
+    soft: npt.NDArray[np.float64], axis: npt.NDArray[np.float64], places: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Start edges (k,) and soft values (k, 10) of the best characters where space begins at ``places`` (k,)."""
+    here = np.where(places > 0, soft[places], -1.0)
+    before = np.where(places > 0, soft[places - 1], 0.0)
+    crossing = before > 0.0
+    edges = places - np.divide(here, here - before, out=np.zeros(len(places)), where=crossing)
+    values = np.interp(edges[:, None, None] + _GRID, axis, soft)
+    fit = np.abs(values[:, :, 1:9]).sum(axis=2) - values[:, :, 0] + values[:, :, 9]
+    best = np.argmax(fit, axis=1)
+    return edges + _SHIFTS[best], values[np.arange(len(places)), best]
+
+
+def _next_start(soft: npt.NDArray[np.float64], axis: npt.NDArray[np.float64], places: npt.NDArray[np.int64]) -> float:
+    """The first of ``places`` where a character may start, else the sample after them; in noise few may."""
+    if not len(places):
+        return float(len(soft))
+    good = np.flatnonzero(_framed(soft, axis, places)[1][:, 0] <= _START_LEVEL)
+    return float(places[good[0]]) if len(good) else float(places[-1] + 1)
 
 
 def _values(bits: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
