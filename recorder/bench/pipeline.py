@@ -1,4 +1,4 @@
-"""``tapdeck bench pipeline``: PCM in → tape → detectors → calls → FLAC, in real time, as one figure a question."""
+"""PCM in → tape → detectors → calls → recordings, in real time, as one figure a question."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ SAMPLE_EVERY_S = 0.5
 
 
 class PipelineResult(msgspec.Struct, frozen=True):
-    """One run. ``cpu_cores``: mean cores used by the recorder's process tree while the generator played."""
+    """One run. ``cpu_cores``: mean cores used by the recorder's process tree while the generator played.
+
+    ``box_cores``, ``box_peak_rss_mb``: the same (PSS) with keeper and API beside it, when these ran.
+    """
 
     bench: str
     channels: int
@@ -33,6 +36,8 @@ class PipelineResult(msgspec.Struct, frozen=True):
     generator_cores: float
     cpu_seconds_per_channel_hour: float
     peak_rss_mb: float
+    box_cores: float | None
+    box_peak_rss_mb: float | None
     generator_late_ms: float
     calls: int
     recordings: int
@@ -73,46 +78,60 @@ class _TreeMeter:
         self._thread.join()
 
 
-def run_pipeline(channels: int, seconds: int, seed: int) -> PipelineResult:
-    """Run generator and recorder side by side. Raises BoxError when one of them fails."""
+def run_pipeline(channels: int, seconds: int, seed: int, *, box: bool = False) -> PipelineResult:
+    """Run generator and recorder side by side, with ``box`` keeper and API too. Raises BoxError when one fails."""
     with tempfile.TemporaryDirectory(prefix="tapdeck-bench-") as folder:
         home = Home(Path(folder) / "home")
         home.create()
         migrate(home)
-        return _run(home, Path(folder), channels, seconds, seed)
+        return _run(home, Path(folder), channels, seconds, seed, _BOX if box else ())
 
 
-def _run(home: Home, folder: Path, channels: int, seconds: int, seed: int) -> PipelineResult:
+_BOX = (("keeper", "--no-exchange"), ("api", "--port", "0"))
+
+
+def _run(
+    home: Home, folder: Path, channels: int, seconds: int, seed: int, others: tuple[tuple[str, ...], ...]
+) -> PipelineResult:
     address, report = folder / "card.sock", folder / "report.json"
     base = [sys.executable, "-m", "firmware", "--home", str(home.root)]
     generator = subprocess.Popen(
         [*base, "bench", "generator", str(address), str(channels), str(seconds), str(seed), str(report)]
     )
+    beside: list[subprocess.Popen[bytes]] = []
     recorder = None
     try:
         _wait_for(address, generator)
+        beside += [subprocess.Popen([*base, *argv], stderr=subprocess.DEVNULL) for argv in others]
         minutes = max(1.0, seconds / 60 + 1)
         recorder = subprocess.Popen(
             [*base, "recorder", "--name", "bench", "--driver", "pcm_socket", "--address", str(address), "--simulated",
              "--tape-minutes", str(minutes)],
         )  # fmt: skip
-        meter = _TreeMeter(recorder.pid)
+        meters = [_TreeMeter(process.pid) for process in (recorder, *beside)]
         began = time.monotonic()
         _wait_for(report, generator, seconds + 60)
-        cpu = meter.cpu_seconds()
+        cpu = [meter.cpu_seconds() for meter in meters]
         wall = time.monotonic() - began
         _wait_until_cut(home, recorder)
-        meter.stop()
+        for meter in meters:
+            meter.stop()
         recorder.terminate()
         recorder.wait(30)
         generator.wait(10)
     finally:
-        for process in (generator, recorder):
+        for process in (generator, recorder, *beside):
             if process is not None and process.poll() is None:
                 process.kill()
                 process.wait()
     generated = msgspec.json.decode(report.read_bytes(), type=Generated)
-    return _result(home, channels, seconds, generated, cpu, wall, meter.peak_pss_bytes)
+    result = _result(home, channels, seconds, generated, cpu[0], wall, meters[0].peak_pss_bytes)
+    if not others:
+        return result
+    peak_bytes = sum(meter.peak_pss_bytes for meter in meters)
+    return msgspec.structs.replace(
+        result, box_cores=round(sum(cpu) / wall, 3), box_peak_rss_mb=round(peak_bytes / 1e6, 1)
+    )
 
 
 def _wait_for(path: Path, process: subprocess.Popen[bytes], timeout_s: float = 120) -> None:
@@ -153,6 +172,8 @@ def _result(
         generator_cores=round(generated.cpu_seconds / wall, 3),
         cpu_seconds_per_channel_hour=round(cores * 3600 / channels, 2),
         peak_rss_mb=round(peak_bytes / 1e6, 1),
+        box_cores=None,
+        box_peak_rss_mb=None,
         generator_late_ms=round(generated.late_ms, 1),
         calls=count("SELECT count(*) FROM calls WHERE state = 'ended'"),
         recordings=count("SELECT count(*) FROM recordings WHERE state = 'ready'"),
