@@ -1,8 +1,9 @@
 """``tapdeck recorder``: one line card from its wire to finished recordings.
 
-Threads: *reading* (main: card → tape, nothing else), *syncing* (tape → medium, once a second), *processing*
-(detectors, trackers, store) and *cutting* (recordings, manifests). Only reading can lose audio, so it waits for
-nobody and imports nothing heavy: card and tape are open before the rest is loaded.
+Threads: *reading* (main: card → memory, nothing else), *tape* (memory → ring file), *syncing* (file → medium, every
+second), *processing* (detectors, trackers, store), *cutting* (recordings, manifests) and *care* (alarm of a disk that
+fails). Only reading can lose audio, so it waits for nobody, no disk either, and imports nothing heavy: card and tape
+are open before the rest is loaded.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from drivers.api import LineCard, LineEvent, LinkCounters, PcmBlock, ResumePoint
 from drivers.registry import open_card
 from firmware.clock import now_ms
 from firmware.config import Home
-from firmware.errors import ConfigError, LineCardError, LineCardGone, LineCardProtocolError, StoreError
+from firmware.errors import ConfigError, LineCardError, LineCardGone, LineCardProtocolError, StoreError, StoreFull
 from firmware.notify import notify
 from recorder.feed import BlockFeed
+from recorder.safekeeping import keep_synced, keep_written
 from recorder.sample_clock import SampleClock
-from recorder.tape.format import geometry_for
+from recorder.tape.format import geometry_for, geometry_of
 from recorder.tape.reader import TapeReader, resume_point
+from recorder.tape.spool import HELD_S
 from recorder.tape.writer import UNSYNCED_S, TapeWriter
 
 if TYPE_CHECKING:
@@ -39,7 +42,8 @@ SAMPLE_RATE_HZ = 8000
 GIVE_UP_S = 10.0
 """A card that stays away longer is lost: running calls end. Cards hold at least 4 s, ours 8 s."""
 SIMULATED_LEAD_S = 20
-"""With simulated time the card waits for the recorder: so far may reading run ahead of processing."""
+"""With simulated time the card waits for the recorder: so far may reading run ahead of processing and of the disk."""
+WATCHDOG_S = 1.0
 STATUS_S = 0.25
 LONGEST_EARLY_S = 10
 """A card may report an event late, or ahead of its audio, but not by more than this."""
@@ -57,7 +61,10 @@ class CardEvent:
 
 @dataclass(frozen=True, slots=True)
 class RecorderOptions:
-    """``name`` names tape and status file; ``simulated_time``: samples come faster than real time."""
+    """``name`` names tape and status file; ``simulated_time``: samples come faster than real time.
+
+    ``tape_gib``: size of the tape, instead of its length in ``tape_minutes``.
+    """
 
     name: str
     driver: str
@@ -65,6 +72,7 @@ class RecorderOptions:
     simulated: bool = False
     simulated_time: bool = False
     tape_minutes: float = 30
+    tape_gib: float | None = None
 
 
 class Recorder:
@@ -76,12 +84,13 @@ class Recorder:
         self._tape_path = home.tapes / f"{options.name}.tape"
         self._stop = threading.Event()
         self._connected = False
+        self._card_lost = False
         self._card_events: deque[CardEvent] = deque()
         self._heard: tuple[int, int] | None = None
         self._processed = 0
         self._oldest_cut: int | None = None
         self._failure: BaseException | None = None
-        self._moved_at = time.monotonic()
+        self._fed_at = 0.0
 
     def stop(self) -> None:
         """Ask for a clean end; ``run`` then returns within seconds."""
@@ -99,19 +108,19 @@ class Recorder:
             raise ConfigError(
                 f"{self._options.address}: sample rate {capabilities.sample_rate_hz} Hz, must be {SAMPLE_RATE_HZ} Hz"
             )
-        geometry = geometry_for(capabilities.channels, capabilities.sample_rate_hz, self._options.tape_minutes)
-        self._tape = TapeWriter(self._tape_path, geometry, self._card.identity.card_id)
+        self._tape = self._open_tape()
+        geometry = self._tape.geometry
         self._clock = SampleClock(geometry.sample_rate_hz, self._options.simulated_time)
         last = self._tape.last
         if last is not None:
             self._clock.anchor(last.number * geometry.block_samples, last.wall_ns)
         reader = TapeReader(self._tape_path)
-        self._feed = BlockFeed(reader)
+        self._feed = BlockFeed(reader, self._tape.spool.find)
         self._feed.start_at_end_of(last.number if last else -1)
         self._card_events = deque(replace(event, after_block=self._feed.newest) for event in self._card_events)
         threads = [
             threading.Thread(target=self._guard, args=(work,), name=work.__name__, daemon=True)
-            for work in (self._sync, self._keep_processing)
+            for work in (self._keep_written, self._keep_synced, self._keep_processing, self._keep_watch)
         ]
         for thread in threads:
             thread.start()
@@ -127,6 +136,20 @@ class Recorder:
             reader.close()
         if self._failure is not None:
             raise self._failure
+
+    def _open_tape(self) -> TapeWriter:
+        options, capabilities, card_id = self._options, self._card.capabilities, self._card.identity.card_id
+        tracks, rate = capabilities.tracks, capabilities.sample_rate_hz
+        if options.tape_gib is None:
+            geometry = geometry_for(tracks, rate, options.tape_minutes)
+        else:
+            geometry = geometry_of(tracks, rate, int(options.tape_gib * (1 << 30)))
+        try:
+            return TapeWriter(self._tape_path, geometry, card_id)
+        except StoreFull:
+            from recorder.tape_care import open_in_little_room
+
+            return open_in_little_room(self._home, self._tape_path, geometry, card_id)
 
     def _guard(self, work: Callable[[], None]) -> None:
         """Without the tape nothing works: a thread that fails for good takes the recorder down, to be started anew."""
@@ -154,7 +177,7 @@ class Recorder:
             except LineCardError as error:
                 self._card.close()
                 if not told and time.monotonic() - since > GIVE_UP_S:
-                    told = True
+                    told = self._card_lost = True
                     log.warning("card lost: %s", error)
                     after_block = on_lost() if on_lost else after_block
                     if on_lost is None:
@@ -167,7 +190,7 @@ class Recorder:
                 self._stop.wait(delay_s)
                 delay_s = min(2.0, delay_s * 2)
                 continue
-            self._connected = True
+            self._connected, self._card_lost = True, False
             if told or on_lost is None:
                 self._card_events.append(CardEvent("card_present", "", after_block))
             return
@@ -230,8 +253,10 @@ class Recorder:
         rate, end = self._tape.geometry.sample_rate_hz, self._tape.end_sample
         gap = 0
         if end and not self._options.simulated_time:
-            if self._heard is None:  # since another process wrote the tape; of which a power cut may have cost some
-                away_ns = max(block.wall_ns - self._clock.wall_ns(end), UNSYNCED_S * 1_000_000_000)
+            if self._heard is None:  # since another process wrote the tape, which may have held more than it wrote
+                away_ns = block.wall_ns - self._clock.wall_ns(end)
+                least_s = UNSYNCED_S if away_ns >= 0 else HELD_S + UNSYNCED_S  # a clock that was set tells nothing
+                away_ns = max(away_ns, least_s * 1_000_000_000)
             else:
                 away_ns = block.monotonic_ns - self._heard[1] - (end - self._heard[0]) * 1_000_000_000 // rate
             gap = max(0, away_ns) * rate // 1_000_000_000
@@ -249,25 +274,33 @@ class Recorder:
         self._heard = (first, block.monotonic_ns)
         for done in self._tape.append(block, self._clock.wall_ns(first)):
             self._feed.put(done)
-            self._moved_at = time.monotonic()
+        now = time.monotonic()
+        if now - self._fed_at >= WATCHDOG_S:
+            self._fed_at = now
+            notify("WATCHDOG=1")
 
     def _wait_for_the_slow(self) -> None:
         rate, geometry = self._tape.geometry.sample_rate_hz, self._tape.geometry
         half = geometry.slots * geometry.block_samples // 2
         while not self._stop.is_set():
             cut = self._oldest_cut
-            ahead = self._tape.end_sample - self._processed
+            ahead = self._tape.end_sample - min(self._processed, self._tape.spool.written_to)
             if ahead < SIMULATED_LEAD_S * rate and (cut is None or self._tape.end_sample - cut < half):
                 return
             self._stop.wait(0.002)
 
     # ── the threads beside it ───────────────────────────────────────────────────────────────────────────────────
 
-    def _sync(self) -> None:
-        while not self._stop.wait(1.0):
-            self._tape.sync()
-            if not self._connected or time.monotonic() - self._moved_at < 5:
-                notify("WATCHDOG=1")
+    def _keep_written(self) -> None:
+        keep_written(self._tape.spool, self._stop)
+
+    def _keep_synced(self) -> None:
+        keep_synced(self._tape.spool, self._stop)
+
+    def _keep_watch(self) -> None:
+        from recorder.tape_care import keep_watch
+
+        keep_watch(self._home, self._tape_path, self._card.identity.card_id, self._tape.spool, self._clock, self._stop)
 
     def _keep_processing(self) -> None:
         """Whatever happens to store or processing, the tape goes on: it is played again from the checkpoint."""
@@ -298,8 +331,8 @@ class Recorder:
             stack.callback(settings.close)
             tape = TapeReader(self._tape_path)
             stack.callback(tape.close)
-            processor = Processor(journal, tape, channels, options.simulated, settings.of_channel)
-            cutting = CuttingThread(self._home, card_id, self._tape_path, options.simulated)
+            processor = Processor(journal, tape, channels, options.simulated, settings.of_channel, settings.orders)
+            cutting = CuttingThread(self._home, card_id, self._tape_path, options.simulated, self._held_from)
             cutting.start()
             stack.callback(cutting.stop)
             status_at = 0.0
@@ -309,7 +342,7 @@ class Recorder:
                 if block is not None:
                     processor.process(block)
                     self._processed = processor.position
-                else:
+                if block is None or self._feed.newest < processor.next_block:
                     processor.catch_up()
                 self._oldest_cut = cutting.oldest_pending
                 now = time.monotonic()
@@ -317,8 +350,18 @@ class Recorder:
                     status_at = now
                     self._write_status(card_id, card.counters, processor)
                     if settings.changed():
-                        processor.reload_settings()
+                        if settings.read_parameters():
+                            processor.reload_settings()
+                        processor.look_for_orders()
                     cutting.wake()
+
+    def _held_from(self) -> int | None:
+        """What reaches beyond this sample is not on the medium yet, but will be; None: nothing more will come.
+
+        After a crash the store may have orders for what the card is only about to send again.
+        """
+        held, size = self._tape.spool.held_from(), self._tape.geometry.block_samples
+        return held if held is not None or self._card_lost else self._tape.end_sample // size * size
 
     def _tell_card_events(self, processor: Processor, before_block: int) -> None:
         """Tell what happened to the card before this block of the tape."""

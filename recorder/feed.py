@@ -1,9 +1,13 @@
-"""Hands tape blocks from the reading thread to the processing thread: from memory, else from the tape itself."""
+"""Hands tape blocks from the reading thread to the processing thread: from memory, else from the tape itself.
+
+A block is processed as soon as it is whole: a disk that stalls delays recordings, not calls and pop-ups.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 
 from recorder.tape.format import TapeBlock
 from recorder.tape.reader import TapeReader
@@ -17,15 +21,16 @@ class BlockFeed:
     Thread: one putting, one taking.
     """
 
-    def __init__(self, tape: TapeReader) -> None:
-        self._tape = tape
+    def __init__(self, tape: TapeReader, held: Callable[[int], TapeBlock | None]) -> None:
+        """``held`` gives a block that may not be on the tape yet."""
+        self._tape, self._held = tape, held
         self._recent: OrderedDict[int, TapeBlock] = OrderedDict()
         self._keep = max(4, MEMORY_BYTES // tape.geometry.slot_bytes)
         self._newest = -1
         self._changed = threading.Condition()
 
     def put(self, block: TapeBlock) -> None:
-        """The block is on the tape now."""
+        """The block is whole, and on its way to the tape."""
         with self._changed:
             self._recent[block.number] = block
             self._newest = block.number
@@ -57,7 +62,7 @@ class BlockFeed:
             newest = self._newest
         oldest = max(number, newest - self._tape.geometry.slots + 1)
         for wanted in range(oldest, upto):
-            block = self._tape.block(wanted) if self._tape.head(wanted) else None
+            block = self._held(wanted) or (self._tape.block(wanted) if self._tape.head(wanted) else None)
             if block is not None:
                 return block
         with self._changed:

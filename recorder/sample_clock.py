@@ -4,6 +4,8 @@ from __future__ import annotations
 
 STEP_NS = 2_000_000_000
 """A difference beyond this is no jitter: the wall clock was set, or the card held its data back."""
+SET_NS = 250_000_000
+"""Drift and jitter are followed in smaller steps; a greater one means that somebody set the clock."""
 _TOLERATED_NS = 20_000_000
 _WINDOW_S = 10
 
@@ -22,6 +24,10 @@ class SampleClock:
         self._origin_ns: int | None = None
         self._bucket_s = -1
         self._buckets: list[int] = []
+        self.sets = 0
+        """How often the wall clock was set since the start."""
+        self.set_by_ms = 0
+        """By how much the last time."""
 
     def anchor(self, sample: int, wall_ns: int) -> None:
         """Take up the anchor that the tape ended with."""
@@ -40,7 +46,7 @@ class SampleClock:
         if self._simulated_time:
             return
         if 0 < self._origin_ns - origin < STEP_NS:
-            self._origin_ns = origin
+            self._move_to(origin)
         second = heard_wall_ns // 1_000_000_000
         if second != self._bucket_s:
             self._bucket_s = second
@@ -48,7 +54,14 @@ class SampleClock:
         else:
             self._buckets[-1] = min(self._buckets[-1], origin)
         if len(self._buckets) == _WINDOW_S and abs(min(self._buckets) - self._origin_ns) > _TOLERATED_NS:
-            self._origin_ns = min(self._buckets)
+            self._move_to(min(self._buckets))
+
+    def _move_to(self, origin_ns: int) -> None:
+        assert self._origin_ns is not None
+        by_ns, self._origin_ns = origin_ns - self._origin_ns, origin_ns
+        if abs(by_ns) > SET_NS and len(self._buckets) == _WINDOW_S:  # before, the first blocks were only late
+            self.set_by_ms = by_ns // 1_000_000
+            self.sets += 1
 
     def _span_ns(self, samples: int) -> int:
         return samples * 1_000_000_000 // self._rate

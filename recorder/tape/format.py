@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 from crc32c import crc32c
+from msgspec.structs import replace
 
 from drivers.api import EventKind, EventSource, LineEvent, Pcm
 from firmware.errors import StoreError
@@ -240,6 +241,12 @@ def geometry_for(tracks: int, sample_rate_hz: int, minutes: float) -> Geometry:
     """The shape of a tape that holds ``minutes`` of every track."""
     block_samples = sample_rate_hz * BLOCK_MS // 1000
     return Geometry(tracks, sample_rate_hz, max(16, int(minutes * 60_000 / BLOCK_MS)), block_samples)
+
+
+def geometry_of(tracks: int, sample_rate_hz: int, size_bytes: int) -> Geometry:
+    """The shape of a tape that takes ``size_bytes`` of the disk."""
+    least = geometry_for(tracks, sample_rate_hz, 0)
+    return replace(least, slots=max(least.slots, (size_bytes - PAGE_BYTES) // least.slot_bytes))
 
 
 def join_gap(gaps: list[Range], gap: Range) -> None:

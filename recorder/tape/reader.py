@@ -48,29 +48,56 @@ class TapeReader:
         os.close(self._fd)
 
     def head(self, block: int) -> SlotHead | None:
-        """The head of block ``block`` if the ring still holds it."""
+        """The head of block ``block`` if the tape still holds it."""
         geometry = self.geometry
         head = unpack_slot_head(geometry, os.pread(self._fd, geometry.head_bytes, geometry.slot_offset(block)))
-        return head if head is not None and head.number == block else None
+        if head is None or head.number != block:
+            head = unpack_slot_head(geometry, self._spilled_slot(block))
+        return head
 
     def block(self, number: int) -> TapeBlock | None:
-        """A whole block, or None when the ring does not hold it. Tracks with a wrong CRC come back as gaps."""
+        """A whole block, or None when the tape does not hold it. Tracks with a wrong CRC come back as gaps."""
         geometry = self.geometry
         raw = os.pread(self._fd, geometry.slot_bytes, geometry.slot_offset(number))
+        block, whole = self._unpack(number, raw)
+        if not whole:
+            block = self._unpack(number, self._spilled_slot(number))[0] or block
+        return block
+
+    def _unpack(self, number: int, raw: bytes) -> tuple[TapeBlock | None, bool]:
+        """The block in these bytes of a slot, and whether every track of it is right."""
+        geometry = self.geometry
         head = unpack_slot_head(geometry, raw[: geometry.head_bytes])
         if head is None or head.number != number or len(raw) < geometry.slot_bytes:
-            return None
+            return None, False
         samples: Pcm = np.frombuffer(raw, np.int16, offset=geometry.head_bytes).reshape(geometry.tracks, -1).copy()
         first = number * geometry.block_samples
         gaps = head.gaps()
+        whole = True
         for track, crc in enumerate(head.track_crcs):
             if checksum(samples[track].data) != crc:
                 samples[track] = 0
                 gaps = ((first, first + geometry.block_samples),)
-        return TapeBlock(
+                whole = False
+        block = TapeBlock(
             number, first, samples, head.events(), gaps, head.wall_ns, head.monotonic_ns, head.boot_id,
             head.card_offset, head.sequence,
         )  # fmt: skip
+        return block, whole
+
+    def _spilled_slot(self, number: int) -> bytes:
+        """The bytes of a slot that the disk refused, from the file that stands for it; empty when there is none."""
+        try:
+            content = (spill_folder(self.path) / f"{number}.block").read_bytes()
+            geometry, epoch, card_id = unpack_file_head(content[:PAGE_BYTES])
+        except (OSError, StoreError):
+            return b""
+        ours = (geometry, epoch, card_id) == (self.geometry, self.epoch, self.card_id)
+        return content[PAGE_BYTES:] if ours else b""
+
+    def spilled(self) -> list[int]:
+        """Numbers of the blocks that have files of their own, in order."""
+        return sorted(int(file.stem) for file in spill_folder(self.path).glob("*.block") if file.stem.isdecimal())
 
     def read(self, track: int, from_sample: int, to_sample: int) -> tuple[Pcm, list[Range]]:
         """One track: int16 ``(to_sample - from_sample,)`` and the ranges of it that are silence filled in."""
@@ -94,11 +121,14 @@ class TapeReader:
 
     def _track_of_block(self, number: int, track: int) -> tuple[Pcm | None, Sequence[Range]]:
         geometry = self.geometry
-        offset = geometry.slot_offset(number)
-        head = self.head(number)
-        raw = os.pread(self._fd, geometry.track_bytes, offset + geometry.head_bytes + track * geometry.track_bytes)
-        if head is None or len(raw) < geometry.track_bytes or checksum(raw) != head.track_crcs[track]:
-            return None, ()
+        slot, at = geometry.slot_offset(number), geometry.head_bytes + track * geometry.track_bytes
+        raw_head = os.pread(self._fd, geometry.head_bytes, slot)
+        head, raw = unpack_slot_head(geometry, raw_head), os.pread(self._fd, geometry.track_bytes, slot + at)
+        if head is None or head.number != number or not _is_whole(raw, head, track):
+            spilled = self._spilled_slot(number)
+            head, raw = unpack_slot_head(geometry, spilled), spilled[at : at + geometry.track_bytes]
+            if head is None or not _is_whole(raw, head, track):
+                return None, ()
         return np.frombuffer(raw, np.int16), head.gaps()
 
     def last_head(self) -> SlotHead | None:
@@ -121,7 +151,17 @@ class TapeReader:
             unpack_slot_head(geometry, os.pread(self._fd, geometry.head_bytes, geometry.slot_offset(slot)))
             for slot in range(geometry.slots)
         )
-        return max((head for head in heads if head), key=lambda head: head.number, default=None)
+        spilled = map(self.head, self.spilled())
+        return max((head for head in (*heads, *spilled) if head), key=lambda head: head.number, default=None)
+
+
+def spill_folder(tape: Path) -> Path:
+    """Where the blocks of this tape are whose slots the disk refused: ``NUMBER.block``, a tape's head and a slot."""
+    return tape.with_suffix(".spill")
+
+
+def _is_whole(raw: bytes, head: SlotHead, track: int) -> bool:
+    return len(raw) > 0 and checksum(raw) == head.track_crcs[track]
 
 
 def set_aside_tape(path: Path, epoch: str) -> TapeReader | None:

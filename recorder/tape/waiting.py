@@ -47,8 +47,8 @@ class WaitingEvents:
         """The card sends the events that followed its last audio again."""
         self._keep(self._events[: self._before_audio])
 
-    def take(self, gaps: Sequence[Range], room_bytes: int) -> tuple[list[LineEvent], bytes]:
-        """As many events as fit beside ``gaps``, of each port in turn, and the notes that hold them."""
+    def take(self, gaps: Sequence[Range], room_bytes: int) -> list[LineEvent]:
+        """As many events as fit into a block's notes beside ``gaps``, of each port in turn."""
         events = self._events
         later: list[LineEvent] = []
         notes = pack_notes(events, gaps)
@@ -66,7 +66,7 @@ class WaitingEvents:
             if free < 0:
                 break
             events.append(self._volts.pop(port))
-        return events, pack_notes(events, gaps)
+        return events
 
 
 def _in_turn(events: Sequence[LineEvent]) -> list[LineEvent]:

@@ -16,6 +16,8 @@ from firmware.config import Home
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 KILLS = 12
+DAYS = 17
+"""With --soak: over two hundred kills in all."""
 
 
 def _kill_now_and_then(home: Home, port: Path, exchange: subprocess.Popen[bytes], dice: random.Random) -> int:
@@ -30,14 +32,15 @@ def _kill_now_and_then(home: Home, port: Path, exchange: subprocess.Popen[bytes]
     return killed
 
 
-def test_random_kills_change_nothing(home: Home, tmp_path: Path) -> None:
-    script = mixed_day(400, seed=99)
+@pytest.mark.parametrize("day", [0, *(pytest.param(day, marks=pytest.mark.soak) for day in range(1, DAYS))])
+def test_random_kills_change_nothing(home: Home, tmp_path: Path, day: int) -> None:
+    script = mixed_day(400, seed=99 + day)
     file, link = tmp_path / "script.json", tmp_path / "line-card"
     file.write_text(dump_script(script))
     argv = ("--link", str(link), "--speed", "max", "--script", str(file), "--exit-when-done")
     with running(tapdeck(home, "exchange", *argv)) as exchange:
         wait_until(lambda: os.path.lexists(link), 60, "the emulated card's port")
-        killed = _kill_now_and_then(home, link, exchange, random.Random(5))
+        killed = _kill_now_and_then(home, link, exchange, random.Random(5 + day))
         with running(recorder(home, link, "--simulated", "--simulated-time")):
             wait_until(lambda: exchange.poll() is not None, 240, "the exchange's day is over")
             settled(home)

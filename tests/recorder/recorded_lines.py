@@ -57,6 +57,7 @@ def registered(home: Home, ports: int) -> list[int]:
 def put(tape: TapeWriter, samples: Pcm, first: int) -> None:
     wall_ns = WALL_NS + first * 1_000_000_000 // RATE_HZ
     tape.append(PcmBlock(np.ascontiguousarray(samples), first, first * 125_000, wall_ns), wall_ns)
+    tape.spool.write_out()
 
 
 def noise(tracks: int, samples: int, seed: int = 1) -> Pcm:

@@ -12,9 +12,10 @@ from recorded_lines import BLOCK, BOOT, CARD_ID, RATE_HZ, noise
 import recorder.feed as feed_module
 from drivers.api import PcmBlock
 from recorder.feed import BlockFeed
+from recorder.tape.assembly import LONGEST_FILL_S
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader
-from recorder.tape.writer import LONGEST_FILL_S, TapeWriter
+from recorder.tape.writer import TapeWriter
 
 
 class Reel:
@@ -23,7 +24,7 @@ class Reel:
     def __init__(self, path: Path, minutes: float = 0.5) -> None:
         self.tape = TapeWriter(path, geometry_for(1, RATE_HZ, minutes), CARD_ID)
         self.tape.join(BOOT, 0, 0)
-        self.feed = BlockFeed(TapeReader(path))
+        self.feed = BlockFeed(TapeReader(path), self.tape.spool.find)
         self.sent = noise(1, 60 * RATE_HZ)
         self.at = 0
 
@@ -32,6 +33,7 @@ class Reel:
             samples = np.ascontiguousarray(self.sent[:, self.at : self.at + BLOCK])
             for done in self.tape.append(PcmBlock(samples, self.at, 0, 1), 1):
                 self.feed.put(done)
+            self.tape.spool.write_out()
             self.at += BLOCK
 
     def take_all(self, number: int = 0) -> list[int]:
@@ -96,7 +98,7 @@ def test_a_reader_ahead_of_the_tape_waits(reel: Reel) -> None:
 
 def test_a_restart_finds_what_the_tape_has(reel: Reel) -> None:
     reel.write(8)
-    again = BlockFeed(TapeReader(reel.tape.path))
+    again = BlockFeed(TapeReader(reel.tape.path), reel.tape.spool.find)
     assert again.take(2, 0.0) is None
     again.start_at_end_of(7)
     block = again.take(2, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import threading
 import time
@@ -14,11 +15,14 @@ import pytest
 from recorded_lines import RATE_HZ, rows
 
 import recorder.daemon as daemon_module
+import recorder.tape.writer as writer_module
 from drivers.api import Capabilities, CardIdentity, EventKind, LineEvent, LinkCounters, Pcm, PcmBlock, ResumePoint
 from firmware.config import Home
 from firmware.errors import ConfigError, LineCardGone, LineCardProtocolError
 from recorder.daemon import Recorder, RecorderOptions
+from recorder.tape.format import TapeBlock
 from recorder.tape.reader import TapeReader
+from recorder.tape.ring import TapeRing
 
 SLICE = 160
 START_NS = 1_800_000_000_000_000_000
@@ -44,6 +48,7 @@ class MemoryCard:
         self.began_ns = 0
         self.wall_step_ns = 0
         self.gone = False
+        self.slow_s = 0.0
         self.events: deque[LineEvent] = deque()
         self.resumed: list[ResumePoint | None] = []
 
@@ -51,6 +56,7 @@ class MemoryCard:
         self.resumed.append(resume)
         if self.gone:
             raise LineCardGone("unplugged")
+        self.starts_at = time.monotonic() + self.slow_s
         self.next = resume.next_sample if resume and resume.boot_id == self.boot_id else 0
         if self.next > self.now:
             raise LineCardProtocolError("asked for the future")
@@ -58,6 +64,9 @@ class MemoryCard:
     def read(self, timeout_s: float) -> PcmBlock | LineEvent | None:
         if self.gone:
             raise LineCardGone("unplugged")
+        if time.monotonic() < self.starts_at:
+            time.sleep(0.005)
+            return None
         if self.events and self.events[0].at_sample <= self.next:
             return self.events.popleft()
         if self.next >= self.now:
@@ -305,3 +314,118 @@ def test_a_card_with_another_sample_rate_is_refused(home: Home) -> None:
     card.capabilities = Capabilities(1, 16_000)
     with pytest.raises(ConfigError, match="16000"):
         Recorder(home, RecorderOptions("t", "memory", ""), card).run()
+
+
+class Stall:
+    """A disk that takes nothing of the tape, from ``begin`` to ``end``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._patch = monkeypatch
+
+    def begin(self) -> None:
+        def refuse(ring: TapeRing, block: TapeBlock, *, through: bool = False) -> None:
+            raise OSError(errno.EIO, "stalled")
+
+        self._patch.setattr(TapeRing, "write", refuse)
+        self._patch.setattr(TapeRing, "spill", refuse)
+        self._patch.setattr(writer_module, "LAST_TRY_S", 0.0)
+
+    def end(self) -> None:
+        self._patch.undo()
+        self._patch.setattr(daemon_module, "GIVE_UP_S", 0.3)
+
+
+def on_tape(box: Box) -> int:
+    reader = box.reader()
+    last = reader.last_head()
+    reader.close()
+    return 0 if last is None else (last.number + 1) * 800
+
+
+WHILE_STALLED = tuple(
+    LineEvent(kind, 0, at_s * RATE_HZ)
+    for kind, at_s in ((EventKind.OFF_HOOK, 12), (EventKind.ON_HOOK, 15), (EventKind.OFF_HOOK, 24))
+)
+
+
+def killed_in_a_call_while_the_disk_stalls(home: Home, card: MemoryCard, stall: Stall) -> None:
+    """The store has heard of a call at 12 s and one since 24 s, the tape of 10 s; the process's memory is lost."""
+    card.now = 10 * RATE_HZ
+    with recording(home, card) as box:
+        box.wait_for(10 * RATE_HZ)
+        stall.begin()
+        card.events.extend(WHILE_STALLED)
+        card.now = 25 * RATE_HZ
+        box.wait_processed("SELECT 1 FROM calls WHERE state <> 'ended'")
+        box.wait_processed(f"SELECT 1 FROM recorder_state WHERE position > {24 * RATE_HZ}")
+        assert on_tape(box) == 10 * RATE_HZ
+    assert [row["state"] for row in rows(home, "SELECT * FROM recordings")] == ["pending"]
+    stall.end()
+
+
+def test_a_checkpoint_ahead_of_the_tape_is_true_when_the_card_sends_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = MemoryCard()
+    killed_in_a_call_while_the_disk_stalls(home, card, Stall(monkeypatch))
+    card.events.extend(WHILE_STALLED)
+    card.events.append(LineEvent(EventKind.ON_HOOK, 0, 27 * RATE_HZ))
+    card.slow_s = 0.5  # the cutter is awake before the audio is there
+    card.now = 32 * RATE_HZ
+    with recording(home, card) as box:
+        box.wait_processed("SELECT 1 FROM recordings WHERE state = 'ready'", 2)
+        assert box.reader().read(0, 0, 32 * RATE_HZ)[1] == []
+    calls = rows(home, "SELECT * FROM calls")
+    assert [call["ended_ms"] - call["started_ms"] for call in calls] == [3000, 3000]
+    assert [row["missing_samples"] for row in rows(home, "SELECT * FROM recordings")] == [0, 0]
+    told = [(row["call_id"], row["kind"]) for row in rows(home, "SELECT * FROM events WHERE call_id NOT NULL")]
+    assert len(told) == len(set(told)), "an event was told twice"
+
+
+@pytest.mark.parametrize("wall_step_s", [0, -86_400])
+def test_after_a_checkpoint_ahead_of_the_tape_nothing_of_a_new_power_up_is_missed(
+    home: Home, monkeypatch: pytest.MonkeyPatch, wall_step_s: int
+) -> None:
+    """The box and its card were without power, and the box may have forgotten the time."""
+    card = MemoryCard()
+    killed_in_a_call_while_the_disk_stalls(home, card, Stall(monkeypatch))
+    card.restarted(BOOT_B, 27_000_000_000)
+    card.wall_step_ns = wall_step_s * 1_000_000_000
+    for kind, at in ((EventKind.ON_HOOK, 0), (EventKind.OFF_HOOK, RATE_HZ), (EventKind.ON_HOOK, 4 * RATE_HZ)):
+        card.events.append(LineEvent(kind, 0, at))
+    card.now = 8 * RATE_HZ
+    with recording(home, card) as box:
+        box.wait_processed("SELECT 1 FROM calls WHERE state = 'ended'", 3)
+        box.wait_processed("SELECT 1 FROM recordings WHERE state = 'ready'", 1)
+    *_, new = rows(home, "SELECT * FROM calls ORDER BY rowid")
+    assert new["ended_ms"] - new["started_ms"] == 3000
+
+
+def test_nothing_is_cut_that_is_not_on_the_medium(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    card, stall = MemoryCard(), Stall(monkeypatch)
+    card.now = 5 * RATE_HZ
+    with recording(home, card) as box:
+        box.wait_for(5 * RATE_HZ)
+        stall.begin()
+        card.events.append(LineEvent(EventKind.OFF_HOOK, 0, 6 * RATE_HZ))
+        card.events.append(LineEvent(EventKind.ON_HOOK, 0, 9 * RATE_HZ))
+        card.now = 15 * RATE_HZ
+        box.wait_processed("SELECT 1 FROM recordings WHERE state = 'pending'")
+        time.sleep(1.2)  # the cutter looks every second
+        assert [row["state"] for row in rows(home, "SELECT state FROM recordings")] == ["pending"]
+        stall.end()
+        box.wait_processed("SELECT 1 FROM recordings WHERE state = 'ready'")
+    (row,) = rows(home, "SELECT * FROM recordings")
+    assert row["missing_samples"] == 0
+
+
+def test_a_tape_may_be_given_by_its_size(home: Home) -> None:
+    card = MemoryCard()
+    recorder = Recorder(home, RecorderOptions("t", "memory", "", tape_gib=0.01), card)
+    thread = threading.Thread(target=recorder.run)
+    thread.start()
+    wait_until(lambda: (home.tapes / "t.tape").exists(), "a tape")
+    recorder.stop()
+    thread.join(20)
+    size = (home.tapes / "t.tape").stat().st_size
+    assert 0.01 * (1 << 30) - 10_000 < size <= 0.01 * (1 << 30)

@@ -60,3 +60,23 @@ def test_simulated_time_goes_by_the_first_sample_alone() -> None:
         clock.observe(30 * second * RATE_HZ, START_NS + second * 1_000_000_000)
         clock.observe((30 * second + 1) * RATE_HZ, START_NS + second * 1_000_000_000 + 33_000_000)
     assert clock.wall_ns(600 * RATE_HZ) == true_ns(600 * RATE_HZ)
+
+
+def test_a_clock_that_was_set_is_told_once_and_drift_is_not() -> None:
+    clock = SampleClock(RATE_HZ)
+    end = play(clock, 0, 15)
+    assert clock.sets == 0
+    end = play(clock, end, 15, -3_600_000_000_000)
+    play(clock, end, 15, -3_600_000_000_000)
+    assert clock.sets == 1
+    assert abs(clock.set_by_ms + 3_600_000) < 50
+    end = play(clock, end + 15 * RATE_HZ, 15, -3_600_600_000_000)
+    assert (clock.sets, round(clock.set_by_ms, -2)) == (2, -600)
+    late = SampleClock(RATE_HZ)
+    play(late, 0, 2, 1_500_000_000)
+    play(late, 2 * RATE_HZ, 30)
+    assert late.sets == 0
+    drifting = SampleClock(RATE_HZ)
+    for sample in range(0, 600 * RATE_HZ, RATE_HZ // 2):
+        drifting.observe(sample, true_ns(sample) + sample * 125_000 // 5_000)
+    assert drifting.sets == 0

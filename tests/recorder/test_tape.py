@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from drivers.api import EventKind, LineEvent, Pcm, PcmBlock
 from firmware.errors import StoreError
+from recorder.tape.assembly import LONGEST_FILL_S
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader, resume_point
-from recorder.tape.writer import LONGEST_FILL_S, TapeWriter
+from recorder.tape.writer import TapeWriter
 
 RATE_HZ = 8000
 BOOT = "00112233445566778899aabbccddeeff"
@@ -28,6 +29,7 @@ def noise(tracks: int, samples: int, seed: int = 1) -> Pcm:
 def put(tape: TapeWriter, samples: Pcm, first: int) -> None:
     wall_ns = WALL_NS + first * 1_000_000_000 // RATE_HZ
     tape.append(PcmBlock(np.ascontiguousarray(samples), first, 0, wall_ns), wall_ns)
+    tape.spool.write_out()
 
 
 def new_tape(path: Path, tracks: int = 3, minutes: float = 0.1) -> TapeWriter:
@@ -61,7 +63,7 @@ def test_missing_samples_are_silence_and_listed_exactly(tmp_path: Path) -> None:
     sent = noise(3, 8000)
     put(tape, sent[:, :1003], 0)
     put(tape, sent[:, 2510:8000], 2510)
-    tape.sync()
+    tape.spool.sync()
     out, gaps = TapeReader(tmp_path / "t.tape").read(1, 0, 8000)
     assert gaps == [(1003, 2510)]
     assert not out[1003:2510].any()
@@ -93,7 +95,7 @@ def test_reopened_tape_goes_on_at_the_last_whole_block(tmp_path: Path) -> None:
     tape = new_tape(path)
     sent = noise(3, 10_000)
     put(tape, sent[:, :2_500], 0)
-    os.close(tape._fd)  # as a SIGKILL would: no sync, no hint
+    tape._ring.close()  # as a SIGKILL would: no sync, no hint
     again = resume_point(path)
     assert again is not None
     assert (again.boot_id, again.next_sample) == (BOOT, 2400)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,10 @@ from recorded_lines import BOOT, CARD_ID, RATE_HZ, noise, put
 
 from drivers.api import EventKind, LineEvent
 from firmware.errors import StoreError
+from recorder.tape.assembly import LONGEST_JUMP_S
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader, resume_point
-from recorder.tape.writer import LONGEST_JUMP_S, TapeWriter
+from recorder.tape.writer import TapeWriter
 
 BLOCK = 800
 
@@ -111,9 +111,9 @@ def test_the_end_behind_a_long_hole_is_found_after_a_kill(tmp_path: Path) -> Non
     path = tmp_path / "t.tape"
     tape = new_tape(path, minutes=3)
     put(tape, noise(2, RATE_HZ), 0)
-    tape.sync()
+    tape.spool.sync()
     put(tape, noise(2, RATE_HZ), 100 * RATE_HZ)
-    os.close(tape._fd)
+    tape._ring.close()
     point = resume_point(path)
     assert point is not None
     assert (point.boot_id, point.next_sample) == (BOOT, 101 * RATE_HZ)

@@ -1,0 +1,148 @@
+"""The ring file of a tape, open for writing; and the files of blocks whose slot the disk refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import struct
+from pathlib import Path
+
+from firmware.durable import sync_folder, write_whole
+from firmware.errors import StoreError, StoreFull
+from recorder.tape.format import (
+    HINT,
+    HINT_OFFSET,
+    Geometry,
+    TapeBlock,
+    checksum,
+    pack_file_head,
+    pack_notes,
+    pack_slot_head,
+)
+from recorder.tape.reader import TapeReader, spill_folder
+
+_GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602  # FS_IOC_GETFLAGS, FS_IOC_SETFLAGS of <linux/fs.h>
+_NO_COW = 0x00800000  # FS_NOCOW_FL: btrfs writes in place, so a ring that has its room once has it for ever
+
+
+class TapeRing:
+    """Writes blocks to their slots. Thread: one writes; ``sync`` may run on another. Methods raise OSError.
+
+    ``last`` is the head of the newest block that the file held when it was opened.
+    """
+
+    def __init__(self, path: Path, geometry: Geometry, card_id: str) -> None:
+        """Open the tape at ``path``, or make one; a tape of another shape or card is set aside, not deleted.
+
+        Raises StoreError, StoreFull.
+        """
+        self.path, self.geometry, self._card_id = path, geometry, card_id
+        try:
+            if not self._fits():
+                self._create()
+            self._fd = os.open(path, os.O_RDWR)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise (StoreFull if full else StoreError)(f"tape {path}: {error.strerror}") from error
+        reader = TapeReader(path)
+        self.epoch, self.last = reader.epoch, reader.last_head()
+        self._spilled = reader.spilled()
+        reader.close()
+        self._newest = self.last.number if self.last else -1
+
+    def _fits(self) -> bool:
+        try:
+            reader = TapeReader(self.path)
+        except StoreError:
+            return False
+        try:
+            return reader.geometry == self.geometry and reader.card_id == self._card_id
+        finally:
+            reader.close()
+
+    def _create(self) -> None:
+        """All its room is taken at once, so that a disk that fills up later never stops it."""
+        new = self.path.with_suffix(".new")
+        try:
+            with new.open("wb") as file:
+                _write_in_place(file.fileno())
+                file.write(pack_file_head(self.geometry, secrets.token_hex(16), self._card_id))
+                file.flush()
+                os.posix_fallocate(file.fileno(), 0, self.geometry.file_bytes)
+                os.fsync(file.fileno())
+            if self.path.exists():
+                self._set_aside()
+            new.rename(self.path)
+            sync_folder(self.path.parent)
+        except OSError:
+            new.unlink(missing_ok=True)
+            raise
+
+    def _set_aside(self) -> None:
+        aside = self.path.with_name(f"{self.path.stem}-{secrets.token_hex(4)}.set-aside")
+        self.path.rename(aside)
+        if spill_folder(self.path).exists():
+            spill_folder(self.path).rename(spill_folder(aside))
+
+    def write(self, block: TapeBlock, *, through: bool = False) -> None:
+        """Write a block to its slot; ``through``: to the medium, so that an error is this block's own."""
+        if block.number > self._newest + 1:  # who looks for the tape's end does not look far
+            self._write_hint(block.number)
+        size = os.pwritev(
+            self._fd,
+            [self._head(block), block.samples.data],
+            self.geometry.slot_offset(block.number),
+            os.RWF_DSYNC if through else 0,
+        )
+        if size != self.geometry.slot_bytes:
+            raise OSError(errno.EIO, f"only {size} of {self.geometry.slot_bytes} bytes written")
+        self._newest = max(self._newest, block.number)
+        self._forget_spilled()
+
+    def spill(self, block: TapeBlock) -> None:
+        """Write a block to a file of its own, on the medium."""
+        page = pack_file_head(self.geometry, self.epoch, self._card_id)
+        try:
+            content = page + self._head(block) + block.samples.tobytes()
+            write_whole(spill_folder(self.path) / f"{block.number}.block", content)
+        except StoreError as error:
+            raise OSError(errno.EIO, str(error)) from error
+        self._spilled.append(block.number)
+        self._newest = max(self._newest, block.number)
+
+    def _head(self, block: TapeBlock) -> bytes:
+        return pack_slot_head(self.geometry, block, pack_notes(block.events, block.gaps))
+
+    def _forget_spilled(self) -> None:
+        """Remove the files of blocks that the ring has passed."""
+        while self._spilled and self._spilled[0] <= self._newest - self.geometry.slots:
+            with contextlib.suppress(OSError):
+                (spill_folder(self.path) / f"{self._spilled[0]}.block").unlink(missing_ok=True)
+            del self._spilled[0]
+
+    def sync(self) -> None:
+        """Bring what was written to the medium."""
+        newest = self._newest
+        os.fdatasync(self._fd)
+        if newest >= 0:
+            self._write_hint(newest)
+
+    def _write_hint(self, number: int) -> None:
+        """Where to look for the tape's end: a reader that starts there finds what was written since."""
+        os.pwrite(self._fd, HINT.pack(number, checksum(struct.pack("<Q", number))), HINT_OFFSET)
+
+    def close(self) -> None:
+        """Call once."""
+        os.close(self._fd)
+
+
+def _write_in_place(fd: int) -> None:
+    """Ask a file system that copies on write not to do so with this file, which must be empty."""
+    flags = bytearray(struct.calcsize("l"))
+    with contextlib.suppress(OSError):  # file systems that always write in place do not know the question
+        fcntl.ioctl(fd, _GET_FLAGS, flags)
+        wanted = struct.unpack("l", flags)[0] | _NO_COW
+        fcntl.ioctl(fd, _SET_FLAGS, struct.pack("l", wanted))

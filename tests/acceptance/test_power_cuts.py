@@ -1,0 +1,155 @@
+"""The power goes at any instant: what was told to be finished is there and proven, of a running call a second misses.
+
+Everything that a recorder writes in a busy while is logged. Then, for many moments of that log, the disk is laid out
+as it may be after a cut, and a recorder is started on it with a card that knows nothing of what was before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import struct
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import faulty_disk
+import pytest
+from bench_card import RATE_HZ, BenchCard
+from faulty_disk import FaultyDisk, Op
+from office import verified_log
+from power_cut import rebuild
+from scripted import running, settled, tapdeck, wait_until
+
+from firmware.config import Home
+from firmware.errors import StoreError
+from firmware.store.connection import open_store
+from firmware.store.migrations import migrate
+from recorder.tape.format import PAGE_BYTES, SLOT_MAGIC
+from recorder.tape.reader import TapeReader
+
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(bool(faulty_disk.available()), reason=faulty_disk.available()),
+]
+PORTS, BUSY = 8, 6
+BLOCK = 800
+MOST_MISSING_SAMPLES = RATE_HZ
+AT_ONCE = 3
+
+
+def _recorder(home: Home, card: BenchCard) -> Any:
+    argv = ("--name", "bench", "--driver", "pcm_socket", "--address", str(card.address), "--simulated")
+    return running(tapdeck(home, "recorder", *argv, "--tape-minutes", "1"))
+
+
+def _rows(home: Home, query: str) -> list[dict[str, Any]]:
+    db = open_store(home.calls_db, readonly=True)
+    with closing(db.conn):
+        return [dict(row) for row in db.query(query)]
+
+
+def _busy_while(folder: Path, calls: int) -> list[Op]:
+    """The write log of a recorder; ``/told/ID`` is made when its event says that recording ID is ready."""
+    with FaultyDisk(folder) as disk, BenchCard(folder / "card", PORTS, BUSY, 2.0, 4.0) as card:
+        home, told = Home(disk.root / "home"), disk.root / "told"
+        home.create()
+        told.mkdir()
+        migrate(home)
+        with _recorder(home, card):
+            for number in range(calls):
+                wait_until(lambda number=number: len(_ready(home)) > number, 60, "a recording is told to be ready")
+                for identifier in _ready(home):
+                    (told / identifier).touch()
+        return disk.ops()
+
+
+def _ready(home: Home) -> list[str]:
+    if not home.calls_db.exists():
+        return []
+    return [
+        json.loads(row["data"])["id"] for row in _rows(home, "SELECT data FROM events WHERE kind='recording_ready'")
+    ]
+
+
+def _last_written(ops: Sequence[Op]) -> int:
+    """Number of the newest block that the recorder gave to the disk."""
+    newest = -1
+    for op in ops:
+        if op.path == "/home/tapes/bench.tape" and op.at >= PAGE_BYTES and len(op.data) >= 512:
+            magic, number = struct.unpack_from("<IQ", op.data, 4)
+            newest = max(newest, number) if magic == SLOT_MAGIC else newest
+    return newest
+
+
+def _missing_samples(home: Home, written: int) -> int:
+    """Of each track, of all that the recorder ever gave to the disk, and the block that it had in hand."""
+    try:
+        with closing(TapeReader(home.tapes / "bench.tape")) as tape:
+            return BLOCK + sum(_gap(tape, number) for number in range(written + 1))
+    except StoreError:
+        return (written + 2) * BLOCK
+
+
+def _gap(tape: TapeReader, number: int) -> int:
+    block = tape.block(number)
+    return BLOCK if block is None or block.gaps else 0
+
+
+def _check(folder: Path, ops: Sequence[Op], cut: int, seed: int) -> int:
+    """Cut the power after ``cut`` operations; returns how many samples of a running call that cost."""
+    where = f"cut {cut}, seed {seed}"
+    disk = folder / f"cut-{cut}-{seed}"
+    rebuild(ops[:cut], disk, random.Random(seed))
+    told = [op.path.rpartition("/")[2] for op in ops[:cut] if op.kind == "create" and op.path.startswith("/told/")]
+    home = Home(disk / "home")
+    missing = _missing_samples(home, _last_written(ops[:cut]))
+    assert missing <= MOST_MISSING_SAMPLES, where
+    home.create()
+    migrate(home)  # as at every start of the box
+    before = len(_ready(home))
+    (folder / f"{cut}-{seed}").mkdir()
+    with BenchCard(folder / f"{cut}-{seed}" / "card", PORTS, 1, 0.9, 30.0) as card, _recorder(home, card):
+        wait_until(lambda: len(_ready(home)) > before and card.heard > 3 * RATE_HZ, 90, f"a new call, {where}")
+        settled(home)
+    _finished_are_there(home, told, where)
+    _store_is_intact(home, told, where)
+    return missing
+
+
+def _finished_are_there(home: Home, told: Sequence[str], where: str) -> None:
+    (log,) = (home.evidence / "practice").glob("*.log")
+    assert not list(log.parent.glob("*set-aside*")), f"the evidence is damaged, {where}"
+    entered = {entry["manifest_id"] for entry in verified_log(log)}
+    for identifier in told:
+        (file,) = home.recordings.rglob(f"*_{identifier}.json")
+        audio, manifest = file.with_suffix(".flac").read_bytes(), json.loads(file.read_bytes())["manifest"]
+        assert hashlib.sha256(audio).hexdigest() == manifest["audio"]["sha256"], f"{identifier}, {where}"
+        assert manifest["missing_samples"] == 0
+        assert identifier in entered, f"{identifier} is not in the evidence, {where}"
+
+
+def _store_is_intact(home: Home, told: Sequence[str], where: str) -> None:
+    (found,) = _rows(home, "PRAGMA integrity_check")
+    assert list(found.values()) == ["ok"], where
+    recordings = _rows(home, "SELECT * FROM recordings")
+    ready = {row["id"] for row in recordings if row["state"] == "ready"}
+    assert set(told) <= ready, f"the store forgot what it had told, {where}"
+    for row in recordings:
+        assert row["state"] == "ready" or row["to_sample"] - row["from_sample"] <= MOST_MISSING_SAMPLES, where
+
+
+@pytest.mark.parametrize(("calls", "cuts"), [(6, 8), pytest.param(30, 200, marks=pytest.mark.soak)])
+def test_the_power_goes_at_any_instant(tmp_path: Path, calls: int, cuts: int) -> None:
+    ops = _busy_while(tmp_path, calls)
+    first = next(index for index, op in enumerate(ops) if op.path == "/home/tapes/bench.tape")
+    dice = random.Random(4)
+    chosen = [(dice.randint(first, len(ops)), seed) for seed in range(cuts)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        missing = list(pool.map(lambda one: _check(tmp_path, ops, *one), chosen))
+    print(f"missing of a running call: at most {max(missing)}, mean {sum(missing) // len(missing)} samples")
+    assert max(missing) > 2 * BLOCK, "no cut cost anything: the test tests nothing"
