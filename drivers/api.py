@@ -59,7 +59,11 @@ class CardIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a card can do. ``channels`` is the number of PCM rows of its blocks."""
+    """What a card can do. ``channels``: its ports, each one conversation.
+
+    ``two_way``: a port hears both directions apart. Its blocks then have two PCM rows a port, first near (the
+    subscriber), then far; else one.
+    """
 
     channels: int
     sample_rate_hz: int = 8000
@@ -69,12 +73,17 @@ class Capabilities:
     two_way: bool = False
     buffer_ms: int = 0
 
+    @property
+    def tracks(self) -> int:
+        """PCM rows of the card's blocks."""
+        return self.channels * (2 if self.two_way else 1)
+
 
 @dataclass(frozen=True, slots=True)
 class PcmBlock:
-    """PCM of all ports of a card, one row a port.
+    """PCM of all ports of a card, one row a port, or two (see ``Capabilities``).
 
-    ``samples``: int16, shape ``(channels, n)``, C-contiguous, linear PCM (G.711 already decoded).
+    ``samples``: int16, shape ``(tracks, n)``, C-contiguous, linear PCM (G.711 already decoded).
     ``first_sample``: position of column 0 on the card's sample clock (64 bit, rises for one ``boot_id``).
     ``monotonic_ns``, ``wall_ns``: when column 0 was heard.
     ``missing``: samples lost for ever directly before ``first_sample`` (0 when the block joins the last one).
@@ -94,6 +103,11 @@ class LineEvent:
     ``at_sample`` is on the same clock as ``PcmBlock.first_sample``. ``value`` by kind: VOLTAGE the loop
     voltage in V (float), RING_ON the ring voltage in Vrms (float) or None, DIGITS the digits (str),
     ALARM/ALARM_CLEARED a short code (str), CALLER_ID a JSON object as text, else None.
+
+    Message signalling (ISDN, VoIP): CALL_SETUP a JSON object as text, ``{"direction": "incoming" | "outgoing",
+    "caller_number", "caller_name", "dialled_number"}``, texts or null; CALL_ALERTING, CALL_CONNECTED None;
+    CALL_RELEASED None or the cause, a short code such as ``busy``. A port has one call at a time: a set-up ends the
+    call before it, so a card that comes back does not repeat the set-up of a call that goes on.
     """
 
     kind: EventKind

@@ -6,7 +6,7 @@ documentation come from here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -27,7 +27,8 @@ Value = bool | int | float | str | None
 class Parameter:
     """One setting. ``minimum``/``maximum`` are inclusive and in ``unit``; ``choices`` lists allowed texts.
 
-    ``nullable``: None is a value of its own ("none", "no group").
+    ``nullable``: None is a value of its own ("none", "no group"). ``check_text`` raises ConfigError for a text that
+    nobody can read.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     nullable: bool = False
     effect: Literal["at once", "next call", "restart"] = "next call"
+    check_text: Callable[[str], object] | None = None
 
     def check(self, value: Value) -> Value:
         """The value, made exact. Raises ConfigError naming key, value and range."""
@@ -59,6 +61,11 @@ class Parameter:
                 raise ConfigError(f"{self.key}: {value} is outside {low} … {high} {self.unit}".rstrip())
         if self.choices and value not in self.choices:
             raise ConfigError(f"{self.key}: {value!r} is none of {', '.join(self.choices)}")
+        if self.check_text is not None and isinstance(value, str):
+            try:
+                self.check_text(value)
+            except ConfigError as error:
+                raise ConfigError(f"{self.key}: {error}") from error
         return value
 
 

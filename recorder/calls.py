@@ -9,7 +9,8 @@ import msgspec
 
 Direction = Literal["incoming", "outgoing"]
 Result = Literal["answered", "missed", "abandoned"]
-AnswerBasis = Literal["off_hook", "polarity", "voice"]
+AnswerBasis = Literal["off_hook", "polarity", "voice", "signalling"]
+RecordingKind = Literal["call", "continuous", "manual"]
 
 
 class CallState(StrEnum):
@@ -21,8 +22,24 @@ class CallState(StrEnum):
     ENDED = "ended"
 
 
+class Pause(msgspec.Struct, frozen=True):
+    """Samples of the tape that no recording may hold, from–to; ``to_sample`` None: until somebody resumes.
+
+    ``by``: the staff number of whoever asked, ``code`` for digits within the call, ``rule`` for the record policy.
+    """
+
+    from_sample: int
+    to_sample: int | None
+    by: str
+    reason: str
+
+
 class Call(msgspec.Struct):
-    """One use of a channel. ``*_sample`` are positions on the tape; ``*_ms`` Unix ms UTC or durations in ms."""
+    """One use of a channel. ``*_sample`` are positions on the tape; ``*_ms`` Unix ms UTC or durations in ms.
+
+    ``from_sample`` to ``to_sample`` is the call's audio: from when it has some, to when it has ended. ``tape_epoch``
+    None: the tape that is being written. ``kept``, ``kept_reason``: see ``recorder.policy``.
+    """
 
     id: str
     channel: int
@@ -43,6 +60,12 @@ class Call(msgspec.Struct):
     ring_ms: int = 0
     talk_ms: int = 0
     simulated: bool = False
+    tape_epoch: str | None = None
+    from_sample: int | None = None
+    to_sample: int | None = None
+    kept: bool = True
+    kept_reason: str | None = None
+    pauses: list[Pause] = []
 
 
 class CallEventKind(StrEnum):
@@ -53,6 +76,10 @@ class CallEventKind(StrEnum):
     DIALLED_NUMBER = "dialled_number"
     CALL_ANSWERED = "call_answered"
     CALL_ENDED = "call_ended"
+    RECORDING_PAUSED = "recording_paused"
+    RECORDING_RESUMED = "recording_resumed"
+    RECORDING_KEPT = "recording_kept"
+    RECORDING_DISCARDED = "recording_discarded"
     LINE_LOST = "line_lost"
     LINE_PRESENT = "line_present"
 
@@ -68,11 +95,40 @@ class CallEvent(msgspec.Struct, frozen=True):
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """Order to cut a recording from the tape: segment ``segment`` (from 0) of a call, samples from–to."""
+    """Order to cut a recording from the tape, samples from–to: segment ``segment`` (from 0) of a call.
+
+    Without a call (``kind`` continuous or manual) ``channel`` and ``simulated`` say whose audio it is. ``pauses`` lie
+    within from–to and do not overlap.
+    """
 
     recording_id: str
-    call: Call
+    call: Call | None
     segment: int
     from_sample: int
     to_sample: int
     started_ms: int
+    kind: RecordingKind = "call"
+    channel: int = 0
+    simulated: bool = False
+    pauses: tuple[Pause, ...] = ()
+    wanted_format: Literal["flac", "g711"] = "flac"
+
+
+class Withdrawn(msgspec.Struct, frozen=True):
+    """What was cut of a call must go: its rows get ``deleted_rule`` and ``deleted_by``, and the keeper deletes them."""
+
+    call_id: str
+    rule: str
+    by: str
+
+
+class OrderDone(msgspec.Struct, frozen=True):
+    """An order of somebody in the office was carried out, or could not be: ``message`` says why."""
+
+    order_id: int
+    ok: bool
+    message: str
+
+
+News = CallEvent | Cut | Withdrawn | OrderDone
+"""What goes into the store, in this order, all of it with the checkpoint behind it."""

@@ -51,11 +51,23 @@ class DetectorBank:
         self._voice = VoiceBank(self.channels)
         self._told: dict[int, int] = {}
 
-    def process(self, block: npt.NDArray[np.int16], first_sample: int, on_hook: npt.NDArray[np.bool_]) -> list[Signal]:
+    @property
+    def voice_active(self) -> npt.NDArray[np.bool_]:
+        """Whether there is speech at the end of the last block, bool (channels,)."""
+        return self._voice.active
+
+    def process(
+        self,
+        block: npt.NDArray[np.int16],
+        first_sample: int,
+        on_hook: npt.NDArray[np.bool_],
+        hears_voice: npt.NDArray[np.bool_] | None = None,
+    ) -> list[Signal]:
         """Signals that became certain with this block, sorted by ``at_sample``.
 
         ``block``: int16 (channels, n), n a multiple of 80 samples. ``first_sample``: position of column 0 on
         the card's clock; after a gap all detectors begin anew. ``on_hook``: bool (channels,).
+        ``hears_voice``: bool (channels,), lines whose speech counts on-hook too; None: no line.
         Raises ValueError for a block of the wrong shape.
         """
         if block.ndim != 2 or block.shape[0] != self.channels or block.shape[1] % HOP_SAMPLES:
@@ -72,7 +84,7 @@ class DetectorBank:
             for port in np.flatnonzero(self._hook != on_hook):
                 self._dtmf.reset(int(port))
         self._hook = on_hook.copy()
-        signals.extend(self._signals(block, on_hook))
+        signals.extend(self._signals(block, on_hook, hears_voice))
         return sorted(signals, key=lambda signal: signal.at_sample)
 
     def _endings(self) -> list[Signal]:
@@ -81,18 +93,24 @@ class DetectorBank:
         voices = [VoiceActivity(int(port), at_sample, False) for port in np.flatnonzero(self._voice.active)]
         return [*voices, *(ToneHeard(port, at_sample, None) for port in self._tones.sounding)]
 
-    def _signals(self, block: npt.NDArray[np.int16], on_hook: npt.NDArray[np.bool_]) -> list[Signal]:
+    def _signals(
+        self,
+        block: npt.NDArray[np.int16],
+        on_hook: npt.NDArray[np.bool_],
+        hears_voice: npt.NDArray[np.bool_] | None,
+    ) -> list[Signal]:
         kept = self._history[:, -_HISTORY_SAMPLES:]
         self._history = np.concatenate((kept, block), axis=1)
         self._length += block.shape[1]
         frames = self._spectra.process(block)
         off_hook = ~on_hook
+        listening = off_hook if hears_voice is None else off_hook | hears_voice
         pairs = self._dtmf.candidates(frames)
         digits = self._dtmf.process(frames, pairs, self._history, self._length)
         callers = self._listener.process(frames, digits, self._history, self._length, on_hook)
         for port, _ in digits:
             self._tones.doubt(port)
-        voices = self._voice.process(frames, pairs | self._tones.tonal(frames), off_hook)
+        voices = self._voice.process(frames, pairs | self._tones.tonal(frames), listening)
         tones = self._tones.process(frames, off_hook, self._voice.active)
         origin = self._origin or 0
         signals: list[Signal] = [self._caller_event(heard) for heard in callers if _is_call(heard)]

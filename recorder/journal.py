@@ -22,8 +22,9 @@ from firmware.errors import StoreError
 from firmware.store import event_log
 from firmware.store.connection import open_store, write
 from firmware.store.event_log import Origin
-from recorder.calls import Call, CallEvent, Cut
-from recorder.tracker import ChannelState
+from recorder.calls import Call, CallEvent, CallEventKind, Cut, News, OrderDone, Withdrawn
+from recorder.channel import ChannelState
+from recorder.orders import last_settled, settle_order
 
 BUSY_TIMEOUT_MS = 1000
 
@@ -37,6 +38,15 @@ class Checkpoint:
     states: list[ChannelState]
 
 
+@dataclass(frozen=True, slots=True)
+class CutSoFar:
+    """What was cut of a call: up to where (None: nothing is left), and whether some of it was deleted for good."""
+
+    next_segment: int
+    upto: int | None
+    deleted: bool
+
+
 class Journal:
     """The recorder's hand in the store. Thread: the processing thread only. Every method raises StoreError."""
 
@@ -47,6 +57,7 @@ class Journal:
         self._seq = 0
         self._tape_epoch = ""
         self._rate = 8000
+        self._tracks = 1
 
     def close(self) -> None:
         """Call once."""
@@ -62,6 +73,7 @@ class Journal:
         """Make the card and its channels known; returns the channel number of each port."""
         now, identity, capabilities = now_ms(), card.identity, card.capabilities
         self._rate = capabilities.sample_rate_hz
+        self._tracks = capabilities.tracks // max(1, capabilities.channels)
         with write(self._db) as connection:
             connection.execute(
                 "INSERT INTO cards VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (card_id) DO UPDATE"
@@ -101,7 +113,7 @@ class Journal:
         if tape_epoch != self._tape_epoch:
             self._tape_epoch, self._seq = tape_epoch, 0
 
-    def commit(self, position: int, states: Sequence[ChannelState], news: Sequence[CallEvent | Cut]) -> None:
+    def commit(self, position: int, states: Sequence[ChannelState], news: Sequence[News]) -> None:
         """All of it or nothing; wakes the readers of the event log when there is news."""
         seq = self._seq
         with write(self._db) as connection:
@@ -109,9 +121,17 @@ class Journal:
                 if isinstance(item, Cut):
                     self._add_cut(connection, item)
                     continue
+                if isinstance(item, Withdrawn):
+                    self._withdraw(connection, item)
+                    continue
+                if isinstance(item, OrderDone):
+                    settle_order(connection, self._card_id, item.order_id, now_ms(), ok=item.ok, message=item.message)
+                    continue
                 seq += 1
                 if item.call is not None:
                     self._put_call(connection, item.call)
+                if item.call is not None and item.kind is CallEventKind.RECORDING_KEPT:
+                    self._reopen(connection, item.call)
                 event_log.append(
                     connection,
                     at_ms=item.at_ms,
@@ -133,13 +153,22 @@ class Journal:
     def _event_data(self, event: CallEvent) -> dict[str, object]:
         if event.call is None:
             return {"channel": event.channel, "card_id": self._card_id}
-        return {**msgspec.structs.asdict(event.call), "card_id": self._card_id}
+        return {
+            **msgspec.structs.asdict(event.call),
+            "tape_epoch": self._epoch_of(event.call),
+            "card_id": self._card_id,
+        }
+
+    def _epoch_of(self, call: Call | None) -> str:
+        return self._tape_epoch if call is None or call.tape_epoch is None else call.tape_epoch
 
     def _put_call(self, connection: sqlite3.Connection, call: Call) -> None:
         row = msgspec.structs.asdict(call)
         del row["started_sample"]
         row["card_id"] = self._card_id
         row["state"] = call.state.value
+        row["tape_epoch"] = self._epoch_of(call)
+        row["pauses"] = msgspec.json.encode(call.pauses).decode()
         names = ", ".join(row)
         updates = ", ".join(f"{name} = excluded.{name}" for name in row if name != "id")
         connection.execute(
@@ -148,17 +177,73 @@ class Journal:
             list(row.values()),
         )
 
-    def _add_cut(self, connection: sqlite3.Connection, cut: Cut) -> None:
-        duration_ms = (cut.to_sample - cut.from_sample) * 1000 // self._rate
+    def _reopen(self, connection: sqlite3.Connection, call: Call) -> None:
+        """The call is to be kept after all: its last word is not in its manifest yet, and nothing of it must go."""
+        connection.execute("UPDATE calls SET manifest = NULL WHERE id = ?", (call.id,))
         connection.execute(
-            "INSERT INTO recordings (id, call_id, channel, segment, state, card_id, tape_epoch, from_sample, to_sample,"
-            " sample_rate_hz, started_ms, duration_ms, simulated) VALUES (?,?,?,?,'pending',?,?,?,?,?,?,?,?)"
-            " ON CONFLICT (call_id, segment) DO NOTHING",
+            "UPDATE recordings SET deleted_rule = NULL, deleted_by = NULL"
+            " WHERE call_id = ? AND deleted_rule = 'discarded' AND state <> 'deleted'",
+            (call.id,),
+        )
+
+    def _withdraw(self, connection: sqlite3.Connection, item: Withdrawn) -> None:
+        """Marked rows are the keeper's to delete: it alone signs what was deleted, and by which rule."""
+        connection.execute(
+            "UPDATE recordings SET deleted_rule = ?, deleted_by = ?"
+            " WHERE call_id = ? AND deleted_rule IS NULL AND state <> 'deleted'",
+            (item.rule, item.by, item.call_id),
+        )
+
+    def _add_cut(self, connection: sqlite3.Connection, cut: Cut) -> None:
+        call = cut.call
+        connection.execute(
+            "INSERT INTO recordings (id, kind, call_id, channel, segment, state, card_id, tape_epoch, from_sample,"
+            " to_sample, sample_rate_hz, started_ms, duration_ms, tracks, pauses, wanted_format, simulated)"
+            " VALUES (?,?,?,?,?,'pending',?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
             (
-                cut.recording_id, cut.call.id, cut.call.channel, cut.segment, self._card_id, self._tape_epoch,
-                cut.from_sample, cut.to_sample, self._rate, cut.started_ms, duration_ms, cut.call.simulated,
+                cut.recording_id, cut.kind, call.id if call else None, call.channel if call else cut.channel,
+                cut.segment, self._card_id, self._epoch_of(call), cut.from_sample, cut.to_sample, self._rate,
+                cut.started_ms, (cut.to_sample - cut.from_sample) * 1000 // self._rate, self._tracks,
+                msgspec.json.encode(cut.pauses).decode(), cut.wanted_format,
+                call.simulated if call else cut.simulated,
             ),
         )  # fmt: skip
+
+    def last_order(self) -> int:
+        """The last order of the office that was carried out."""
+        try:
+            return last_settled(self._db, self._card_id)
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+
+    def ended_call(self, call_id: str) -> Call | None:
+        """An ended call of this card as it is stored, with its tape; None when there is none that makes sense."""
+        try:
+            row = self._db.conn.execute(
+                "SELECT * FROM calls WHERE id = ? AND card_id = ? AND state = 'ended'", (call_id, self._card_id)
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+        if row is None:
+            return None
+        try:
+            made = {"started_sample": row["from_sample"] or 0, "pauses": msgspec.json.decode(row["pauses"])}
+            return msgspec.convert({**row, **made}, Call, strict=False)
+        except msgspec.MsgspecError:
+            return None
+
+    def cut_so_far(self, call_id: str) -> CutSoFar:
+        """What was cut of a call."""
+        try:
+            row = self._db.conn.execute(
+                "SELECT coalesce(max(segment) + 1, 0), max(CASE WHEN state <> 'deleted' THEN to_sample END),"
+                " coalesce(max(state = 'deleted' AND coalesce(deleted_rule, '') <> 'discarded'), 0)"
+                " FROM recordings WHERE call_id = ?",
+                (call_id,),
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+        return CutSoFar(int(row[0]), row[1], bool(row[2]))
 
     def card_absent(self, reason: str, at_ms: int) -> None:
         """The card does not answer from the start: the standing alarm at once, the event when there is a tape again."""

@@ -14,10 +14,11 @@ import msgspec
 import sqlite_utils
 
 RecorderVerb = Literal["pause", "resume", "record", "stop", "keep", "discard"]
-"""``pause``, ``resume``: the running call's recording. ``record``, ``stop``: begin and end a recording on a channel
-without a call, or keep the running call. ``keep``: keep a call, running or ended, whatever the record mode said.
-``discard``: do not keep the running call."""
-LibraryVerb = Literal["delete"]
+"""``pause``, ``resume``: all that is recorded on the channel, while a call or a recording by hand runs; a pause ends
+with the call. ``record``, ``stop``: begin and end a recording by hand on a channel without a call, or keep the running
+call. ``keep``: keep a call, running or ended, whatever the record mode said. ``discard``: do not keep the running call.
+Each holds from ``at_ms`` on, for at most 10 s of the past, and for nothing that was cut already."""
+LibraryVerb = Literal["delete", "erase"]
 """``delete``: delete the recording ``recording_id``, or all recordings of ``call_id``."""
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from firmware.parameters import Parameter
+from recorder.numbers import parse_numbers
+from recorder.pauses import check_code
+from recorder.schedule import parse_holidays, parse_hours
 
 PARAMETERS = (
     Parameter(
@@ -29,7 +32,7 @@ PARAMETERS = (
     Parameter(
         "record_schedule", "channel", str, "", "Recording hours", "录音时段",
         "Such as: mon-fri 08:30-18:00; sat 09:00-12:00. Empty: always.",
-        "例如:mon-fri 08:30-18:00; sat 09:00-12:00。空为全天。",
+        "例如:mon-fri 08:30-18:00; sat 09:00-12:00。空为全天。", check_text=parse_hours,
     ),
     Parameter(
         "record_on_holidays", "channel", bool, True, "Record on holidays", "节假日录音",
@@ -38,17 +41,17 @@ PARAMETERS = (
     Parameter(
         "holidays", "system", str, "", "Holidays", "节假日",
         "Days that differ from the official calendar, such as: 2027-02-05..2027-02-11 off; 2027-02-14 work.",
-        "与法定日历不同的日子,例如:2027-02-05..2027-02-11 off; 2027-02-14 work。",
+        "与法定日历不同的日子,例如:2027-02-05..2027-02-11 off; 2027-02-14 work。", check_text=parse_holidays,
     ),
     Parameter(
         "never_record_numbers", "channel", str, "", "Never record", "不录音号码",
         "Numbers whose calls are never recorded; separated by spaces, * stands for any digits.",
-        "这些号码的通话从不录音;用空格分隔,* 代表任意数字。",
+        "这些号码的通话从不录音;用空格分隔,* 代表任意数字。", check_text=parse_numbers,
     ),
     Parameter(
         "always_record_numbers", "channel", str, "", "Always record", "必录号码",
         "Numbers whose calls are recorded whatever mode, hours and share say.",
-        "无论模式、时段、抽样如何都要录音的号码。",
+        "无论模式、时段、抽样如何都要录音的号码。", check_text=parse_numbers,
     ),
     Parameter(
         "record_percent", "channel", int, 100, "Share recorded", "抽样比例",
@@ -58,10 +61,12 @@ PARAMETERS = (
     Parameter(
         "pause_code", "channel", str, "", "Pause code", "暂停录音码",
         "DTMF digits that pause the recording during a call. Empty: none.", "通话中按此键暂停录音。空为不用。",
+        check_text=check_code,
     ),
     Parameter(
         "resume_code", "channel", str, "", "Resume code", "恢复录音码",
         "DTMF digits that resume a paused recording. Empty: none.", "通话中按此键恢复录音。空为不用。",
+        check_text=check_code,
     ),
     Parameter(
         "recording_format", "channel", str, "flac", "Recording format", "录音格式",

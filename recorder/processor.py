@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -16,14 +16,18 @@ import numpy.typing as npt
 
 from drivers.api import EventKind, LineEvent
 from firmware.errors import StoreError
-from recorder.calls import CallEvent, Cut
-from recorder.detectors import DetectorBank
+from recorder.calls import News
+from recorder.channel import ChannelState, TrackerSettings
 from recorder.journal import Journal
-from recorder.signals import Signal
+from recorder.order_desk import OrderDesk, ReadOrders
+from recorder.signals import Signal, VoiceActivity
+from recorder.tape.assembly import LONGEST_FILL_S
 from recorder.tape.format import TapeBlock
 from recorder.tape.reader import TapeReader
-from recorder.tape.writer import LONGEST_FILL_S, UNSYNCED_S
-from recorder.tracker import ChannelState, ChannelTracker, TrackerSettings
+from recorder.tape.spool import HELD_S
+from recorder.tape.writer import UNSYNCED_S
+from recorder.tracker import ChannelTracker
+from recorder.two_way import PortBank
 
 log = logging.getLogger("recorder")
 
@@ -53,20 +57,28 @@ class Processor:
         channels: Sequence[int],
         simulated: bool,
         settings: Callable[[int], TrackerSettings],
+        read_orders: ReadOrders = lambda after_id, channels: (),
     ) -> None:
-        """``settings`` gives the present parameters of a channel. Raises StoreError."""
+        """``settings`` gives the present parameters of a channel; ``read_orders`` what was asked. Raises StoreError."""
         geometry = tape.geometry
         self._journal, self._tape, self._rate = journal, tape, geometry.sample_rate_hz
         self._read_settings = settings
-        self._bank = DetectorBank(len(channels), self._rate)
-        self.trackers = [ChannelTracker(number, self._rate, simulated, self._settings(number)) for number in channels]
+        self._bank = PortBank(len(channels), geometry.tracks, self._rate)
+        self.trackers = [
+            ChannelTracker(number, self._rate, simulated, self._settings(number), tape.epoch) for number in channels
+        ]
         self.volts: list[float | None] = [None] * len(channels)
         self._on_hook = np.ones(len(channels), np.bool_)
-        self._news: list[CallEvent | Cut] = []
+        self._hears_voice = np.zeros(len(channels), np.bool_)
+        self._news: list[News] = []
+        self._last: TapeBlock | None = None
+        self._round_the_clock_due = True
         self._card_news: list[tuple[Literal["card_lost", "card_present"], str, int]] = []
         self._committed_at = self._tried_at = self._opened_at = time.monotonic() - CHECKPOINT_S
         self.position = 0
         self._take_up(journal)
+        self._last = tape.block(self.next_block - 1) if self.position else None
+        self._desk = OrderDesk(journal, tape, self.trackers, read_orders)
 
     def _take_up(self, journal: Journal) -> None:
         newest = self._tape.last_head()
@@ -76,9 +88,10 @@ class Processor:
             for tracker, state in zip(self.trackers, checkpoint.states, strict=False):
                 tracker.state = state
             if checkpoint.tape_epoch == self._tape.epoch:
-                # A power cut may have cost the tape what the store remembers: it is on its way again, or never was.
+                # The tape may lack what the store remembers (a power cut, a disk that stalled as we were killed).
+                # It has been told: it is on its way again, or never will be. Only a tape of another time is replayed.
                 lost = checkpoint.position - end
-                self.position = end if lost > UNSYNCED_S * self._rate else checkpoint.position
+                self.position = end if lost > (HELD_S + UNSYNCED_S) * self._rate else checkpoint.position
                 self._listen_again()
                 return
             self._end_calls(checkpoint.position)  # of a tape that was set aside
@@ -94,11 +107,23 @@ class Processor:
 
     def _listen_again(self) -> None:
         size = self._tape.geometry.block_samples
-        self._see_hooks()
+        self._see_hooks(range(len(self.trackers)))
+        last = None
         for number in range(max(0, (self.position - WARM_UP_S * self._rate) // size), self.position // size):
             block = self._tape.block(number)
             if block is not None:
-                self._bank.process(block.samples, block.first_sample, self._on_hook)
+                self._bank.process(block.samples, block.first_sample, self._on_hook, self._hears_voice)
+                last = block
+        if last is not None and last.end_sample == self.position:
+            self._agree_about_voice(last)
+
+    def _agree_about_voice(self, last: TapeBlock) -> None:
+        """Detectors that listened for some seconds only may differ about speech from those that heard all."""
+        wall_ms = self._labels(last)
+        for port, active in enumerate(self._bank.voice_active):
+            if self._hears_voice[port]:
+                self._news += self.trackers[port].feed(VoiceActivity(port, self.position, bool(active)), wall_ms)
+        self._see_hooks(range(len(self.trackers)))
 
     @property
     def next_block(self) -> int:
@@ -111,35 +136,54 @@ class Processor:
         return self._bank.levels_dbm0
 
     def reload_settings(self) -> None:
-        """Parameters changed: they hold from the next event on."""
+        """Parameters changed: they hold from now on, on a channel with a call from its end on."""
         for tracker in self.trackers:
             tracker.settings = self._settings(tracker.channel)
+        self._see_hooks(range(len(self.trackers)))
+        self._round_the_clock_due = True
+
+    def look_for_orders(self) -> None:
+        """Somebody may have asked for something. Raises StoreError."""
+        self._desk.look()
 
     def _settings(self, channel: int) -> TrackerSettings:
         geometry = self._tape.geometry
         tape_s = geometry.slots * geometry.block_samples / self._rate
         wanted = self._read_settings(channel)
-        return replace(wanted, longest_segment_s=min(wanted.longest_segment_s, int(tape_s * LONGEST_SEGMENT_SHARE)))
+        room_s = tape_s * LONGEST_SEGMENT_SHARE
+        if wanted.start_trigger == "voice":  # a segment may wait so long to know its end
+            room_s -= min(wanted.voice_hang_ms / 1000, room_s / 2)
+        return replace(wanted, longest_segment_s=max(1, min(wanted.longest_segment_s, int(room_s))))
 
     def process(self, block: TapeBlock) -> None:
         """One block, in order. Raises StoreError when there is too much news for a store that refuses."""
         if block.first_sample - self.position >= HOLE_S * self._rate:
             self._end_calls(self.position)
-        events = [event for event in block.events if 0 <= event.port < len(self.trackers)]
-        signals = in_order(events, self._bank.process(block.samples, block.first_sample, self._on_hook))
         wall_ms = self._labels(block)
-        for signal in signals:
+        if self._round_the_clock_due:
+            self._round_the_clock(block.first_sample, wall_ms)
+        events = [event for event in block.events if 0 <= event.port < len(self.trackers)]
+        heard = self._bank.process(block.samples, block.first_sample, self._on_hook, self._hears_voice)
+        changed: set[int] = set()
+        for signal in in_order(events, heard):
             if isinstance(signal, LineEvent) and signal.kind is EventKind.VOLTAGE:
                 self.volts[signal.port] = float(signal.value) if isinstance(signal.value, float | int) else None
                 continue
             self._news += self.trackers[signal.port].feed(signal, wall_ms)
-        for tracker in self.trackers:
-            if tracker.state.call is not None:
-                self._news += tracker.advance(block.end_sample, wall_ms)
-        if signals:
-            self._see_hooks()
-        self.position = block.end_sample
+            changed.add(signal.port)
+        for port, tracker in enumerate(self.trackers):
+            if tracker.running and (news := tracker.advance(block.end_sample, wall_ms)):
+                self._news += news
+                changed.add(port)
+        self._see_hooks(changed)
+        self.position, self._last = block.end_sample, block
+        self._news += self._desk.carry_out(block, self._news, newest=False)
         self._commit()
+
+    def _round_the_clock(self, at: int, wall_ms: Callable[[int], int]) -> None:
+        for tracker in self.trackers:
+            self._news += tracker.round_the_clock(at, wall_ms)
+        self._round_the_clock_due = False
 
     def card_event(self, kind: Literal["card_lost", "card_present"], reason: str, at_ms: int) -> None:
         """The card was lost (running calls end where the tape ends) or is back. Raises as ``process``."""
@@ -149,7 +193,9 @@ class Processor:
         self._commit()
 
     def catch_up(self) -> None:
-        """Nothing happens: a moment to try again what the store refused."""
+        """The tape has nothing more for now: a moment for orders, and to try again what the store refused."""
+        if self._last is not None:
+            self._news += self._desk.carry_out(self._last, self._news, newest=True)
         if self._news or self._card_news:
             self._commit()
 
@@ -157,14 +203,16 @@ class Processor:
         for tracker in self.trackers:
             self._news += tracker.card_lost(at)
         self.volts = [None] * len(self.volts)
-        self._see_hooks()
+        self._see_hooks(range(len(self.trackers)))
+        self._round_the_clock_due = True
 
     def _labels(self, block: TapeBlock) -> Callable[[int], int]:
         return lambda sample: block.wall_ms(sample, self._rate)
 
-    def _see_hooks(self) -> None:
-        for port, tracker in enumerate(self.trackers):
-            self._on_hook[port] = tracker.state.hook != "off"
+    def _see_hooks(self, ports: Iterable[int]) -> None:
+        for port in ports:
+            self._on_hook[port] = self.trackers[port].on_hook
+            self._hears_voice[port] = self.trackers[port].hears_voice
 
     def _commit(self) -> None:
         """At once with news, else once a second; a store that refuses is tried again every second."""

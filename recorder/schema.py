@@ -118,6 +118,8 @@ _STATEMENTS = (
     """,
 )
 
+# Recordings with a deleted_rule (and deleted_by) but another state than 'deleted' are for the keeper to delete: so the
+# recorder marks what a late rule or an order takes back.
 # SQLite cannot loosen a constraint of a table in place: recordings are copied into a table of the new shape.
 _RECORDING_PATH = (
     "ALTER TABLE calls ADD COLUMN tape_epoch TEXT",

@@ -1,21 +1,26 @@
-"""Channel parameters as the tracker wants them, read from the store when they change."""
+"""What people in the office decide, read from the store when it changes: channel parameters and orders."""
 
 from __future__ import annotations
 
 import logging
 import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 import msgspec
 import sqlite_utils
 
 from firmware.config import Home
 from firmware.errors import StoreError
-from firmware.parameters import get_all
 from firmware.store.connection import open_store
-from recorder.tracker import TrackerSettings
+from recorder.channel import SYSTEM_SETTINGS, TrackerSettings
+from recorder.orders import Order, read_orders
 
 log = logging.getLogger("recorder")
+
+_OF_CHANNEL = tuple(field.name for field in fields(TrackerSettings) if field.name not in SYSTEM_SETTINGS)
 
 
 class SettingsReader:
@@ -28,9 +33,11 @@ class SettingsReader:
         self._path = home.crm_db
         self._db: sqlite_utils.Database | None = None
         self._version: int | None = None
-        self._last: dict[int, TrackerSettings] = {}
+        self._rows: list[tuple[str, str, str, str]] = []
+        self._values: dict[str, dict[str, Any]] = {}
         self._failing = False
         self._read_version()
+        self.read_parameters()
 
     def changed(self) -> bool:
         """True when somebody wrote to the store since the last call, or it can be read again."""
@@ -46,21 +53,46 @@ class SettingsReader:
         except (StoreError, sqlite3.Error):
             self._version = None
 
-    def of_channel(self, number: int) -> TrackerSettings:
-        """The present parameters of a channel."""
+    def read_parameters(self) -> bool:
+        """Read all parameters; True when one of them is not as it was."""
         try:
-            if self._db is not None:
-                values = get_all(self._db, "channel", str(number))
-                chosen = {field.name: values[field.name] for field in fields(TrackerSettings)}
-                self._last[number] = TrackerSettings(**chosen)  # type: ignore[arg-type]
+            if self._db is None:
+                return False
+            rows = self._db.conn.execute(
+                "SELECT scope, subject, key, value FROM parameters WHERE scope IN ('channel', 'system')"
+                " ORDER BY scope, subject, key"
+            ).fetchall()
+            found = [(row[0], row[1], row[2], row[3]) for row in rows]
+            if found == self._rows:
+                self._failing = False
+                return False
+            values: dict[str, dict[str, Any]] = defaultdict(dict)
+            for scope, subject, key, text in found:
+                if key in (SYSTEM_SETTINGS if scope == "system" else _OF_CHANNEL):
+                    values[subject if scope == "channel" else ""][key] = msgspec.json.decode(text)
         except (StoreError, sqlite3.Error, msgspec.DecodeError) as error:
-            if not self._failing:
-                log.warning("parameters of channel %d cannot be read: %s", number, error)
-            self._failing = True
-            self._version = None  # read them again
-        else:
-            self._failing = False
-        return self._last.get(number, TrackerSettings())
+            self._failed("parameters", error)
+            return False
+        self._rows, self._values, self._failing = found, values, False
+        return True
+
+    def of_channel(self, number: int) -> TrackerSettings:
+        """The parameters of a channel as they were read last."""
+        return TrackerSettings(**(self._values.get("", {}) | self._values.get(str(number), {})))
+
+    def orders(self, after_id: int, channels: Sequence[int]) -> Sequence[Order]:
+        """Orders above ``after_id`` for these channels, oldest first; none when the store cannot be read."""
+        try:
+            return [] if self._db is None else read_orders(self._db, after_id, channels)
+        except (StoreError, sqlite3.Error, msgspec.MsgspecError) as error:
+            self._failed("orders", error)
+            return []
+
+    def _failed(self, what: str, error: Exception) -> None:
+        if not self._failing:
+            log.warning("%s cannot be read: %s", what, error)
+        self._failing = True
+        self._version = None  # read them again
 
     def close(self) -> None:
         """Call once."""

@@ -9,7 +9,6 @@ import msgspec
 
 from drivers.api import LinkCounters
 from firmware.clock import now_ms
-from recorder.calls import CallState
 from recorder.processor import Processor
 
 
@@ -24,7 +23,10 @@ class LinkStatus(msgspec.Struct, frozen=True):
 
 
 class PortStatus(msgspec.Struct, frozen=True):
-    """One port right now; ``volts`` in V (signed), ``level_dbm0`` the RMS level."""
+    """One port right now; ``volts`` in V (signed), ``level_dbm0`` the RMS level.
+
+    ``recording``: what is heard goes into a recording. ``paused``: somebody paused it.
+    """
 
     channel: int
     line: str
@@ -34,6 +36,7 @@ class PortStatus(msgspec.Struct, frozen=True):
     level_dbm0: float
     recording: bool
     call_id: str | None
+    paused: bool
 
 
 class CardStatus(msgspec.Struct, frozen=True):
@@ -54,7 +57,6 @@ def write_status(
     ports = []
     for port, tracker in enumerate(processor.trackers):
         state = tracker.state
-        talking = state.call is not None and state.call.state is not CallState.RINGING
         ports.append(
             PortStatus(
                 tracker.channel,
@@ -63,8 +65,9 @@ def write_status(
                 state.ringing,
                 processor.volts[port],
                 round(float(processor.levels_dbm0[port]), 1),
-                talking,
+                connected and tracker.recording,
                 state.call.id if state.call else None,
+                tracker.paused,
             )
         )
     link = LinkStatus(

@@ -58,7 +58,7 @@ class PcmSocketCard:
             self.close()
             raise
         self.boot_id = greeting.boot_id
-        self.capabilities = Capabilities(greeting.ports, greeting.sample_rate_hz)
+        self.capabilities = Capabilities(greeting.ports, greeting.sample_rate_hz, two_way=greeting.two_way)
         self._next = resume.next_sample if resume and resume.boot_id == greeting.boot_id else None
         self._resuming = self._next is not None
 
@@ -80,7 +80,7 @@ class PcmSocketCard:
             return unpack_event(body, at_sample, self.capabilities.channels)
         if kind != KIND_PCM:
             raise LineCardProtocolError(f"a frame of unknown kind {kind}")
-        samples = unpack_pcm(body, self.capabilities.channels)
+        samples = unpack_pcm(body, self.capabilities.tracks)
         missing = at_sample - self._next if self._next is not None else 0
         if self._resuming:  # it may send again what is known already
             missing, self._resuming = max(0, missing), False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 import threading
@@ -37,6 +36,7 @@ from firmware.errors import LineCardError, LineCardGone, LineCardProtocolError
 
 PORTS, RATE_HZ, BLOCK = 3, 8000, 800
 BOOT = "0123456789abcdef0123456789abcd00"
+GREETED = pack_greeting(Greeting(PORTS, RATE_HZ, BOOT))
 
 
 def heard(first: int, samples: int = BLOCK) -> Pcm:
@@ -58,9 +58,9 @@ class Sender:
         self.listener.listen(1)
         self.link: socket.socket | None = None
 
-    def opened(self, resume: ResumePoint | None = None, greeting: bytes | None = None) -> PcmSocketCard:
+    def opened(self, resume: ResumePoint | None = None, greeting: bytes = GREETED, go_on: bool = True) -> PcmSocketCard:
         card = open_card(str(self.path))
-        thread = threading.Thread(target=self._greet, args=(greeting,))
+        thread = threading.Thread(target=self._greet, args=(greeting, go_on))
         thread.start()
         try:
             card.open(resume)
@@ -68,10 +68,10 @@ class Sender:
             thread.join()
         return card
 
-    def _greet(self, greeting: bytes | None) -> None:
+    def _greet(self, greeting: bytes, go_on: bool) -> None:
         self.link, _ = self.listener.accept()
-        self.link.sendall(pack_greeting(Greeting(PORTS, RATE_HZ, BOOT)) if greeting is None else greeting)
-        if greeting is not None:
+        self.link.sendall(greeting)
+        if not go_on:
             self.link.shutdown(socket.SHUT_WR)
 
     def send(self, *frames: bytes) -> None:
@@ -99,6 +99,21 @@ def test_open_tells_what_the_card_is(sender: Sender) -> None:
     card = sender.opened()
     assert card.identity.card_id == "pcm_socket-card.sock"
     assert (card.capabilities.channels, card.capabilities.sample_rate_hz, card.boot_id) == (PORTS, RATE_HZ, BOOT)
+    card.close()
+
+
+def test_a_card_with_two_directions_has_two_rows_a_port(sender: Sender) -> None:
+    card = sender.opened(greeting=pack_greeting(Greeting(PORTS, RATE_HZ, BOOT, two_way=True)))
+    capabilities = card.capabilities
+    assert (capabilities.channels, capabilities.two_way, capabilities.tracks) == (PORTS, True, 2 * PORTS)
+    both = np.vstack((heard(0), heard(800)))
+    sender.send(pack_event(LineEvent(EventKind.OFF_HOOK, PORTS - 1, 90)), pack_pcm_head(0, both) + both.tobytes())
+    blocks, events = read_blocks(card, 1)
+    np.testing.assert_array_equal(blocks[0].samples, both)
+    assert [event.port for event in events] == [PORTS - 1]
+    sender.send(pack_event(LineEvent(EventKind.OFF_HOOK, PORTS, 90)))
+    with pytest.raises(LineCardProtocolError):
+        card.read(1.0)
     card.close()
 
 
@@ -178,14 +193,14 @@ def test_nobody_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "greeting",
     [
-        b"", MAGIC, os.urandom(GREETING.size),
+        b"", MAGIC, bytes(range(GREETING.size)),
         struct.pack("<8sII16s", MAGIC, 0, RATE_HZ, b""), struct.pack("<8sII16s", MAGIC, 5000, RATE_HZ, b""),
         struct.pack("<8sII16s", MAGIC, 8, 7, b""),
     ],
 )  # fmt: skip
 def test_wrong_greetings_are_refused_and_the_next_is_taken(sender: Sender, greeting: bytes) -> None:
     with pytest.raises(LineCardError):
-        sender.opened(greeting=greeting)
+        sender.opened(greeting=greeting, go_on=False)
     card = sender.opened()
     sender.send(pcm(0))
     read_blocks(card, 1)

@@ -8,11 +8,14 @@ import msgspec
 import pytest
 from recorded_lines import CARD_ID, RATE_HZ, QuietCard, registered, rows
 
+from drivers.api import EventKind, LineEvent
 from firmware.config import Home
 from firmware.errors import StoreBusy, StoreError
-from recorder.calls import Call, CallEvent, CallEventKind, CallState, Cut
+from firmware.store.connection import write
+from recorder.calls import Call, CallEvent, CallEventKind, CallState, Cut, OrderDone, Pause, Withdrawn
+from recorder.channel import ChannelState, TrackerSettings
 from recorder.journal import Journal
-from recorder.tracker import ChannelState
+from recorder.tracker import ChannelTracker
 
 EPOCH = "e1"
 
@@ -119,3 +122,84 @@ def test_a_reopened_store_goes_on(home: Home, journal: Journal) -> None:
     journal.reopen()
     journal.commit(8800, [], [told(CallEventKind.CALL_ENDED, call(state=CallState.ENDED))])
     assert [row["seq"] for row in rows(home, "SELECT seq FROM events ORDER BY id")] == [1, 2]
+
+
+def test_a_checkpoint_of_an_earlier_version_is_taken_up(home: Home, journal: Journal) -> None:
+    """As version 1 wrote it, in the middle of a call."""
+    old = (
+        '[{"line":"present","hook":"off","ringing":false,"call":{"id":"c1","channel":1,"direction":"incoming",'
+        '"state":"talking","started_sample":8000,"started_ms":1800000001000,"result":"answered","caller_number":"10086",'
+        '"caller_name":null,"absence":null,"caller_id":null,"dialled_number":null,"answer_basis":"off_hook",'
+        '"end_reason":null,"answered_ms":1800000003000,"ended_ms":null,"ring_ms":2000,"talk_ms":0,"simulated":false},'
+        '"ring_on":8000,"ring_off":16000,"answered":24000,"off_hook":24000,"on_hook":null,"digits":"","last_digit":0,'
+        '"number_told":false,"early_caller_id":null,"early_caller_id_at":0,"answer_supervision":false,"segment":1,'
+        '"segment_from":96000}]'
+    )
+    with write(journal._db) as connection:
+        connection.execute("INSERT INTO recorder_state VALUES (?,?,?,?,?)", (CARD_ID, EPOCH, 100_000, 7, old))
+    checkpoint = journal.load()
+    assert checkpoint is not None
+    tracker = ChannelTracker(1, RATE_HZ, False, TrackerSettings())
+    tracker.state = checkpoint.states[0]
+    news = tracker.feed(LineEvent(EventKind.ON_HOOK, 0, 120_000), lambda sample: 1_800_000_000_000 + sample // 8)
+    for now in range(120_800, 140_000, 800):
+        news += tracker.advance(now, lambda sample: 1_800_000_000_000 + sample // 8)
+    journal.commit(140_000, [tracker.state], news)
+    (recording,) = rows(home, "SELECT * FROM recordings")
+    assert (recording["segment"], recording["from_sample"], recording["to_sample"]) == (1, 96_000, 122_400)
+    (row,) = rows(home, "SELECT * FROM calls")
+    assert (row["from_sample"], row["to_sample"], row["kept"], row["caller_number"]) == (96_000, 122_400, 1, "10086")
+
+
+def test_a_recording_without_a_call_is_ordered_once(home: Home, journal: Journal) -> None:
+    pauses = (Pause(100, 200, "8001", "pin"),)
+    beside = Cut("r1", None, 3, 0, RATE_HZ, 5, "continuous", 2, False, pauses, "g711")
+    journal.commit(8000, [], [beside])
+    journal.commit(8000, [], [msgspec.structs.replace(beside, recording_id="r2")])
+    (row,) = rows(home, "SELECT * FROM recordings")
+    found = [row[name] for name in ("id", "kind", "call_id", "channel", "segment", "wanted_format", "tracks")]
+    assert found == ["r1", "continuous", None, 2, 3, "g711", 1]
+    assert row["pauses"] == '[{"from_sample":100,"to_sample":200,"by":"8001","reason":"pin"}]'
+
+
+def test_a_call_says_where_it_is_on_which_tape(home: Home, journal: Journal) -> None:
+    here = msgspec.structs.replace(call(), from_sample=80, to_sample=900, kept=False, kept_reason="mode_none")
+    there = msgspec.structs.replace(here, id="call-2", tape_epoch="e0", pauses=[Pause(90, None, "code", "")])
+    journal.commit(8000, [], [told(about=here), told(about=there)])
+    query = "SELECT tape_epoch, from_sample, to_sample, kept, kept_reason, pauses FROM calls ORDER BY id"
+    assert [tuple(row.values()) for row in rows(home, query)] == [
+        (EPOCH, 80, 900, 0, "mode_none", "[]"),
+        ("e0", 80, 900, 0, "mode_none", '[{"from_sample":90,"to_sample":null,"by":"code","reason":""}]'),
+    ]
+    events = rows(home, "SELECT data FROM events ORDER BY id")
+    assert [msgspec.json.decode(row["data"])["tape_epoch"] for row in events] == [EPOCH, "e0"]
+
+
+def test_what_must_go_is_marked_for_the_keeper(home: Home, journal: Journal) -> None:
+    ended = call(state=CallState.ENDED)
+    other = call("call-2", CallState.ENDED)
+    journal.commit(8000, [], [cut(ended), msgspec.structs.replace(cut(other), recording_id="other")])
+    journal.commit(8000, [], [Withdrawn("call-1", "never_list", "rule")])
+    journal.commit(8000, [], [Withdrawn("call-1", "discarded", "8001")])
+    query = "SELECT call_id, state, deleted_rule, deleted_by FROM recordings ORDER BY call_id"
+    assert [tuple(row.values()) for row in rows(home, query)] == [
+        ("call-1", "pending", "never_list", "rule"),
+        ("call-2", "pending", None, None),
+    ]
+    journal.commit(8000, [], [told(CallEventKind.RECORDING_KEPT, ended)])
+    assert rows(home, query)[0]["deleted_rule"] == "never_list"  # nobody can take that back
+
+
+def test_an_order_is_settled_with_its_effect_or_not_at_all(home: Home, journal: Journal) -> None:
+    impossible = told(about=msgspec.structs.replace(call("call-2"), direction="sideways"))
+    with pytest.raises(StoreError):
+        journal.commit(8000, [], [OrderDone(5, True, ""), impossible])
+    assert rows(home, "SELECT * FROM order_results") == []
+    assert journal.last_order() == 0
+    journal.commit(8000, [], [OrderDone(5, True, ""), OrderDone(6, False, "no call is running")])
+    assert [tuple(row.values()) for row in rows(home, "SELECT order_id, ok, message FROM order_results")] == [
+        (5, 1, ""),
+        (6, 0, "no call is running"),
+    ]
+    assert journal.last_order() == 6
+    assert Journal(home, "another-card").last_order() == 0

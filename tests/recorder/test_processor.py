@@ -31,9 +31,10 @@ from firmware.store.migrations import migrate
 from recorder.journal import Journal
 from recorder.processor import Processor, in_order
 from recorder.signals import Tone, ToneHeard
+from recorder.tape.assembly import LONGEST_FILL_S
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader
-from recorder.tape.writer import LONGEST_FILL_S, TapeWriter
+from recorder.tape.writer import TapeWriter
 from recorder.tracker import TrackerSettings
 
 LINES = 4

@@ -18,6 +18,8 @@ def test_changed_parameters_are_read(home: Home) -> None:
     db.conn.close()
     assert reader.changed()
     assert not reader.changed()
+    assert reader.read_parameters()
+    assert not reader.read_parameters()
     assert reader.of_channel(3).pre_roll_ms == 2500
     assert reader.of_channel(4).pre_roll_ms == 1000
     reader.close()

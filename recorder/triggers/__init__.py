@@ -1,0 +1,16 @@
+"""What begins and ends a call: the hook switch, speech on the line, or the messages of a digital line.
+
+A trigger knows what each line event and signal means; the life of the call it leads to is ``recorder.call_life``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from recorder.triggers.hook import HOOK
+from recorder.triggers.line import Trigger
+from recorder.triggers.signalling import SIGNALLING
+from recorder.triggers.voice import VOICE
+
+TRIGGERS: Mapping[str, Trigger] = {"hook": HOOK, "voice": VOICE, "signalling": SIGNALLING}
+"""By channel parameter ``start_trigger``."""

@@ -1,0 +1,71 @@
+"""The detectors of a card by port, whether a port is heard as one track or as two.
+
+A port with two tracks hears near (the subscriber) and far apart. Each track has detectors of its own, and what they
+say is folded: caller ID and call progress come from far, dialled digits and codes from near, so that nobody at the
+other end can pause a recording. Speech from far is an answer; where speech begins calls, either side counts. The
+level is that of the louder side.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from drivers.api import EventKind, LineEvent, Pcm
+from recorder.detectors import DetectorBank
+from recorder.signals import Signal, ToneHeard, VoiceActivity
+
+Flags = npt.NDArray[np.bool_]
+NEAR, FAR = 0, 1
+
+
+class PortBank:
+    """Hears ``ports`` ports of one or two tracks each. Thread: one."""
+
+    def __init__(self, ports: int, tracks: int, sample_rate_hz: int) -> None:
+        """Raises ValueError when there are not as many tracks for every port."""
+        if ports and tracks not in (ports, 2 * ports):
+            raise ValueError(f"{tracks} tracks for {ports} ports")
+        self._sides = tracks // max(1, ports)
+        self._bank = DetectorBank(tracks, sample_rate_hz)
+        self._speaking: Flags = np.zeros((ports, self._sides), np.bool_)
+        self._told: Flags = np.zeros(ports, np.bool_)
+
+    @property
+    def levels_dbm0(self) -> npt.NDArray[np.float32]:
+        """RMS level of each port in the last block, float32 (ports,)."""
+        levels: npt.NDArray[np.float32] = self._bank.levels_dbm0.reshape(-1, self._sides).max(axis=1)
+        return levels
+
+    @property
+    def voice_active(self) -> Flags:
+        """Whether there is speech on a port at the end of the last block, bool (ports,)."""
+        return self._bank.voice_active if self._sides == 1 else self._told
+
+    def process(self, samples: Pcm, first_sample: int, on_hook: Flags, hears_voice: Flags) -> list[Signal]:
+        """Signals that became certain with this block, by port, sorted by ``at_sample``.
+
+        ``samples``: int16 (tracks, n), see ``DetectorBank.process``. ``on_hook``, ``hears_voice``: bool (ports,).
+        """
+        if self._sides == 1:
+            return self._bank.process(samples, first_sample, on_hook, hears_voice)
+        rows = self._bank.process(samples, first_sample, on_hook.repeat(self._sides), hears_voice.repeat(self._sides))
+        return [folded for signal in rows if (folded := self._fold(signal, hears_voice)) is not None]
+
+    def _fold(self, signal: Signal, hears_voice: Flags) -> Signal | None:
+        port, side = divmod(signal.port, self._sides)
+        if isinstance(signal, VoiceActivity):
+            return self._fold_voice(port, side, signal, bool(hears_voice[port]))
+        if isinstance(signal, ToneHeard):
+            return ToneHeard(port, signal.at_sample, signal.tone) if side == FAR else None
+        if side != (NEAR if signal.kind is EventKind.DIGITS else FAR):
+            return None
+        return LineEvent(signal.kind, port, signal.at_sample, signal.value, signal.source)
+
+    def _fold_voice(self, port: int, side: int, voice: VoiceActivity, either: bool) -> VoiceActivity | None:
+        self._speaking[port, side] = voice.active
+        active = bool(self._speaking[port].any() if either else self._speaking[port, FAR])
+        if active == self._told[port]:
+            return None
+        self._told[port] = active
+        return VoiceActivity(port, voice.at_sample, active)

@@ -1,0 +1,169 @@
+"""The record policy: which rule decides, over every combination, and how numbers are compared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware.errors import ConfigError
+from firmware.parameters import find_parameter, parameter_table
+from recorder.channel import SYSTEM_SETTINGS, TrackerSettings
+from recorder.numbers import on_list, parse_numbers
+from recorder.policy import WITHDRAWN, CallFacts, Decision, decide, share
+
+MOBILE, LANDLINE = "13800138000", "01062345678"
+WORKING, NIGHT, HOLIDAY = "2026-11-18 10:00", "2026-11-18 23:00", "2026-10-01 10:00"
+HOURS = "mon-fri 08:00-18:00"
+
+
+def facts(number: str | None = MOBILE, at: str = WORKING, **more: Any) -> CallFacts:
+    started_ms = int(datetime.fromisoformat(at).astimezone().timestamp() * 1000)
+    return CallFacts("a call", more.pop("direction", "incoming"), number, started_ms, **more)
+
+
+def reason(settings: TrackerSettings, **of_call: Any) -> tuple[bool, str]:
+    found = decide(settings, facts(**of_call))
+    return found.kept, found.reason
+
+
+SELECTIVE = TrackerSettings(
+    record_mode="incoming", record_schedule=HOURS, record_on_holidays=False, never_record_numbers="13900139000",
+    always_record_numbers="01088*", record_percent=100,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("of_call", "decision"),
+    [
+        ({}, (True, "mode_incoming")),
+        ({"number": None}, (True, "mode_incoming")),
+        ({"direction": "outgoing"}, (False, "mode_incoming")),
+        ({"at": NIGHT}, (False, "outside_hours")),
+        ({"at": HOLIDAY}, (False, "holiday")),
+        ({"number": "01088888888", "direction": "outgoing", "at": NIGHT}, (True, "always_list")),
+        ({"wish": "keep", "direction": "outgoing", "at": NIGHT}, (True, "asked")),
+        ({"wish": "discard"}, (False, "discarded")),
+        ({"number": "01088888888", "wish": "discard"}, (False, "discarded")),
+        ({"number": "13900139000"}, (False, "never_list")),
+        ({"number": "13900139000", "wish": "keep"}, (False, "never_list")),
+    ],
+)
+def test_the_first_rule_that_applies_decides(of_call: dict[str, Any], decision: tuple[bool, str]) -> None:
+    assert reason(SELECTIVE, **of_call) == decision
+
+
+def test_modes() -> None:
+    assert reason(TrackerSettings()) == (True, "mode_all")
+    assert reason(TrackerSettings(record_mode="none")) == (False, "mode_none")
+    assert reason(TrackerSettings(record_mode="on_demand")) == (False, "not_asked")
+    assert reason(TrackerSettings(record_mode="on_demand"), wish="keep") == (True, "asked")
+    assert reason(TrackerSettings(record_mode="outgoing"), direction="outgoing") == (True, "mode_outgoing")
+
+
+def test_every_combination_follows_the_order_of_the_table() -> None:
+    """Told once more as a list: who comes first wins."""
+    flags = list(product([False, True], repeat=7))
+    for never, discard, keep, always, none, late, drawn_out in flags:
+        settings = TrackerSettings(
+            record_mode="none" if none else "all", record_schedule=HOURS, record_percent=0 if drawn_out else 100,
+            never_record_numbers=MOBILE if never else "", always_record_numbers=MOBILE if always else "",
+        )  # fmt: skip
+        wish = "discard" if discard else "keep" if keep else None
+        found = decide(settings, facts(at=NIGHT if late else WORKING, wish=wish))
+        rules = [
+            (never, "never_list"), (discard, "discarded"), (keep, "asked"), (always, "always_list"),
+            (none, "mode_none"), (late, "outside_hours"), (drawn_out, "sampled_out"), (True, "mode_all"),
+        ]  # fmt: skip
+        expected = next(name for applies, name in rules if applies)
+        assert found == Decision(expected in ("asked", "always_list", "mode_all"), expected)
+    assert {"never_list", "discarded"} == WITHDRAWN
+
+
+def test_the_share_is_drawn_once_for_each_call_and_is_about_right() -> None:
+    settings = TrackerSettings(record_percent=30)
+    calls = [replace(facts(), call_id=f"call-{index}") for index in range(2000)]
+    kept = [decide(settings, call).kept for call in calls]
+    assert kept == [decide(settings, call).kept for call in calls]
+    assert 500 < sum(kept) < 700
+    wider = [decide(TrackerSettings(record_percent=60), call).kept for call in calls]
+    assert all(more for less, more in zip(kept, wider, strict=True) if less)
+    assert {decide(TrackerSettings(record_percent=100), call).kept for call in calls} == {True}
+    assert {decide(TrackerSettings(record_percent=0), call).kept for call in calls} == {False}
+    assert (share("call-1"), share("call-2")) == (share("call-1"), share("call-2"))
+
+
+def test_what_cannot_be_read_rather_records() -> None:
+    broken = TrackerSettings(record_schedule="soon", never_record_numbers="?", always_record_numbers="?")
+    assert reason(broken) == (True, "mode_all")
+
+
+@pytest.mark.parametrize(
+    ("number", "numbers", "listed"),
+    [
+        (MOBILE, MOBILE, True),
+        (MOBILE, "+8613800138000", True),
+        (MOBILE, "008613800138000", True),
+        (MOBILE, "8613800138000 10086", True),
+        ("013800138000", MOBILE, True),
+        ("+8613800138000", MOBILE, True),
+        ("008613800138000", "013800138000", True),
+        (MOBILE, "1380013*", True),
+        (MOBILE, "*8000", True),
+        ("913800138000", MOBILE, True),  # 9 for an outside line
+        (MOBILE, "13800138001", False),
+        (MOBILE, "1380013800", False),
+        (MOBILE, "", False),
+        (None, "*1*", False),
+        ("", "*1*", False),
+        (LANDLINE, "+861062345678", True),
+        (LANDLINE, "62345678", True),  # as dialled within the area
+        ("62345678", LANDLINE, True),
+        ("62345678", "+861062345678", True),
+        ("02162345678", "62345678", False),
+        ("86123456", "01086123456", True),  # a local number that begins like the country
+        ("+442071234567", "00442071234567", True),
+        ("00442071234567", "+44*", True),
+        ("+442071234567", "0086*", False),
+        ("10086", "10086,10010", True),
+        ("10086", "100861", False),
+        ("8001", "80*", True),
+    ],
+)
+def test_numbers_in_their_usual_spellings(number: str | None, numbers: str, listed: bool) -> None:
+    assert on_list(number, numbers, "010", "9") is listed
+
+
+def test_numbers_on_a_list_that_are_none_are_refused_when_they_are_set() -> None:
+    for text in ("138x", "*", "+", "1+2", "1**2*3*", "(010)1234"):
+        for key in ("never_record_numbers", "always_record_numbers"):
+            with pytest.raises(ConfigError, match=key):
+                find_parameter("channel", key).check(text)
+    for text in ("12345", "*1#", "1x"):
+        parameter = find_parameter("channel", "pause_code")
+        if text == "1x":
+            with pytest.raises(ConfigError, match="pause_code"):
+                parameter.check(text)
+        else:
+            assert parameter.check(text) == text
+
+
+@given(number=st.text("0123456789+*# -", max_size=30), numbers=st.text("0123456789+* ,", max_size=60))
+def test_any_number_on_any_list(number: str, numbers: str) -> None:
+    try:
+        parse_numbers(numbers)
+    except ConfigError:
+        return
+    on_list(number, numbers, "010", "")
+
+
+def test_the_settings_are_as_the_parameters_come_from_the_factory() -> None:
+    table, settings = parameter_table(), TrackerSettings()
+    for name in TrackerSettings.__dataclass_fields__:
+        scope: Any = "system" if name in SYSTEM_SETTINGS else "channel"
+        assert table[scope, name].default == getattr(settings, name), name
