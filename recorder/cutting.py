@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from firmware.config import Home
-from recorder.cutter import RETRY_S, Cutter
+from recorder.cutter import MOST_AT_ONCE, RETRY_S, Cutter
 from recorder.tape.reader import TapeReader
 
 log = logging.getLogger("recorder")
+
+GATHER_S = 0.5
+"""So long what ends meanwhile is gathered, so that the disk syncs once for all of it."""
 
 
 class CuttingThread:
@@ -21,8 +25,12 @@ class CuttingThread:
     Whatever keeps it from cutting, it tries again: the tape waits.
     """
 
-    def __init__(self, home: Home, card_id: str, tape_path: Path, simulated: bool) -> None:
+    def __init__(
+        self, home: Home, card_id: str, tape_path: Path, simulated: bool, held_from: Callable[[], int | None]
+    ) -> None:
+        """``held_from``: the first sample that is not on the medium yet, None when all is there."""
         self._home, self._card_id, self._tape_path, self._simulated = home, card_id, tape_path, simulated
+        self._held_from = held_from
         self._wanted = threading.Event()
         self._stopping = threading.Event()
         self.oldest_pending: int | None = None
@@ -58,6 +66,9 @@ class CuttingThread:
     def _cut_with(self, cutter: Cutter) -> None:
         while not self._stopping.is_set():
             self.oldest_pending = cutter.oldest_pending_sample()
-            if not cutter.work(self._stopping.is_set):
+            done = cutter.work(self._stopping.is_set, self._held_from)
+            if not done:
                 self._wanted.wait(1.0)
                 self._wanted.clear()
+            elif done < MOST_AT_ONCE:
+                self._stopping.wait(GATHER_S)

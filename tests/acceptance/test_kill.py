@@ -127,14 +127,15 @@ def _stands_in(line: np.ndarray, audio: np.ndarray, heard: np.ndarray) -> bool: 
 
 
 def _check_evidence(home: Home) -> None:
-    (log,) = (home.evidence / "device").glob("*.log")
-    entries = verified_log(log)
+    (log,) = (log for log in (home.evidence / "device").glob("*.log") if log.stem != "library")
+    begun, *entries = verified_log(log)
+    assert begun["kind"] == "log_begun"
     named = [entry["manifest_id"] for entry in entries]
     recordings = {str(row["id"]) for row in _rows(home, "SELECT id FROM recordings")}
     missed = {str(row["id"]) for row in _rows(home, "SELECT id FROM calls WHERE result <> 'answered'")}
     assert len(named) == len(set(named))
     assert set(named) == recordings | missed
-    assert not list((home.evidence / "practice").glob("*.log")) if (home.evidence / "practice").exists() else True
+    assert {log.stem for log in (home.evidence / "practice").glob("*.log")} <= {"library"}
 
 
 def _check_stream(home: Home, events: list[tuple[str, str, object]], watcher: Watcher) -> None:

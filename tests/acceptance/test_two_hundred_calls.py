@@ -15,6 +15,7 @@ from drivers.exchange.calls import CallTruth
 from firmware.config import Home
 from firmware.store.connection import open_store
 from firmware.store.migrations import migrate
+from recorder.library.signing import device_id
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 CALLS = 200
@@ -114,10 +115,12 @@ def _place(
 def test_simulated_calls_are_marked_everywhere(day: Day) -> None:
     assert all(call["simulated"] == 1 for call in day.calls)
     assert all(recording["simulated"] == 1 for recording in day.recordings.values())
+    practice = device_id(day.home, True)
     for call in day.calls:
         manifest = json.loads((day.home.recordings / call["manifest"]).read_text())["manifest"]
         assert manifest["simulated"] is True
         assert manifest["call"]["id"] == call["id"]
+        assert manifest["device"] == practice
     assert list((day.home.evidence / "practice").glob("*.log"))
     assert not list((day.home.evidence / "device").glob("*.log"))
     assert not (day.home.keys / "device.pem").exists()

@@ -4,57 +4,79 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 import soundfile
 from recorded_lines import BOOT, CARD_ID, RATE_HZ, noise, noise_tape, put, registered, rows
 
 from drivers.api import Pcm
+from drivers.g711 import decode_alaw, encode_alaw
 from firmware.config import Home
 from firmware.errors import StoreError
+from firmware.parameters import set_value
 from firmware.store.connection import open_store, write
 from recorder import cutter as cutter_module
+from recorder import piece as piece_module
 from recorder.calls import Call, CallEvent, CallEventKind, CallState, Cut
-from recorder.cutter import Cutter
+from recorder.channel import ChannelState
+from recorder.cutter import STORAGE_FULL, Cutter
 from recorder.cutting import CuttingThread
 from recorder.journal import Journal
-from recorder.library.evidence import LogEntry, canonical, read_manifest
+from recorder.library import log_lines
+from recorder.library.audio import open_audio
+from recorder.library.evidence import LogEntry, SignedManifest, canonical, read_entries, read_manifest
+from recorder.library.heads import HeadsFile, last_head
+from recorder.library.log_lines import LogLines
+from recorder.library.names import manifest_file
+from recorder.library.peaks import peaks_of
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader
 from recorder.tape.writer import TapeWriter
-from recorder.tracker import ChannelState
 
 START_MS = 1_800_000_000_000
 FROM, TO = 8_123, 32_777
 
 
 class Office:
-    """A tape of noise on two lines, and a cutter for it."""
+    """A tape of noise on four tracks, and a cutter for it."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, law: bool = False) -> None:
         self.home = home
         self.path = home.tapes / "t.tape"
-        self.sent: Pcm = noise_tape(self.path, 2, 6 * RATE_HZ)
-        self.channels = registered(home, 2)
+        self.sent: Pcm = noise_tape(self.path, 4, 6 * RATE_HZ)
+        if law:
+            self.path.unlink()
+            self.sent = decode_alaw(encode_alaw(self.sent))
+            tape = TapeWriter(self.path, geometry_for(4, RATE_HZ, 0.5), CARD_ID)
+            tape.join(BOOT, 0, 0)
+            put(tape, self.sent, 0)
+            tape.close()
+        self.channels = registered(home, 4)
         self.tape = TapeReader(self.path)
-        self.cutter = self.new_cutter()
+        self.cutter = Cutter(home, CARD_ID, self.tape, False)
+
+    def kill(self) -> None:
+        """Leave the cutter as a killed process does: nothing but its lock is gone."""
+        os.close(self.cutter._log._lock)
 
     def new_cutter(self) -> Cutter:
+        """Another process begins where the last one was killed."""
+        self.kill()
         self.cutter = Cutter(self.home, CARD_ID, TapeReader(self.path), False)
         return self.cutter
 
-    def order(self, call_id: str = "call-1", state: CallState = CallState.ENDED, to_sample: int = TO) -> None:
+    def order(self, call_id: str = "call-1", to_sample: int = TO, **fields: object) -> None:
         """As the recorder does: the call and its cut in one transaction."""
         call = Call(
-            call_id, self.channels[1], "incoming", state, FROM, START_MS, "answered", "13800138000", "张三",
+            call_id, self.channels[1], "incoming", CallState.ENDED, FROM, START_MS, "answered", "13800138000", "张三",
             ended_ms=START_MS + 3000,
         )  # fmt: skip
         journal = Journal(self.home, CARD_ID)
@@ -62,37 +84,76 @@ class Office:
         journal.begin(self.tape.epoch)
         told = CallEvent(CallEventKind.CALL_ENDED, call.channel, TO, START_MS, call)
         cut = Cut(f"recording-of-{call_id}", call, 0, FROM, to_sample, START_MS)
-        journal.commit(TO, [ChannelState(), ChannelState()], [told, cut])
+        journal.commit(TO, [ChannelState()] * 4, [told, cut])
         journal.close()
+        if fields:
+            names = ", ".join(f"{name} = ?" for name in fields)
+            self.write(f"UPDATE recordings SET {names} WHERE id = ?", *fields.values(), f"recording-of-{call_id}")
+
+    def write(self, statement: str, *values: Any) -> None:
+        db = open_store(self.home.calls_db)
+        with write(db) as connection:
+            connection.execute(statement, values)
+        db.conn.close()
+
+    def encrypt(self) -> None:
+        crm = open_store(self.home.crm_db)
+        set_value(crm, "system", "recording_encryption", True)
+        crm.conn.close()
 
     def recording(self) -> dict[str, Any]:
         (row,) = rows(self.home, "SELECT * FROM recordings")
         return row
 
     def files(self) -> list[str]:
-        return sorted(path.suffix for path in self.home.recordings.rglob("*") if path.is_file())
+        """Endings of all files of recordings."""
+        return sorted("".join(path.suffixes) for path in self.home.recordings.rglob("*") if path.is_file())
 
     def entries(self) -> list[LogEntry]:
-        (file,) = (self.home.evidence / "device").glob("*.log")
-        return [msgspec.json.decode(line, type=LogEntry) for line in file.read_bytes().splitlines()]
+        """What the log says after its first leaf."""
+        path = self.home.evidence / "device" / f"{CARD_ID}.log"
+        return [entry for entry, _ in read_entries(path)][1:]
 
-    def check(self) -> None:
-        """One exact recording, and evidence that names its very manifest."""
+    def manifest(self) -> SignedManifest:
+        found = read_manifest(self.home.recordings / manifest_file(self.recording()["path"]))
+        assert found is not None
+        return found
+
+    def check(self, expected: Pcm | None = None) -> None:
+        """One exact recording, and evidence that names its very manifest, once."""
         row = self.recording()
+        expected = self.sent[1:2, FROM:TO] if expected is None else expected
         assert row["state"] == "ready"
-        audio = self.home.recordings / row["path"]
-        samples, rate = soundfile.read(audio, dtype="int16")
+        with open_audio(self.home, row["path"]) as file:
+            content = file.read()
+            file.seek(0)
+            samples, rate = soundfile.read(file, dtype="int16", always_2d=True)
         assert rate == RATE_HZ
-        assert np.array_equal(samples, self.sent[1, FROM:TO])
-        assert hashlib.sha256(audio.read_bytes()).hexdigest() == row["sha256"]
-        assert self.files() == [".flac", ".json"]
-        signed = read_manifest(audio.with_suffix(".json"))
+        assert np.array_equal(samples.T, expected)
+        stored = (self.home.recordings / row["path"]).read_bytes()
+        assert (row["sha256"], row["bytes"]) == (hashlib.sha256(stored).hexdigest(), len(stored))
+        signed = self.manifest()
+        assert signed.is_genuine()
+        check_audio(signed.manifest["audio"], content)
         (entry,) = self.entries()
-        assert entry.manifest_sha256 == hashlib.sha256(canonical(signed)).hexdigest()
-        assert signed is not None
-        assert signed.manifest["audio"]["sha256"] == row["sha256"]
+        assert (entry.manifest_id, entry.kind) == (row["id"], "recording")
+        assert entry.commitment == signed.commitment()
         kinds = [event["kind"] for event in rows(self.home, "SELECT kind FROM events ORDER BY id")]
         assert kinds == ["call_ended", "recording_ready"]
+        peaks = (self.home.recordings / row["path"]).parent / f"{Path(row['path']).name.partition('.')[0]}.peaks"
+        assert peaks.read_bytes() == peaks_of(np.ascontiguousarray(expected), RATE_HZ)
+
+
+def check_audio(audio: dict[str, Any], content: bytes) -> None:
+    """Header and seconds of a manifest are the file."""
+    assert audio["sha256"] == hashlib.sha256(content).hexdigest()
+    assert audio["bytes"] == len(content)
+    at = audio["header"]["bytes"]
+    assert audio["header"]["sha256"] == hashlib.sha256(content[:at]).hexdigest()
+    for _, size, sha256 in audio["seconds"]:
+        assert sha256 == hashlib.sha256(content[at : at + size]).hexdigest()
+        at += size
+    assert at == len(content)
 
 
 @pytest.fixture
@@ -100,49 +161,131 @@ def office(home: Home) -> Office:
     return Office(home)
 
 
+PLAIN = [".flac", ".json", ".peaks"]
+ENCRYPTED = [".flac.tde", ".json", ".key.json", ".peaks"]
+
+
 def test_a_recording_is_exact_and_carries_its_call(office: Office) -> None:
     office.order()
     assert office.cutter.work() == 2
     assert office.cutter.work() == 0
     office.check()
-    audio = office.home.recordings / office.recording()["path"]
-    with soundfile.SoundFile(audio) as flac:
-        assert json.loads(flac.comment)["tapdeck_call"]["caller_name"] == "张三"
+    assert office.files() == PLAIN
+    row = office.recording()
+    assert (row["format"], row["encrypted"]) == ("flac", 0)
+    with soundfile.SoundFile(office.home.recordings / row["path"]) as flac:
+        tags = json.loads(flac.comment)
+    manifest = office.manifest().manifest
+    assert tags["tapdeck_call"] == manifest["call"]
+    assert tags["tapdeck_call"]["caller_name"] == "张三"
+    assert tags["tapdeck_recording"]["id"] == row["id"]
     (call,) = rows(office.home, "SELECT manifest FROM calls")
-    assert call["manifest"] == Path(office.recording()["path"]).with_suffix(".json").as_posix()
+    assert call["manifest"] == Path(row["path"]).with_suffix(".json").as_posix()
 
 
-STEPS = ["_write_json", "write_whole", "enter", "_settle"]
+def test_a_manifest_says_what_the_document_lists(office: Office) -> None:
+    office.order()
+    office.cutter.work()
+    manifest = office.manifest().manifest
+    assert set(manifest) == {
+        "manifest_version", "kind", "id", "simulated", "software", "device", "clock", "recording_kind", "channel",
+        "segment", "started_ms", "started_at", "call", "audio", "stored", "tape", "gaps", "missing_samples", "pauses",
+    }  # fmt: skip
+    assert set(manifest["audio"]) == {
+        "file", "format", "sample_rate_hz", "channels", "samples", "bytes", "sha256", "header", "seconds",
+    }  # fmt: skip
+    assert manifest["tape"] == {
+        "card": CARD_ID, "port": 1, "epoch": office.tape.epoch, "from_sample": FROM, "to_sample": TO,
+    }  # fmt: skip
+    assert (manifest["kind"], manifest["recording_kind"], manifest["started_ms"]) == ("recording", "call", START_MS)
+    assert (manifest["stored"], manifest["pauses"], manifest["gaps"], manifest["missing_samples"]) == (None, [], [], 0)
+    assert b"." not in canonical(manifest["clock"]), "integers only"
 
 
 class Killed(BaseException):
     """What kill -9 is to the process."""
 
 
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("step", STEPS)
-def test_killed_at_any_step_and_a_call_that_went_on_meanwhile(
-    office: Office, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+STEPS = [
+    (piece_module, "stage"), (piece_module, "sync"), (piece_module, "give_name"), (piece_module, "sync_names"),
+    (LogLines, "append"), (HeadsFile, "write"), (Cutter, "_settle_recording"),
+    (cutter_module, "_settle_call"),
+]  # fmt: skip
+STEPS_OF_A_RECORDING = {False: 14, True: 17}
+
+
+def watched(patched: pytest.MonkeyPatch, kill_at: float) -> list[str]:
+    """Note every step from now on, and kill at one: at n before it is done, at n + 0.5 after."""
+    done: list[str] = []
+
+    def wrap(place: Any, name: str) -> None:
+        step = getattr(place, name)
+
+        def stepped(*arguments: Any) -> Any:
+            if len(done) == kill_at:
+                raise Killed
+            done.append(name)
+            result = step(*arguments)
+            if len(done) == kill_at + 0.5:
+                raise Killed
+            return result
+
+        patched.setattr(place, name, stepped)
+
+    for place, name in STEPS:
+        wrap(place, name)
+    return done
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_the_steps_of_a_recording_are_taken_in_order(
+    office: Office, monkeypatch: pytest.MonkeyPatch, encrypted: bool
 ) -> None:
+    if encrypted:
+        office.encrypt()
+    office.order()
+    done = watched(monkeypatch, -1)
+    office.cutter.work()
+    assert done == [
+        *["stage"] * (4 if encrypted else 3), *["sync"] * (3 if encrypted else 2),
+        *["give_name"] * (3 if encrypted else 2), "sync_names", "give_name", "sync_names",
+        "append", "write", "_settle_recording", "_settle_call",
+    ]  # fmt: skip
+    assert len(done) == STEPS_OF_A_RECORDING[encrypted]
+
+
+@pytest.mark.parametrize(
+    ("encrypted", "at"),
+    [(encrypted, half / 2) for encrypted in (False, True) for half in range(2 * STEPS_OF_A_RECORDING[encrypted])],
+)
+def test_killed_at_any_step_and_a_call_that_went_on_meanwhile(
+    office: Office, monkeypatch: pytest.MonkeyPatch, encrypted: bool, at: float
+) -> None:
+    if encrypted:
+        office.encrypt()
     office.order()
     with monkeypatch.context() as patched:
-        place: Any = {"enter": office.cutter._log, "_settle": office.cutter}.get(step, cutter_module)
-        whole = getattr(place, step)
-
-        def kill(*arguments: Any) -> None:
-            manifest_of_the_audio = step == "write_whole" and arguments[0].suffix == ".json"
-            if after or manifest_of_the_audio:
-                whole(*arguments)
-            if not manifest_of_the_audio:
-                raise Killed
-
-        patched.setattr(place, step, kill)
+        watched(patched, at)
         with pytest.raises(Killed):
             office.cutter.work()
-    db = open_store(office.home.calls_db)
-    with write(db) as connection:
-        connection.execute("UPDATE calls SET talk_ms = 77, caller_number = '10086'")
-    db.conn.close()
+    office.write("UPDATE calls SET talk_ms = 77, caller_number = '10086'")
+    office.new_cutter().work()
+    office.check()
+    assert office.files() == (ENCRYPTED if encrypted else PLAIN)
+    assert rows(office.home, "SELECT manifest FROM calls")[0]["manifest"]
+
+
+@pytest.mark.parametrize("at", [8.5, 9, 9.5, 10, 10.5, 11, 11.5, 12])
+def test_a_finished_recording_is_never_made_again(office: Office, monkeypatch: pytest.MonkeyPatch, at: float) -> None:
+    """The tape goes round between the kill and the next attempt: what is there is all there will ever be."""
+    office.order()
+    with monkeypatch.context() as patched:
+        watched(patched, at)
+        with pytest.raises(Killed):
+            office.cutter.work()
+    tape = TapeWriter(office.path, office.tape.geometry, CARD_ID)
+    put(tape, noise(4, office.tape.geometry.slots * 800, seed=9), tape.end_sample)
+    tape.close()
     office.new_cutter().work()
     office.check()
 
@@ -151,23 +294,57 @@ def test_a_finished_recording_is_kept_while_its_evidence_cannot_be_entered(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: object) -> None:
-        raise StoreError("evidence log: no space left")
+        raise OSError(28, "No space left on device")
 
     office.order()
-    monkeypatch.setattr(office.cutter._log, "enter", refuse)
-    assert office.cutter.work() == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(LogLines, "append", refuse)
+        assert office.cutter.work() == 0
+    assert office.cutter.work() == 0, "it waits a while"
     tape = TapeWriter(office.path, office.tape.geometry, CARD_ID)
-    put(tape, noise(2, office.tape.geometry.slots * 800, seed=9), tape.end_sample)
+    put(tape, noise(4, office.tape.geometry.slots * 800, seed=9), tape.end_sample)
     tape.close()
-    office.new_cutter().work()
+    office.cutter._again_at.clear()
+    assert office.cutter.work() == 2
     office.check()
 
 
+@pytest.mark.parametrize("remembered", [0, 4096])
+def test_a_store_that_lost_what_the_log_has_enters_nothing_twice(
+    office: Office, monkeypatch: pytest.MonkeyPatch, remembered: int
+) -> None:
+    """A power cut may take the last transactions of the store; files and log are on the medium."""
+    monkeypatch.setattr(log_lines, "_REMEMBERED", remembered)
+    office.order()
+    office.cutter.work()
+    office.write("UPDATE recordings SET state = 'pending', path = NULL")
+    office.write("UPDATE calls SET manifest = NULL")
+    office.write("DELETE FROM events WHERE kind = 'recording_ready'")
+    assert office.new_cutter().work() == 2
+    office.check()
+
+
+def test_a_recording_of_version_1_is_kept_and_gets_a_salt(office: Office) -> None:
+    office.order()
+    office.cutter.work()
+    old = office.manifest()
+    path = office.home.recordings / manifest_file(office.recording()["path"])
+    path.write_bytes(canonical({"manifest": old.manifest, "public_key": old.public_key, "signature": old.signature}))
+    for file in (office.home.evidence / "device").iterdir():
+        file.unlink()
+    office.write("UPDATE recordings SET state = 'pending', path = NULL")
+    office.write("DELETE FROM events WHERE kind = 'recording_ready'")
+    office.new_cutter().work()
+    office.check()
+    assert office.manifest().manifest == old.manifest
+    assert len(office.manifest().salt) == 64
+
+
 @contextmanager
-def full_disk() -> Iterator[None]:
+def full_disk(size: int = 16_384) -> Iterator[None]:
     """No file may grow beyond 16 KB: the system refuses as on a full disk, in the middle of a write."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
         yield
     finally:
@@ -179,7 +356,7 @@ def test_a_full_disk_leaves_no_part_and_the_order_waits(office: Office) -> None:
     with full_disk():
         assert office.cutter.work() == 0
     assert office.recording()["state"] == "pending"
-    assert office.files() == [".json"]
+    assert office.files() == []
     assert office.new_cutter().work() == 2
     office.check()
 
@@ -191,13 +368,53 @@ def test_an_unwritable_folder_only_delays(office: Office, monkeypatch: pytest.Mo
     assert office.cutter.work() == 0
     assert office.recording()["state"] == "pending"
     office.home.recordings.unlink()
-    monkeypatch.setattr(cutter_module, "RETRY_S", 0.0)
     assert office.cutter.work() == 0, "it waits a while"
     assert office.new_cutter().work() == 2
     office.check()
 
 
-def test_one_impossible_order_does_not_hold_up_the_others(office: Office) -> None:
+def fail_for(patched: pytest.MonkeyPatch, name: str, text: str) -> None:
+    step: Callable[[Path], None] = getattr(piece_module, name)
+
+    def failing(path: Path, *more: Any) -> None:
+        if text in str(path):
+            raise StoreError("input/output error")
+        step(path, *more)
+
+    patched.setattr(piece_module, name, failing)
+
+
+@pytest.mark.parametrize("step", ["stage", "sync", "give_name"])
+def test_one_impossible_order_does_not_hold_up_the_others(
+    office: Office, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    for number in range(1, 4):
+        office.order(f"call-{number}")
+    with monkeypatch.context() as patched:
+        fail_for(patched, step, "call-2")
+        assert office.cutter.work() == 4
+    states = {row["call_id"]: row["state"] for row in rows(office.home, "SELECT * FROM recordings")}
+    assert states == {"call-1": "ready", "call-2": "pending", "call-3": "ready"}
+    assert office.files().count(".flac") == 2
+    assert not [ending for ending in office.files() if ending.endswith(".part")]
+    office.cutter._again_at.clear()
+    assert office.cutter.work() == 2
+    assert sorted(entry.manifest_id for entry in office.entries()) == [f"recording-of-call-{n}" for n in (1, 2, 3)]
+
+
+def test_a_batch_has_one_entry_in_the_heads_and_one_transaction(office: Office) -> None:
+    for number in range(5):
+        office.order(f"call-{number}")
+    heads = office.home.evidence / "device" / f"{CARD_ID}.heads"
+    before = len(heads.read_bytes().splitlines())
+    assert office.cutter.work() == 10
+    assert len(heads.read_bytes().splitlines()) == before + 1
+    head = last_head(heads)
+    assert head is not None
+    assert (head.head.reason, head.head.tree_size) == ("entry", 6)
+
+
+def test_an_order_that_the_tape_has_not_come_to_waits(office: Office) -> None:
     office.order()
     office.order("call-2", to_sample=1 << 60)
     assert office.cutter.work() == 2
@@ -205,55 +422,231 @@ def test_one_impossible_order_does_not_hold_up_the_others(office: Office) -> Non
     assert states == {"call-1": "ready", "call-2": "pending"}
 
 
+def test_what_is_not_on_the_medium_waits(office: Office) -> None:
+    office.order()
+    assert office.cutter.work(held_from=lambda: TO - 1) == 0
+    assert office.cutter.work(held_from=lambda: TO) == 2
+    office.check()
+
+
+def test_nothing_is_stored_while_the_storage_is_full(office: Office) -> None:
+    office.order()
+    (office.home.run / STORAGE_FULL).touch()
+    assert office.cutter.work() == 0
+    assert office.files() == []
+    assert office.cutter.oldest_pending_sample() == FROM
+    (office.home.run / STORAGE_FULL).unlink()
+    assert office.cutter.work() == 2
+    office.check()
+
+
 def test_what_the_tape_no_longer_holds_is_lost_and_the_call_gets_a_manifest(office: Office) -> None:
     office.path.unlink()
-    noise_tape(office.path, 2, RATE_HZ)
+    noise_tape(office.path, 4, RATE_HZ)
     office.order()
     assert office.new_cutter().work() == 2
     row = office.recording()
     assert (row["state"], row["missing_samples"]) == ("lost", TO - FROM)
     assert office.files() == [".json"]
-    assert [entry.manifest_id for entry in office.entries()] == ["call-1"]
+    assert [(entry.manifest_id, entry.kind) for entry in office.entries()] == [("call-1", "call")]
+
+
+@pytest.mark.parametrize("at", [half / 2 for half in range(14)])
+def test_a_call_without_a_recording_is_entered_once_whenever_killed(
+    office: Office, monkeypatch: pytest.MonkeyPatch, at: float
+) -> None:
+    office.order()
+    office.write("DELETE FROM recordings")
+    with monkeypatch.context() as patched:
+        watched(patched, at)
+        with pytest.raises(Killed):
+            office.cutter.work()
+    office.new_cutter().work()
+    (entry,) = office.entries()
+    (path,) = office.home.recordings.rglob("*.json")
+    signed = read_manifest(path)
+    assert signed is not None
+    assert signed.commitment() == entry.commitment
+    assert (signed.manifest["kind"], signed.manifest["call"]["id"]) == ("call", "call-1")
+    (call,) = rows(office.home, "SELECT manifest FROM calls")
+    assert office.home.recordings / call["manifest"] == path
+    assert office.files() == [".json"]
 
 
 def test_an_order_for_a_tape_that_was_set_aside_is_cut_from_it(office: Office) -> None:
     office.order()
-    TapeWriter(office.path, geometry_for(2, RATE_HZ, 1.0), CARD_ID).close()
+    TapeWriter(office.path, geometry_for(4, RATE_HZ, 1.0), CARD_ID).close()
     assert TapeReader(office.path).epoch != office.tape.epoch
     assert office.new_cutter().work() == 2
     office.check()
 
 
-def test_gaps_of_the_tape_are_in_the_manifest(home: Home) -> None:
-    office = Office(home)
-    tape = TapeWriter(office.path, geometry_for(2, RATE_HZ, 0.5), CARD_ID)
+def damage_block(office: Office, block: int) -> None:
+    geometry = office.tape.geometry
     with office.path.open("rb+") as file:
-        file.seek(tape.geometry.slot_offset(20))
-        file.write(bytes(tape.geometry.slot_bytes))
+        file.seek(geometry.slot_offset(block))
+        file.write(bytes(geometry.slot_bytes))
+
+
+def test_gaps_of_the_tape_are_in_the_manifest(office: Office) -> None:
+    damage_block(office, 20)
     office.order()
     office.cutter.work()
+    expected = office.sent[1:2, FROM:TO].copy()
+    expected[:, 16_000 - FROM : 16_800 - FROM] = 0
+    office.check(expected)
+    manifest = office.manifest().manifest
+    assert manifest["gaps"] == [{"from_sample": 16_000 - FROM, "to_sample": 16_800 - FROM, "reason": "not received"}]
+    assert office.recording()["missing_samples"] == manifest["missing_samples"] == 800
+
+
+PAUSES = [
+    {"from_sample": FROM - 500, "to_sample": FROM + 100, "by": "8001", "reason": "card number"},
+    {"from_sample": 20_000, "to_sample": 21_001, "by": "code", "reason": ""},
+    {"from_sample": TO, "to_sample": TO + 9, "by": "8001", "reason": "later"},
+]
+
+
+def test_pauses_are_exact_silence_and_in_the_manifest(office: Office) -> None:
+    office.order(pauses=json.dumps(PAUSES))
+    office.cutter.work()
+    expected = office.sent[1:2, FROM:TO].copy()
+    expected[:, :100] = 0
+    expected[:, 20_000 - FROM : 21_001 - FROM] = 0
+    office.check(expected)
+    manifest = office.manifest().manifest
+    assert manifest["pauses"] == [
+        {"from_sample": 0, "to_sample": 100, "by": "8001", "reason": "card number"},
+        {"from_sample": 20_000 - FROM, "to_sample": 21_001 - FROM, "by": "code", "reason": ""},
+    ]
+    assert manifest["missing_samples"] == 0
+
+
+def test_two_tracks_become_stereo(office: Office) -> None:
+    damage_block(office, 20)
+    office.order(tracks=2)
+    office.cutter.work()
+    expected = office.sent[2:4, FROM:TO].copy()
+    expected[:, 16_000 - FROM : 16_800 - FROM] = 0
+    office.check(expected)
+    manifest = office.manifest().manifest
+    assert (manifest["audio"]["channels"], manifest["audio"]["samples"]) == (2, TO - FROM)
+    assert manifest["missing_samples"] == 800
+
+
+def test_g711_is_kept_in_the_law_of_the_line(home: Home) -> None:
+    office = Office(home, law=True)
+    office.order(wanted_format="g711", tracks=2)
+    office.cutter.work()
+    office.check(office.sent[2:4, FROM:TO])
     row = office.recording()
-    manifest = read_manifest((home.recordings / row["path"]).with_suffix(".json"))
-    assert manifest is not None
-    gaps = [{"from_sample": 16_000 - FROM, "to_sample": 16_800 - FROM, "reason": "not received"}]
-    assert manifest.manifest["gaps"] == gaps
-    assert row["missing_samples"] == manifest.manifest["missing_samples"] == 800
-    assert tape.boot_id == BOOT
+    assert (row["format"], Path(row["path"]).suffix) == ("alaw", ".wav")
+    seconds = office.manifest().manifest["audio"]["seconds"]
+    assert [(first, size) for first, size, _ in seconds][:3] == [(0, 16_000), (8000, 16_000), (16_000, 16_000)]
+
+
+@pytest.mark.parametrize(("kind", "mark"), [("continuous", "cont"), ("manual", "man")])
+def test_a_recording_without_a_call(office: Office, kind: str, mark: str) -> None:
+    office.order(kind=kind)
+    office.write("UPDATE recordings SET call_id = NULL")
+    office.write("DELETE FROM calls")
+    office.cutter.work()
+    office.check()
+    row = office.recording()
+    assert f"_CH002_{mark}_{row['id']}.flac" in row["path"]
+    manifest = office.manifest().manifest
+    assert (manifest["recording_kind"], manifest["call"]) == (kind, None)
+    with soundfile.SoundFile(office.home.recordings / row["path"]) as flac:
+        assert json.loads(flac.comment)["tapdeck_recording"]["kind"] == kind
+
+
+def test_an_encrypted_recording_is_stored_as_its_manifest_says(office: Office) -> None:
+    office.encrypt()
+    office.order()
+    office.cutter.work()
+    office.check()
+    assert office.files() == ENCRYPTED
+    row, manifest = office.recording(), office.manifest().manifest
+    assert row["encrypted"] == 1
+    assert manifest["stored"]["file"] == Path(row["path"]).name == manifest["audio"]["file"] + ".tde"
+    assert (manifest["stored"]["bytes"], manifest["stored"]["sha256"]) == (row["bytes"], row["sha256"])
+    assert b"fLaC" not in (office.home.recordings / row["path"]).read_bytes()
+
+
+def test_whether_to_encrypt_stays_as_it_was_while_the_store_cannot_be_read(office: Office) -> None:
+    office.encrypt()
+    office.order()
+    office.cutter.work()
+    office.home.crm_db.write_bytes(b"damaged")
+    office.order("call-2")
+    office.cutter.work()
+    assert office.files() == sorted(ENCRYPTED * 2)
+
+
+def test_a_recording_that_was_withdrawn_meanwhile_is_still_the_keepers_to_delete(office: Office) -> None:
+    office.order(deleted_rule="never_list")
+    office.cutter.work()
+    row = office.recording()
+    assert (row["state"], row["deleted_rule"]) == ("ready", "never_list")
+
+
+def test_a_damaged_log_raises_the_alarm_and_recording_goes_on(office: Office) -> None:
+    office.cutter.close()
+    log = office.home.evidence / "device" / f"{CARD_ID}.log"
+    log.write_bytes(b"")
+    office.order()
+    office.cutter = Cutter(office.home, CARD_ID, TapeReader(office.path), False)
+    office.cutter.work()
+    office.check()
+    (alarm,) = rows(office.home, "SELECT * FROM alarms WHERE cleared_ms IS NULL")
+    assert (alarm["code"], alarm["subject"]) == ("evidence_damaged", CARD_ID)
+    assert "0 lines" in json.loads(alarm["data"])["problem"]
+
+
+def open_below(folder: Path) -> list[str]:
+    """Files below a folder that this process has open."""
+    links = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return sorted(str(link) for link in links if link.is_relative_to(folder))
+
+
+def test_a_cutter_that_cannot_begin_keeps_nothing_open(office: Office) -> None:
+    office.cutter.close()
+    (office.home.keys / "device.pem").write_text("damaged")
+    before = open_below(office.home.root)
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            Cutter(office.home, CARD_ID, office.tape, False)
+    assert open_below(office.home.root) == before == [str(office.path)]
+
+
+def test_the_log_beats_while_nothing_happens(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    heads = office.home.evidence / "device" / f"{CARD_ID}.heads"
+    first = last_head(heads)
+    assert first is not None
+    monkeypatch.setattr(cutter_module, "now_ms", lambda: first.head.at_ms + 60_000)
+    assert office.cutter.work() == 0
+    assert office.cutter.work() == 0
+    reasons = [json.loads(line)["head"]["reason"] for line in heads.read_bytes().splitlines()]
+    assert reasons == ["start", "heartbeat"]
 
 
 def test_the_thread_survives_what_keeps_it_from_cutting(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recorder.cutting.RETRY_S", 0.01)
+    office.kill()
     key = office.home.keys / "device.pem"
     whole = key.read_bytes()
     key.write_text("damaged")
     office.order()
-    thread = CuttingThread(office.home, CARD_ID, office.path, False)
+    thread = CuttingThread(office.home, CARD_ID, office.path, False, lambda: None)
     thread.start()
     key.write_bytes(whole)
     for _ in range(500):
-        if office.recording()["state"] == "ready" and office.files() == [".flac", ".json"]:
+        if rows(office.home, "SELECT manifest FROM calls")[0]["manifest"]:
             break
         thread.wake()
         thread._stopping.wait(0.02)
     thread.stop()
     office.check()
+    head = last_head(office.home.evidence / "device" / f"{CARD_ID}.heads")
+    assert head is not None
+    assert head.head.reason == "stop"
