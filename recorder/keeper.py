@@ -16,6 +16,7 @@ from firmware.config import Home
 from firmware.errors import BadInput, ConfigError
 from firmware.notify import notify
 from firmware.supervise import DaemonSpec, read_wanted, remove_wanted, wanted_names, write_wanted
+from recorder.library.library import LibraryThread
 
 _log = logging.getLogger(__name__)
 
@@ -147,7 +148,10 @@ def _says_already(home: Home, spec: DaemonSpec) -> bool:
 
 
 class Keeper:
-    """Looks for cards when something is plugged, and at ``cards.json`` once a second."""
+    """Looks for cards when something is plugged, and at ``cards.json`` once a second.
+
+    The later life of recordings goes on beside it, on the library's thread.
+    """
 
     def __init__(self, home: Home, *, lines: int, exchange: bool) -> None:
         self._home = home
@@ -165,6 +169,8 @@ class Keeper:
             signal.signal(number, self._asked_to_stop)
         self._look()
         plugs = watch(self._plugged)
+        library = LibraryThread(self._home)
+        library.start()
         notify("READY=1")
         try:
             while not self._stop:
@@ -175,6 +181,7 @@ class Keeper:
         finally:
             notify("STOPPING=1")
             plugs.close()
+            library.stop()
 
     def _look(self) -> None:
         try:

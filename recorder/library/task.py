@@ -33,10 +33,17 @@ class Library:
 
 
 class LibraryTask(Protocol):
-    """One job. ``run`` may raise BoxError, OSError or sqlite3.Error: it is tried again after ``every_s``."""
+    """One job. ``run`` may raise BoxError, OSError or sqlite3.Error: it is tried again after ``every_s``.
+
+    ``every_s`` may change from one run to the next. A failure that repeats raises the alarm ``library_task_failed``.
+    """
 
     name: str
     every_s: float
 
     def run(self, library: Library, stopping: Stopping) -> None:
-        """Do what is due and return; look at ``stopping`` between steps of more than a second."""
+        """Do what is due and return; look at ``stopping`` between steps, none of which takes more than a second.
+
+        True means: return at once. The keeper ends, or the other tasks have waited long enough; then this one is run
+        again a second later and goes on where it was.
+        """
