@@ -9,7 +9,8 @@ from pathlib import Path
 from firmware.errors import ConfigError
 
 HOME_VARIABLE = "TAPDECK_HOME"
-_FOLDERS = ("tapes", "recordings", "evidence", "keys", "run", "run/doorbells", "run/status", "run/wanted")
+_FOLDERS = ("tapes", "recordings", "evidence", "run", "run/doorbells", "run/status", "run/wanted")
+_SECRET_FOLDERS = ("keys", "vault")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,13 @@ class Home:
 
     @property
     def keys(self) -> Path:
-        """Signing keys, mode 0600."""
+        """Signing keys and the archives' credentials: for recorders and keeper only."""
         return self.root / "keys"
+
+    @property
+    def vault(self) -> Path:
+        """The key that opens encrypted recordings: for those who record, keep or play them."""
+        return self.root / "vault"
 
     @property
     def doorbells(self) -> Path:
@@ -79,7 +85,8 @@ class Home:
             self.root.mkdir(parents=True, exist_ok=True)
             for name in _FOLDERS:
                 (self.root / name).mkdir(parents=True, exist_ok=True)
-            self.keys.chmod(0o700)
+            for name in _SECRET_FOLDERS:  # one that is there already has the mode that its owner wants
+                (self.root / name).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"home directory {self.root} cannot be made: {error}") from error
 

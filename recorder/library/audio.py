@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from firmware.config import Home
 from firmware.errors import NotFound
+from recorder.library import vault
 
 
 def audio_path(home: Home, stored: str) -> Path:
@@ -18,8 +19,14 @@ def audio_path(home: Home, stored: str) -> Path:
 
 
 def open_audio(home: Home, stored: str) -> BinaryIO:
-    """The audio file as it was before encryption: readable and seekable. Close it. Raises NotFound."""
+    """The audio file as it was before encryption: readable and seekable. Close it.
+
+    Raises NotFound; StoreError, also while reading: an encrypted file or its key is damaged.
+    """
+    file = audio_path(home, stored)
+    if vault.is_encrypted(file):
+        return vault.open_recording(home, file)
     try:
-        return audio_path(home, stored).open("rb")
+        return file.open("rb")
     except OSError as error:
         raise NotFound("the audio of this recording cannot be read") from error

@@ -25,7 +25,7 @@ def test_create_makes_every_place_and_hides_the_keys(tmp_path: Path) -> None:
     home.create()
     for place in (home.tapes, home.recordings, home.evidence, home.keys, home.doorbells, home.status, home.wanted):
         assert place.is_dir()
-    assert home.keys.stat().st_mode & 0o777 == 0o700
+    assert home.keys.stat().st_mode & 0o777 == home.vault.stat().st_mode & 0o777 == 0o700
 
 
 def test_an_impossible_place_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,131 @@
+"""What the office keeps about a number – customers, lists, traces of holds –, for ``tapdeck erase-number``."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import sqlite_utils
+
+from crm_client_api.domain import audit
+from crm_client_api.domain.audit import Actor
+from crm_client_api.domain.customers import FIELDS
+from crm_client_api.domain.numbers import match_key, spellings
+from crm_client_api.domain.settings import read_settings
+from firmware.store.connection import open_store, write
+from recorder.library.erase import Found, Stores, Subject, overwriting, stores_of
+from recorder.library.task import Library
+
+_SHORTEST_MENTION_DIGITS = 7  # fewer digits stand in texts for something else
+_LISTS = ("never_record_numbers", "always_record_numbers")
+
+
+def spellings_of(crm: sqlite_utils.Database, number: str) -> tuple[str, frozenset[str]]:
+    """The entry point of group ``tapdeck.spellings``: key ("" for no number) and all spellings, the key among them."""
+    site = read_settings(crm).site
+    key = match_key(number, site)
+    return key, frozenset({key, *spellings(number, site)}) if key else frozenset()
+
+
+class OfficeEraser:
+    """See ``recorder.library.erase.Eraser``."""
+
+    def find(self, stores: Stores, subject: Subject) -> list[Found]:
+        """Customers with the number, released holds on it, and where it is mentioned."""
+        crm = stores.crm
+        return [*_customers(crm, subject), *_holds(crm, subject), *_mentions(crm, subject), *_lists(crm, subject)]
+
+    def export(self, stores: Stores, found: Sequence[Found], folder: Path) -> None:
+        """Nothing: what the office keeps stands in ``found.json`` whole."""
+
+    def erase(self, library: Library, subject: Subject, by: str) -> list[Found]:
+        """A customer whose only number it is goes; from others the number is taken."""
+        crm = open_store(library.home.crm_db)  # the library's own is read only
+        with closing(crm.conn), overwriting(crm):
+            for one in self.find(stores_of(library), subject):
+                if one.kept is None:
+                    _erase(crm, subject, one, Actor(by))
+        return self.find(stores_of(library), subject)
+
+
+def _customers(crm: sqlite_utils.Database, subject: Subject) -> Iterator[Found]:
+    """Those in the recycle bin, too."""
+    for row in crm.conn.execute(
+        "SELECT * FROM customers WHERE id IN (SELECT customer_id FROM customer_phones WHERE match_key = ?) ORDER BY id",
+        (subject.key,),
+    ).fetchall():
+        phones = crm.conn.execute(
+            "SELECT label, number, match_key FROM customer_phones WHERE customer_id = ? ORDER BY position", (row["id"],)
+        ).fetchall()
+        hold = _standing_hold(crm, str(row["id"]), [phone["number"] for phone in phones], subject)
+        about = dict(row) | {"phones": [dict(phone) for phone in phones]}
+        only = all(phone["match_key"] == subject.key for phone in phones)
+        yield Found("customer" if only else "number of a customer", str(row["id"]), about, hold)
+
+
+def _standing_hold(
+    crm: sqlite_utils.Database, customer_id: str, numbers: Sequence[str], subject: Subject
+) -> str | None:
+    """The hold that keeps a customer's data as they are."""
+    site = read_settings(crm).site
+    keys = {match_key(number, site) for number in numbers} | {subject.key}
+    for row in crm.conn.execute("SELECT id, kind, subject FROM holds WHERE released_ms IS NULL ORDER BY set_ms, id"):
+        of_customer = row["kind"] == "customer" and row["subject"] == customer_id
+        if of_customer or (row["kind"] == "number" and match_key(row["subject"] or "", site) in keys):
+            return f"hold {row['id']}"
+    return None
+
+
+def _holds(crm: sqlite_utils.Database, subject: Subject) -> Iterator[Found]:
+    site = read_settings(crm).site
+    for row in crm.conn.execute(
+        "SELECT * FROM holds WHERE kind = 'number' AND subject IS NOT NULL ORDER BY set_ms, id"
+    ):
+        if match_key(row["subject"], site) == subject.key:
+            yield Found("hold", row["id"], dict(row), None if row["released_ms"] is not None else "it stands")
+
+
+def _mentions(crm: sqlite_utils.Database, subject: Subject) -> Iterator[Found]:
+    """Texts that hold the digits of the number in one of its spellings, and audit entries, which never change."""
+    digits = sorted(one for one in subject.spellings if sum(c.isdigit() for c in one) >= _SHORTEST_MENTION_DIGITS)
+    if not digits:
+        return
+    for table, columns, name, why in (
+        ("customers", FIELDS, "text of a customer", "edit the customer"),
+        ("audit", ("subject", "data"), "audit entry", "the audit log only grows"),
+        ("holds", ("reason",), "reason of a hold", "holds are never changed"),
+    ):
+        condition = " OR ".join(f"instr({column}, ?)" for column in columns for _ in digits)
+        given = [one for _ in columns for one in digits]
+        for row in crm.conn.execute(f"SELECT * FROM {table} WHERE {condition} ORDER BY id", given):
+            yield Found(name, str(row["id"]), dict(row), why)
+
+
+def _lists(crm: sqlite_utils.Database, subject: Subject) -> Iterator[Found]:
+    rows = crm.conn.execute(
+        f"SELECT subject, key, value FROM parameters WHERE key IN ({','.join('?' * len(_LISTS))}) ORDER BY 1, 2", _LISTS
+    )
+    for channel, key, value in rows:
+        if any(one in subject.spellings for one in value.strip('"').split()):
+            yield Found("number list", f"{key} of channel {channel}", {"value": value}, "edit the parameter")
+
+
+def _erase(crm: sqlite_utils.Database, subject: Subject, one: Found, actor: Actor) -> None:
+    with write(crm) as connection:
+        if one.kind == "hold":
+            connection.execute("UPDATE holds SET subject = NULL WHERE id = ?", (one.id,))
+            audit.append(connection, actor, "hold.erase", one.id)
+        elif one.kind == "customer":
+            connection.execute("DELETE FROM customers WHERE id = ?", (one.id,))
+            audit.append(connection, actor, "customer.erase", one.id)
+        else:
+            _take_number(connection, subject, one.id)
+            audit.append(connection, actor, "customer.erase_number", one.id)
+
+
+def _take_number(connection: sqlite3.Connection, subject: Subject, customer_id: str) -> None:
+    connection.execute(
+        "DELETE FROM customer_phones WHERE customer_id = ? AND match_key = ?", (customer_id, subject.key)
+    )

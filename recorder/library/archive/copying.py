@@ -1,0 +1,224 @@
+"""The task that brings recordings to every archive target: one file at a time, each read back and compared."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import sqlite_utils
+
+from firmware.clock import now_ms
+from firmware.config import Home
+from firmware.errors import BadInput, BoxError
+from firmware.parameters import get_all
+from recorder.library import names
+from recorder.library.alarms import clear_alarm, raise_alarm
+from recorder.library.archive import copies
+from recorder.library.archive.copies import Waiting
+from recorder.library.archive.places import Place, open_place, read_places
+from recorder.library.archive.target import Target, TargetError
+from recorder.library.task import Library, Stopping
+from recorder.library.vault import key_path
+
+log = logging.getLogger("library")
+
+LAG_ALARM = "archive_lag"
+SHORTEST_REST_S, LONGEST_REST_S = 60.0, 3600.0
+WHOLE_PASS_S = 3600.0
+_RECENT_MS = 2 * 86_400_000
+_H_MS = 3_600_000
+
+
+@dataclass(slots=True)
+class _Course:
+    """How it goes with one target. Times are monotonic seconds; ``error`` is its last one, "" for none."""
+
+    rests_until_s: float = 0.0
+    rest_s: float = SHORTEST_REST_S
+    whole_pass_s: float = 0.0
+    error: str = ""
+
+    def failed(self, error: BoxError) -> None:
+        self.error = str(error)
+        self.whole_pass_s = 0.0
+        self.rests_until_s = time.monotonic() + self.rest_s
+        self.rest_s = min(2 * self.rest_s, LONGEST_REST_S)
+
+    def served(self, whole: bool) -> None:
+        self.error, self.rest_s = "", SHORTEST_REST_S
+        if whole:
+            self.whole_pass_s = time.monotonic() + WHOLE_PASS_S
+
+
+class ArchiveTask:
+    """See ``LibraryTask``. A target that fails rests, longer each time; the others go on."""
+
+    name = "archive"
+    every_s = 30.0
+
+    def __init__(self) -> None:
+        self._courses: dict[str, _Course] = {}
+
+    def run(self, library: Library, stopping: Stopping) -> None:
+        """Copy what waits. Looks at recent recordings every time; at all, and at what failed, once an hour."""
+        places = [place for place in read_places(library.crm) if place.enabled]
+        for place in places:
+            course = self._courses.setdefault(place.name, _Course())
+            if stopping():
+                return
+            if time.monotonic() >= course.rests_until_s:
+                self._serve(library, place, course, stopping)
+        _clear_alarms_of_others(library.calls, {place.name for place in places})
+
+    def _serve(self, library: Library, place: Place, course: _Course, stopping: Stopping) -> None:
+        whole = time.monotonic() >= course.whole_pass_s
+        try:
+            serve(library, place, 0 if whole else now_ms() - _RECENT_MS, stopping)
+            course.served(whole and not stopping())
+        except (TargetError, BadInput) as error:
+            log.warning("archive %s rests: %s", place.name, error)
+            course.failed(error)
+        if whole and _lags(library, place, course.error):
+            course.whole_pass_s = 0.0  # the alarm ends as soon as it may
+
+
+def serve(library: Library, place: Place, since_ms: int, stopping: Stopping) -> None:
+    """Do what is to do at one target; it is not even asked when that is nothing. Removes only with ``since_ms`` 0.
+
+    Raises TargetError: the target itself is out of order; BadInput: its address; StoreError.
+    """
+    removing = not since_ms and bool(copies.to_remove(library.calls, place.name))
+    if not removing and not copies.lacking(library.calls, place.name, since_ms):
+        return
+    with open_place(library.home, place.name, place.url) as target:
+        copy_all(library, place.name, target, since_ms, stopping)
+        if removing:  # last: a target that refuses to remove still archives
+            remove_erased(library.calls, place.name, target, stopping)
+
+
+def _lags(library: Library, place: Place, error: str) -> bool:
+    """Whether a recording waits longer than it may; the alarm stands as long."""
+    left = copies.backlog(library.calls, place.name, place.set_ms)
+    if left.oldest_ms is None or now_ms() - left.oldest_ms <= _lag_ms(library.crm):
+        clear_alarm(library.calls, LAG_ALARM, place.name)
+        return False
+    data = {"recordings": left.recordings, "oldest_ms": left.oldest_ms, "error": error or left.error}
+    raise_alarm(library.calls, LAG_ALARM, place.name, data)
+    return True
+
+
+def _lag_ms(crm: sqlite_utils.Database) -> int:
+    hours = get_all(crm, "system")["archive_lag_alarm_h"]
+    return int(hours or 0) * _H_MS
+
+
+def _clear_alarms_of_others(calls: sqlite_utils.Database, served: set[str]) -> None:
+    rows = calls.conn.execute("SELECT subject FROM alarms WHERE code = ? AND cleared_ms IS NULL", (LAG_ALARM,))
+    for subject in {str(row[0]) for row in rows} - served:
+        clear_alarm(calls, LAG_ALARM, subject)
+
+
+def copy_all(library: Library, name: str, target: Target, since_ms: int, stopping: Stopping) -> None:
+    """Bring everything to a target that it lacks; what cannot be copied is noted and tried again another time.
+
+    Raises TargetError: the target itself is out of order; StoreError.
+    """
+    tried: set[str] = set()
+    while not stopping():
+        fresh = [one for one in copies.lacking(library.calls, name, since_ms) if one.copy_id not in tried]
+        if not fresh:
+            return
+        for one in fresh:
+            if stopping():
+                return
+            tried.add(one.copy_id)
+            _copy(library, name, target, one)
+
+
+def _copy(library: Library, name: str, target: Target, one: Waiting) -> None:
+    try:
+        if one.copy_id.startswith(copies.TOMBSTONE):
+            sha256 = _bring(target, library.home, names.tombstone_file(one.path))
+        else:
+            sha256 = copy_recording(library.home, target, one.path)
+    except TargetError as error:
+        copies.note_failed(library.calls, name, one, str(error))
+        raise
+    except (OSError, BadInput) as error:  # this recording's own fault: the others do not wait for it
+        log.warning("not archived at %s: %s", name, error)
+        copies.note_failed(library.calls, name, one, str(error))
+    else:
+        copies.note_verified(library.calls, name, one, sha256)
+
+
+def copy_recording(home: Home, target: Target, path: str) -> str:
+    """Bring key, manifests and audio of a recording to a target, the audio last; its hash.
+
+    Raises TargetError; BadInput: the recording is not what its manifest says; OSError: it cannot be read.
+    """
+    stated = _stated_sha256(home.recordings / names.manifest_file(path))
+    found = _file_sha256(home.recordings / path)
+    if found != stated:
+        raise BadInput(f"{path} is not what its manifest says")
+    for beside in (key_path(Path(path)).as_posix(), *names.papers(path)):
+        if (home.recordings / beside).exists():
+            _bring(target, home, beside)
+    return _bring(target, home, path)
+
+
+def _bring(target: Target, home: Home, name: str) -> str:
+    """Copy one file unless the target holds it already; its hash, as read back."""
+    source = home.recordings / name
+    wanted = _file_sha256(source)
+    if target.sha256(name) != wanted:
+        target.put(name, source)
+        if target.sha256(name) != wanted:
+            raise TargetError(f"{name}: what was read back is not what was written")
+    return wanted
+
+
+def _stated_sha256(manifest: Path) -> str:
+    """The hash of the file on the disk, as the manifest says. Raises BadInput, OSError."""
+    try:
+        said = msgspec.json.decode(manifest.read_bytes())["manifest"]
+        return str((said.get("stored") or said["audio"])["sha256"])
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"manifest {manifest.name} is damaged") from error
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove_erased(calls: sqlite_utils.Database, name: str, target: Target, stopping: Stopping) -> None:
+    """Remove the copies of erased recordings from a target, their keys first. Raises TargetError, StoreError."""
+    for recording_id, _, path in copies.to_remove(calls, name):
+        if stopping():
+            return
+        for file in copies.all_names(path):
+            target.remove(file)
+        copies.note_removed(calls, recording_id, name)
+
+
+def remove_copies(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.Database) -> dict[str, str]:
+    """Remove the copies of erased recordings everywhere, now; the reasons why some are left, by target.
+
+    What is left the archive task removes as soon as it can. Raises StoreError.
+    """
+    places = {place.name: place for place in read_places(crm)}
+    left: dict[str, str] = {}
+    for name in sorted({target for _, target, _ in copies.to_remove(calls, None)}):
+        if name not in places:
+            left[name] = "no longer a target of this box"
+            continue
+        try:
+            with open_place(home, name, places[name].url) as target:
+                remove_erased(calls, name, target, lambda: False)
+        except BoxError as error:
+            left[name] = str(error)
+    return left

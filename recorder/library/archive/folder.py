@@ -1,0 +1,85 @@
+"""Copies in a folder: a second disk, or an NFS or SMB share that the system has mounted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from firmware.durable import sync_folder
+from recorder.library.archive.target import COPY_BYTES, TargetError, digest
+
+
+class FolderTarget:
+    """See ``Target``. ``must_be_mounted``: refuse while nothing is mounted there, so no copy lands below it."""
+
+    def __init__(self, root: Path, *, must_be_mounted: bool) -> None:
+        """Raises TargetError."""
+        self._root, self._must_be_mounted = root, must_be_mounted
+        self._check()
+
+    def _check(self) -> None:
+        if not self._root.is_dir():
+            raise TargetError(f"{self._root} is not a folder")
+        if self._must_be_mounted and not self._root.is_mount():
+            raise TargetError(f"nothing is mounted at {self._root}")
+
+    def put(self, name: str, source: Path) -> None:
+        """See ``Target``."""
+        self._check()
+        place = self._root / name
+        part = place.with_name(f"{place.name}.part")
+        with source.open("rb") as plain:
+            try:
+                self._make_folders(place.parent)
+                with part.open("wb") as copy:
+                    self._copy(plain, copy)
+                part.replace(place)
+                sync_folder(place.parent)
+            except OSError as error:
+                with suppress(OSError):
+                    part.unlink(missing_ok=True)
+                raise TargetError(f"{place}: {error.strerror}") from error
+
+    def _copy(self, plain: BinaryIO, copy: BinaryIO) -> None:
+        while part := plain.read(COPY_BYTES):
+            copy.write(part)
+        copy.flush()
+        os.fsync(copy.fileno())
+
+    def _make_folders(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self._make_folders(folder.parent)
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
+
+    def sha256(self, name: str) -> str | None:
+        """See ``Target``. Asks for the bytes on the medium, not those that memory still holds."""
+        self._check()
+        place = self._root / name
+        try:
+            with place.open("rb") as copy:
+                os.posix_fadvise(copy.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                return digest(_parts(copy))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise TargetError(f"{place}: {error.strerror}") from error
+
+    def remove(self, name: str) -> None:
+        """See ``Target``."""
+        self._check()
+        place = self._root / name
+        try:
+            place.unlink(missing_ok=True)
+            if place.parent.is_dir():
+                sync_folder(place.parent)
+        except OSError as error:
+            raise TargetError(f"{place}: {error.strerror}") from error
+
+
+def _parts(file: BinaryIO) -> Iterator[bytes]:
+    while part := file.read(COPY_BYTES):
+        yield part

@@ -1,0 +1,431 @@
+"""A number is found on all floors, exported whole, and erased everywhere but where a hold protects it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+from archive_box import START_MS, ArchiveBox
+from click.testing import CliRunner
+
+from crm_client_api.domain.audit import CONSOLE, Actor
+from crm_client_api.domain.customers import Phone, add_customer
+from crm_client_api.domain.numbers import Site
+from firmware.cli import root as tapdeck
+from firmware.config import Home
+from firmware.errors import BadInput, StoreError
+from firmware.store.connection import write
+from recorder.library import deletion_tasks, erase, erasers
+from recorder.library.archive.copying import ArchiveTask
+from recorder.library.archive.office import add_place, remove_place
+from recorder.library.deletion import delete_recordings
+from recorder.library.erase import Certificate, Found, Stores, erase_number, find_all, number_sha256, subject_of
+from recorder.library.erase_order import ask_erasure, erase_order
+from recorder.library.evidence import EvidenceLog, read_entries, read_manifest
+from recorder.library.library import LibraryThread
+
+NUMBER, OTHER = "13800138000", "13911112222"
+ASKED = "+86 138-0013-8000"
+SALT = "00" * 16
+
+
+@pytest.fixture
+def box(home: Home) -> Iterator[ArchiveBox]:
+    one = ArchiveBox(home)
+    yield one
+    one.close()
+
+
+def find(box: ArchiveBox, number: str = ASKED) -> list[Found]:
+    return find_all(Stores(box.home, box.calls, box.crm), subject_of(box.crm, number))
+
+
+def kinds(found: list[Found]) -> list[str]:
+    return sorted(one.kind for one in found)
+
+
+def erase_it(box: ArchiveBox, number: str = ASKED) -> Certificate:
+    with box.library() as library:
+        return erase_number(library, number, "1000", SALT)
+
+
+def customer(box: ArchiveBox, name: str, *numbers: str, note: str = "") -> str:
+    phones = tuple(Phone("", number) for number in numbers)
+    return add_customer(box.crm, {"name": name, "note": note}, phones, Actor(CONSOLE), Site()).id
+
+
+def hold(box: ArchiveBox, kind: str, subject: str | None = None, **more: Any) -> str:
+    row = {"id": f"hold-{kind}", "kind": kind, "subject": subject, "reason": "x", "set_by": "1", "set_ms": 1} | more
+    with write(box.crm) as connection:
+        connection.execute(
+            f"INSERT INTO holds ({', '.join(row)}) VALUES ({','.join('?' * len(row))})", list(row.values())
+        )
+    return str(row["id"])
+
+
+def traces(box: ArchiveBox, *places: Path) -> list[str]:
+    """Where the number still stands: names and contents of every file, stores and their logs included."""
+    for db in (box.calls, box.crm):
+        db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    needle = NUMBER.encode()
+    files = [path for place in (box.home.root, *places) for path in place.rglob("*") if path.is_file()]
+    return [str(path) for path in files if NUMBER in path.name or needle in path.read_bytes()]
+
+
+def test_everything_is_found_in_any_spelling(box: ArchiveBox) -> None:
+    box.recording("+8613800138000")
+    box.recording("013800138000", "outgoing")
+    box.call(NUMBER, result="missed")
+    box.recording(OTHER)
+    mine = customer(box, "张三", "138 0013 8000")
+    customer(box, "李四", OTHER, note="friend of 13800138000")
+    found = find(box)
+    assert kinds(found) == ["call"] * 3 + ["customer"] + ["recording"] * 2 + ["text of a customer"]
+    assert next(one.id for one in found if one.kind == "customer") == mine
+    assert find(box, "8613800138000") == find(box, NUMBER) == found
+    assert kinds(find(box, OTHER)) == ["call", "customer", "recording"]
+    assert find(box, "01088889999") == []
+    with pytest.raises(BadInput):
+        find(box, "nobody")
+
+
+def test_nothing_is_left_of_it_and_everything_of_the_others(box: ArchiveBox, tmp_path: Path) -> None:
+    disk = tmp_path / "second"
+    disk.mkdir()
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    first, second, other = box.recording(), box.recording(encrypted=True), box.recording(OTHER)
+    call = box.call(NUMBER, result="missed")
+    gone = box.recording()
+    customer(box, "张三", NUMBER)
+    both = customer(box, "李四", NUMBER, OTHER)
+    hold(box, "number", NUMBER, released_by="2", released_ms=2)
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+        delete_recordings(library, [gone["id"]], "retention", "box", "")
+        ArchiveTask().run(library, lambda: False)
+    kept = {path: path.read_bytes() for root in (box.home.recordings, disk) for path in root.rglob(f"*{OTHER}*")}
+    assert len(kept) == 5  # audio, manifest and waveform here, audio and manifest there
+    assert traces(box, disk)
+    certificate = erase_it(box)
+    assert traces(box, disk) == []
+    assert {path: path.read_bytes() for path in kept} == kept
+    counts = {"archive copy": 3, "call": 4, "customer": 1, "hold": 1, "number of a customer": 1, "recording": 3}
+    assert (certificate.found, certificate.erased, certificate.kept) == (counts, counts, [])
+    assert find(box) == []
+    for row in (first, second, gone):
+        now = box.row(row["id"])
+        assert (now["state"], now["path"], now["deleted_rule"]) == ("deleted", None, "erasure")
+    assert box.row(other["id"])["state"] == "ready"
+    assert [row["number"] for row in box.crm.query("SELECT number FROM customer_phones")] == [OTHER]
+    assert [str(row["id"]) for row in box.crm.query("SELECT id FROM customers")] == [both]
+    for row in (first, call):
+        (now,) = box.calls.query("SELECT * FROM calls WHERE id = ?", [row.get("call_id") or row["id"]])
+        assert (now["caller_number"], now["caller_name"], now["caller_id"]) == (None, None, None)
+        assert (now["started_ms"], now["result"]) == (row["started_ms"], "answered" if row is first else "missed")
+        stone = read_manifest(box.home.recordings / now["manifest"])
+        assert stone is not None
+        assert (stone.manifest["kind"], stone.manifest["rule"]) == ("tombstone", "erasure")
+        assert stone.manifest["of"] == row["id"]
+    assert len(list(box.home.recordings.rglob("*.tombstone.json"))) == 4
+
+
+def test_the_certificate_is_signed_entered_and_tells_no_number(box: ArchiveBox) -> None:
+    box.recording()
+    certificate = erase_it(box)
+    signed = read_manifest(box.home.root / certificate.file)
+    assert signed is not None
+    assert signed.is_genuine()
+    assert signed.manifest["kind"] == "erasure"
+    assert signed.manifest["number_sha256"] == number_sha256(SALT, "+8613800138000")
+    assert SALT not in (box.home.root / certificate.file).read_text()
+    assert number_sha256("11" * 16, "+8613800138000") != signed.manifest["number_sha256"]
+    assert signed.manifest["by"] == "1000"
+    entries = [entry for entry, _ in read_entries(box.home.evidence / "device" / "library.log")]
+    assert [entry.kind for entry in entries] == ["log_begun", "tombstone", "erasure"]
+    assert entries[-1].commitment == signed.commitment()
+
+
+def held_call(box: ArchiveBox, row: dict[str, Any]) -> None:
+    hold(box, "call", row["call_id"])
+
+
+def held_number(box: ArchiveBox, row: dict[str, Any]) -> None:
+    hold(box, "number", "0086 13800138000")
+
+
+def held_customer(box: ArchiveBox, row: dict[str, Any]) -> None:
+    hold(box, "customer", customer(box, "张三", NUMBER))
+
+
+def held_period(box: ArchiveBox, row: dict[str, Any]) -> None:
+    hold(box, "period", from_ms=row["started_ms"] - 1, to_ms=row["started_ms"] + 1, channel=1)
+
+
+@pytest.mark.parametrize("holding", [held_call, held_number, held_customer, held_period])
+def test_what_a_hold_protects_stays_whole(box: ArchiveBox, holding: Any) -> None:
+    held = box.recording()
+    free = box.recording()
+    all_of_it = holding in (held_number, held_customer)
+    holding(box, held)
+    before = {path: path.read_bytes() for path in box.home.recordings.rglob(f"*{held['id']}*")}
+    certificate = erase_it(box)
+    assert box.row(held["id"]) == {**box.row(held["id"]), **held}
+    assert {path: path.read_bytes() for path in before} == before
+    assert len(before) == 3
+    assert box.row(free["id"])["state"] == ("ready" if all_of_it else "deleted")
+    reasons = {(one["kind"], one["reason"]) for one in certificate.kept}
+    name = f"hold hold-{holding.__name__.removeprefix('held_')}"
+    assert {("call", name), ("recording", name)} <= reasons
+    with write(box.crm) as connection:
+        connection.execute("UPDATE holds SET released_ms = 3")
+    erase_it(box)
+    assert find(box) == []
+
+
+def test_a_held_customer_keeps_every_number(box: ArchiveBox) -> None:
+    one = customer(box, "张三", NUMBER, OTHER)
+    hold(box, "customer", one)
+    certificate = erase_it(box)
+    assert certificate.kept == [{"kind": "number of a customer", "count": 1, "reason": "hold hold-customer"}]
+    assert box.crm.conn.execute("SELECT count(*) FROM customer_phones").fetchone()[0] == 2
+
+
+def test_calls_that_are_not_finished_wait(box: ArchiveBox) -> None:
+    box.call(NUMBER, state="talking", ended_ms=None)
+    box.recording(state="pending")
+    certificate = erase_it(box)
+    assert {one["reason"] for one in certificate.kept} == {"the call is not over", "the recorder has not finished it"}
+    assert certificate.erased == {}
+
+
+def test_a_recording_of_the_whole_line_is_shown_and_stays(box: ArchiveBox) -> None:
+    call = box.recording()
+    line = box.recording(OTHER)
+    with write(box.calls) as connection:
+        connection.execute(
+            "UPDATE recordings SET call_id = NULL, kind = 'continuous', started_ms = ?, duration_ms = 86400000"
+            " WHERE id = ?",
+            (START_MS, line["id"]),
+        )
+    (shown,) = [one for one in find(box) if one.kind == "continuous recording"]
+    assert shown.id == line["id"]
+    erase_it(box)
+    assert box.row(line["id"])["state"] == "ready"
+    assert box.row(call["id"])["state"] == "deleted"
+
+
+def test_mentions_and_lists_are_named_and_left_to_people(box: ArchiveBox) -> None:
+    customer(box, "李四", OTHER, note=f"call {NUMBER}")
+    with write(box.crm) as connection:
+        connection.execute(
+            "INSERT INTO parameters VALUES ('channel', '3', 'never_record_numbers', ?, 0, '')", (f'"110 {NUMBER}"',)
+        )
+        connection.execute("INSERT INTO audit VALUES (NULL, 1, '1', 'hold.set', 'h', '', ?)", (f'["{NUMBER}"]',))
+    certificate = erase_it(box)
+    assert sorted(one["kind"] for one in certificate.kept) == ["audit entry", "number list", "text of a customer"]
+    assert certificate.erased == {}
+
+
+def test_copies_that_cannot_be_reached_are_named_and_removed_later(box: ArchiveBox, tmp_path: Path) -> None:
+    disk, away = tmp_path / "second", tmp_path / "away"
+    disk.mkdir()
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    box.recording(encrypted=True)
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+    disk.rename(away)
+    certificate = erase_it(box)
+    (kept,) = certificate.kept
+    assert (kept["kind"], kept["count"]) == ("archive copy", 1)
+    assert "is not a folder" in kept["reason"]
+    assert certificate.erased == {"call": 1, "recording": 1}
+    assert traces(box, away)
+    away.rename(disk)
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+    assert traces(box, disk) == []
+    assert list(disk.rglob("*.*")) == []
+
+
+def test_copies_at_a_forgotten_target_are_named(box: ArchiveBox, tmp_path: Path) -> None:
+    add_place(box.calls, box.crm, "disk", f"file://{tmp_path}", required=True, by="1000")
+    box.recording()
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+    remove_place(box.home, box.crm, "disk")
+    assert erase_it(box).kept == [
+        {"kind": "archive copy", "count": 1, "reason": "no longer a target of this box"}
+    ]  # fmt: skip
+
+
+def test_copies_that_a_rebuilt_store_does_not_know_go_too(box: ArchiveBox, tmp_path: Path) -> None:
+    disk = tmp_path / "second"
+    disk.mkdir()
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    box.recording()
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+    with write(box.calls) as connection:
+        connection.execute("DELETE FROM archive_copies")
+    erase_it(box)
+    assert traces(box, disk) == []
+
+
+STEPS = [(erasers, "write_whole"), (erasers, "_remove_files"), (erasers, "_forget_events"), (erase, "_certify")]
+
+
+@pytest.mark.parametrize(("module", "step"), STEPS, ids=lambda one: getattr(one, "__name__", one))
+def test_interrupted_anywhere_it_is_finished_the_next_time(
+    box: ArchiveBox, monkeypatch: pytest.MonkeyPatch, module: Any, step: str
+) -> None:
+    for _ in range(2):
+        box.recording()
+        box.call(NUMBER)
+    customer(box, "张三", NUMBER)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise StoreError("the power went")
+
+    monkeypatch.setattr(module, step, fail)
+    with pytest.raises(StoreError):
+        erase_it(box)
+    monkeypatch.undo()
+    erase_it(box)
+    assert traces(box) == []
+    calls = box.calls.conn.execute("SELECT count(*) FROM calls WHERE manifest LIKE '%.tombstone.json'").fetchone()
+    assert calls[0] == 4
+
+
+def test_recordings_whose_files_are_gone_or_lost(box: ArchiveBox) -> None:
+    missing, lost = box.recording(), box.recording()
+    (box.home.recordings / missing["path"]).unlink()
+    with write(box.calls) as connection:
+        connection.execute("UPDATE recordings SET state = 'lost' WHERE id = ?", (lost["id"],))
+    erase_it(box)
+    assert traces(box) == []
+
+
+def tap(box: ArchiveBox, *arguments: str, typed: str = "") -> str:
+    result = CliRunner().invoke(tapdeck, ["--home", str(box.home.root), "erase-number", *arguments], input=typed)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return str(result.output)
+
+
+def test_the_command_shows_exports_asks_and_erases(box: ArchiveBox, tmp_path: Path) -> None:
+    plain, secret = box.recording(), box.recording(encrypted=True)
+    box.call(NUMBER, result="missed")
+    customer(box, "张三", NUMBER)
+    said = tap(box, ASKED, typed="n\n")
+    assert "3 × call; 2 × recording; 1 × customer" in said
+    assert box.row(plain["id"])["state"] == "ready"
+    folder = tmp_path / "export"
+    said = tap(box, ASKED, "--export", str(folder), "--yes", "--by", "1000")
+    assert "erased 已删除: 3 × call" in said
+    assert traces(box) == []
+    exported = json.loads((folder / "found.json").read_bytes())
+    assert len(exported) == 6
+    assert {one["about"]["name"] for one in exported if one["kind"] == "customer"} == {"张三"}
+    for row in (plain, secret):
+        audio = folder / Path(row["path"]).name.removesuffix(".tde")
+        assert soundfile.info(audio).frames == 8000
+        assert audio.with_suffix(".json").exists()
+    assert len(list(folder.glob("*.json"))) == 4
+    (certificate,) = (box.home.evidence / "device" / "erasures").iterdir()
+    assert str(certificate) in said
+    salt = said.rstrip().rpartition(" ")[2]
+    said_hash = json.loads(certificate.read_bytes())["manifest"]["number_sha256"]
+    assert said_hash == number_sha256(salt, "+8613800138000")
+    assert "Nothing to erase" in tap(box, ASKED)
+    with pytest.raises(BadInput, match="not empty"):
+        tap(box, ASKED, "--export", str(folder))
+
+
+def test_a_damaged_recording_is_exported_as_far_as_it_goes(box: ArchiveBox, tmp_path: Path) -> None:
+    row = box.recording(encrypted=True)
+    path = box.home.recordings / row["path"]
+    path.with_name(path.name.replace(".flac.tde", ".key.json")).unlink()
+    tap(box, ASKED, "--export", str(tmp_path / "export"), typed="n\n")
+    (note,) = (tmp_path / "export").glob("*.unreadable.txt")
+    assert "key of this recording is gone" in note.read_text()
+
+
+def test_while_a_keeper_runs_it_does_the_erasing(box: ArchiveBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(deletion_tasks.HANDLERS, "erase", erase_order)  # type: ignore[arg-type]
+    box.recording()
+    keeper = LibraryThread(box.home, [deletion_tasks.OrdersTask])
+    keeper.start()
+    try:
+        while not (box.home.evidence / "device" / "library.log").exists():
+            time.sleep(0.005)
+        said = tap(box, ASKED, "--yes", "--by", "1000")
+    finally:
+        keeper.stop()
+    assert "erased 已删除: 1 × call" in said
+    (order,) = box.crm.query("SELECT * FROM orders")
+    assert (order["asked_by"], order["data"]) == ("1000", "{}")
+    assert traces(box) == []
+
+
+def test_an_order_is_carried_out_once_and_a_bad_one_is_refused(
+    box: ArchiveBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(deletion_tasks.HANDLERS, "erase", erase_order)  # type: ignore[arg-type]
+    with write(box.crm) as connection:
+        ask_erasure(connection, ASKED, "1000", SALT)
+        ask_erasure(connection, "nobody", "1000", SALT)
+        connection.execute("INSERT INTO orders (at_ms, asked_by, verb, data) VALUES (0, '1', 'erase', '{\"x\": 1}')")
+    query = "SELECT ok, message FROM order_results ORDER BY order_id"
+    with box.library() as library:
+        deletion_tasks.OrdersTask().run(library, lambda: False)
+        results = [tuple(row) for row in box.calls.conn.execute(query)]
+        with write(box.calls) as connection:
+            connection.execute("UPDATE order_marks SET last_id = 0")  # a crash before the order was settled
+            connection.execute("DELETE FROM order_results")
+        deletion_tasks.OrdersTask().run(library, lambda: False)
+    assert [ok for ok, _ in results] == [1, 0, 0]
+    assert "not a telephone number" in results[1][1]
+    again = [tuple(row) for row in box.calls.conn.execute(query)]
+    assert [(ok, "dealt with already" in message) for ok, message in again] == [(0, True), (0, True), (0, False)]
+    assert [row["data"] for row in box.crm.query("SELECT data FROM orders")] == ["{}", "{}", '{"x": 1}']
+    assert len(list((box.home.evidence / "device" / "erasures").iterdir())) == 1
+
+
+def test_the_store_file_forgets_too(box: ArchiveBox) -> None:
+    """SQLite only marks freed space: the number must not be readable from the bytes of the file."""
+    for _ in range(40):
+        box.recording()
+    box.recording(OTHER)
+    erase_it(box)
+    box.calls.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for path in box.home.root.glob("calls.db*"):
+        assert NUMBER.encode() not in path.read_bytes()
+    assert OTHER.encode() in (box.home.root / "calls.db").read_bytes()
+
+
+def test_killed_again_and_again_it_ends_with_nothing_left(box: ArchiveBox) -> None:
+    """The command itself, killed in the middle of its work."""
+    for number in range(20):
+        box.recording(encrypted=bool(number % 2))
+        box.call(NUMBER)
+    kept = box.recording(OTHER)
+    command = [sys.executable, "-m", "firmware", "--home", str(box.home.root), "erase-number", ASKED, "--yes"]
+    deleted = "SELECT count(*) FROM recordings WHERE state = 'deleted'"
+    for least in (1, 3, 8, 14):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as erasing:
+            while box.calls.conn.execute(deleted).fetchone()[0] < least and erasing.poll() is None:
+                time.sleep(0.005)
+            erasing.kill()
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    assert traces(box) == []
+    assert box.row(kept["id"])["state"] == "ready"
+    for simulated in (False, True):
+        EvidenceLog(box.home, "library", simulated).close()  # both logs are sound
+    assert not list((box.home.evidence / "device").glob("*.set-aside"))
