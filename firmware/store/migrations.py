@@ -1,9 +1,9 @@
-"""Brings both store files to the schema that this version knows, floor by floor."""
+"""Brings both store files to the schema that this version knows, floor by floor; a damaged one is seen to first."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -13,10 +13,18 @@ from sqlite_utils import Migrations
 from firmware.config import Home
 from firmware.errors import StoreError
 from firmware.store.connection import open_store
+from firmware.store.health import ABSENT, EMPTY, examine_for, marked_damage
 
 StoreMigrations = Mapping[str, Migrations]
 """What a room contributes: one set of steps for each store file, by name (``calls``, ``crm``)."""
+StoreRebuilder = Callable[[Home, str], bool]
+"""An entry point of ``tapdeck.store_rebuilders``, named as the store that it makes anew: told what is wrong, it sets
+the store aside and puts a new one in its place. False: there is nothing to make one from, and nothing was touched.
+Raises StoreError."""
 
+EXAMINED_S = 2.0
+"""So long may looking at a store take before the daemons start: nothing records meanwhile, and a line card holds
+4 s or more. 500,000 calls (2.4 GB) take 1.5 s from memory and 40 s from a disk that reads 60 MB/s."""
 
 _APPLIED = "SELECT migration_set, name FROM _sqlite_migrations"
 
@@ -31,19 +39,55 @@ def _file(home: Home, store: str) -> Path:
 
 
 def migrate(home: Home) -> list[str]:
-    """Apply what is pending; returns the names of the steps taken. Run before the daemons start."""
+    """Apply what is pending; returns the names of the steps taken. Run before the daemons start.
+
+    A damaged store is made anew where a room knows how. Raises StoreError: nobody does.
+    """
     taken: list[str] = []
     for store in ("calls", "crm"):
-        db = open_store(_file(home, store))
-        try:
-            for room in _registered():
-                if store in room:
-                    steps = room[store]
-                    taken += [f"{store}:{steps.name}:{step.name}" for step in steps.pending(db)]
-                    steps.apply(db)
-        finally:
-            db.conn.close()
+        damage = _damage(_file(home, store))
+        if damage is not None:
+            taken += _rebuild(home, store, damage)
+        taken += apply_steps(store, _file(home, store))
     return taken
+
+
+def apply_steps(store: str, path: Path) -> list[str]:
+    """Bring the file of a ``store`` (``calls``, ``crm``) at ``path`` to our schema; returns the steps taken."""
+    taken: list[str] = []
+    db = open_store(path)
+    try:
+        for room in _registered():
+            if store in room:
+                steps = room[store]
+                taken += [f"{store}:{steps.name}:{step.name}" for step in steps.pending(db)]
+                steps.apply(db)
+    finally:
+        db.conn.close()
+    return taken
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with a store; an absent one was lost, or there never was one."""
+    marked = marked_damage(path)
+    if marked is not None:
+        return marked
+    if not path.exists():
+        return ABSENT
+    return examine_for(path, EXAMINED_S).damage
+
+
+def _rebuild(home: Home, store: str, damage: str) -> list[str]:
+    for point in entry_points(group="tapdeck.store_rebuilders", name=store):
+        rebuild: StoreRebuilder = point.load()
+        if rebuild(home, damage):
+            return [f"{store}: made anew, because {damage}"]
+    if damage not in (ABSENT, EMPTY):
+        raise StoreError(
+            f"{_file(home, store)} is damaged ({damage}): restore it from the backup; it was left as it is."
+            " 数据库已损坏,请从备份恢复;文件未作改动。"
+        )
+    return []
 
 
 def require_current_schema(home: Home) -> None:
