@@ -104,21 +104,62 @@ class CustomerPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
+class PauseInfo(msgspec.Struct, frozen=True):
+    """Silence where somebody paused, from the recording's first sample. ``by``: a staff number, or ``code``."""
+
+    from_ms: int
+    to_ms: int
+    by: str
+    reason: str
+
+
 class RecordingInfo(msgspec.Struct, frozen=True):
-    """A recording of a call; ``missing_ms`` of it were lost and are silence."""
+    """A recording; ``missing_ms`` of it were lost and are silence.
+
+    ``kind``: call, continuous, manual. ``state``: pending, ready, lost, deleted. ``format``: flac, alaw, ulaw, opus,
+    mp3. ``tracks`` 2: left is the near side, right the far one.
+    """
 
     id: str
+    kind: str
+    call_id: str | None
+    channel: int
     segment: int
     state: str
     started_at: str
     duration_ms: int
+    tracks: int
     missing_ms: int
+    pauses: list[PauseInfo]
+    format: str | None
     bytes: int | None
     sha256: str | None
+    encrypted: bool
+    simulated: bool
+    deleted_at: str | None
+    deleted_rule: str | None
+    deleted_by: str | None
+
+
+class RecordingPage(msgspec.Struct, frozen=True):
+    """Recordings, newest first; ``next`` is the ``before`` of the next page, null at the end."""
+
+    recordings: list[RecordingInfo]
+    next: str | None
+
+
+class PeaksInfo(msgspec.Struct, frozen=True):
+    """A recording's waveform: for each track its lowest and highest value in turn, -127 to 127."""
+
+    per_second: int
+    tracks: list[list[int]]
 
 
 class CallInfo(msgspec.Struct, frozen=True):
-    """A call, with the customers in the reader's scope who have its number."""
+    """A call, with the customers in the reader's scope who have its number.
+
+    ``kept``: whether its recording is kept, by ``kept_reason``. ``paused``: its recording is paused right now.
+    """
 
     id: str
     channel: int
@@ -138,6 +179,9 @@ class CallInfo(msgspec.Struct, frozen=True):
     talk_ms: int
     simulated: bool
     handled_by: str | None
+    kept: bool
+    kept_reason: str | None
+    paused: bool
     customers: list[CustomerName]
     recordings: list[RecordingInfo]
 
@@ -264,9 +308,9 @@ class Board(msgspec.Struct, frozen=True):
 
 
 class RecordingEvent(msgspec.Struct, frozen=True):
-    """Event ``recording``: a recording is ready."""
+    """Event ``recording``: a recording is ready, lost or deleted."""
 
-    call_id: str
+    call_id: str | None
     recording: RecordingInfo
 
 

@@ -16,6 +16,7 @@ from crm_client_api.domain.customers import renew_match_keys
 from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.sessions import forget_idle_sessions
 from crm_client_api.domain.settings import read_settings
+from crm_client_api.encoded import EncodedCopies
 from crm_client_api.places import prepare_places
 from crm_client_api.server import ApiServer
 from crm_client_api.stores import StorePool
@@ -39,7 +40,7 @@ def run_api(home: Home, bind: str, port: int) -> None:
     _announce(home, server)
     notify("READY=1")
     stopping = threading.Event()
-    threading.Thread(target=_upkeep, args=(server.pool, stopping), name="upkeep", daemon=True).start()
+    threading.Thread(target=_upkeep, args=(server.pool, server.copies, stopping), name="upkeep", daemon=True).start()
     period_s = watchdog_interval_s()
     while not select.select([asked_to_stop], [], [], period_s)[0]:
         if server.alive:
@@ -83,8 +84,8 @@ def _stop(server: ApiServer) -> None:
         os._exit(0)
 
 
-def _upkeep(pool: StorePool, stop: threading.Event) -> None:
-    """What nobody waits for: number places, keys of numbers after the site's settings changed, old sessions."""
+def _upkeep(pool: StorePool, copies: EncodedCopies, stop: threading.Event) -> None:
+    """What nobody waits for: keys of numbers after the site's settings changed, old sessions, copies, number places."""
     site: Site | None = None
     while not stop.is_set():
         try:
@@ -94,7 +95,8 @@ def _upkeep(pool: StorePool, stop: threading.Event) -> None:
                     renew_match_keys(stores.crm, settings.site)
                     site = settings.site
                 forget_idle_sessions(stores.crm, now_ms(), settings.idle_logout_ms)
+                copies.forget_deleted(stores.calls)
             prepare_places(pool.home)  # last: it takes seconds, and pop-ups need the keys
-        except (BoxError, sqlite3.Error) as error:
+        except (BoxError, sqlite3.Error, OSError) as error:
             _log.warning("upkeep: %s", error)
         stop.wait(_UPKEEP_PERIOD_S)

@@ -28,10 +28,15 @@ BOARD_PERIOD_S = 0.25
 QUEUE_EVENTS = 2000
 _log = logging.getLogger(__name__)
 
-CALL_EVENTS = frozenset({"call_started", "caller_id", "dialled_number", "call_answered", "call_ended"})
+CALL_EVENTS = frozenset(
+    {
+        "call_started", "caller_id", "dialled_number", "call_answered", "call_ended", "recording_paused",
+        "recording_resumed", "recording_kept", "recording_discarded",
+    }
+)  # fmt: skip
 LINE_EVENTS = frozenset({"line_lost", "line_present"})
 CARD_EVENTS = frozenset({"card_lost", "card_present"})
-RECORDING_EVENTS = frozenset({"recording_ready", "recording_lost"})
+RECORDING_EVENTS = frozenset({"recording_ready", "recording_lost", "recording_deleted", "recording_converted"})
 PUSHED_EVENTS = CALL_EVENTS | LINE_EVENTS | CARD_EVENTS | RECORDING_EVENTS
 
 

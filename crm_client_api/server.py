@@ -9,14 +9,17 @@ from typing import Any
 
 from cheroot.wsgi import Gateway_10, Server
 
+from crm_client_api.encoded import EncodedCopies
 from crm_client_api.http.app import LARGEST_BODY_BYTES, make_app
 from crm_client_api.http.routing import SOCKET_KEY, Api
+from crm_client_api.listening import Listeners
 from crm_client_api.push import QUEUE_EVENTS, Hub
 from crm_client_api.stores import StorePool
 from firmware.config import Home
 from firmware.errors import ConfigError
 
 MAX_STREAMS = 200
+MAX_LISTENERS = 16
 REQUEST_THREADS = 32
 SEND_TIMEOUT_S = 10
 _LARGEST_HEADER_BYTES = 64 * 1024
@@ -56,11 +59,13 @@ class ApiServer:
     ) -> None:
         self.pool = StorePool(home)
         self.hub = Hub(self.pool, max_streams, queue_events)
+        self.copies = EncodedCopies(home)
+        self._listeners = Listeners(self.pool, MAX_LISTENERS)
         self._bind = bind
         self._server = Server(
             (bind, port),
-            make_app(Api(home, self.pool, self.hub, web_root)),
-            numthreads=max_streams + REQUEST_THREADS,
+            make_app(Api(home, self.pool, self.hub, self.copies, self._listeners, web_root)),
+            numthreads=max_streams + MAX_LISTENERS + REQUEST_THREADS,
             server_name="tapdeck",
             timeout=send_timeout_s,
             shutdown_timeout=_STOP_TIMEOUT_S,
@@ -101,6 +106,7 @@ class ApiServer:
     def stop(self) -> None:
         """End all streams, then the server. A client that hangs in the middle can take ``send_timeout_s``."""
         self.hub.stop()
+        self._listeners.stop()
         self._server.stop()
         self.pool.close()
 

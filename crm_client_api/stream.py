@@ -12,15 +12,16 @@ from collections.abc import Iterator
 import msgspec
 
 from crm_client_api.answers import Board, CardEventInfo, LineEventInfo, PopupInfo, Popups, RecordingEvent, Reset
-from crm_client_api.domain.calls import Call, call_of_event, first_event_id, numbered_running_calls, recordings_of
+from crm_client_api.domain.calls import Call, call_of_event, first_event_id, numbered_running_calls
 from crm_client_api.domain.operators import Operator
+from crm_client_api.domain.recordings import get_recording
 from crm_client_api.domain.sessions import Session
 from crm_client_api.domain.settings import Settings, read_settings
 from crm_client_api.push import CALL_EVENTS, CARD_EVENTS, LINE_EVENTS, Hub, concerns
 from crm_client_api.stores import StorePool, Stores
 from crm_client_api.views import Desk, open_desk, recording_info
 from firmware.clock import iso_utc
-from firmware.errors import BadInput
+from firmware.errors import BadInput, NotFound
 from firmware.store.event_log import Event, epoch, format_position, last_id, parse_position, read_after
 
 HEARTBEAT_S = 15.0
@@ -173,16 +174,17 @@ class Stream:
         return [frame("call", info, before), frame("popup", popup, position)]
 
     def _recording_event(self, desk: Desk, event: Event, position: str) -> list[bytes]:
-        for recording in recordings_of(desk.stores.calls, [event.call_id or ""]).get(event.call_id or "", []):
-            if recording.id == event.data.get("id"):
-                return [frame("recording", RecordingEvent(recording.call_id, recording_info(recording)), position)]
-        return []
+        try:
+            recording = get_recording(desk.stores.calls, str(event.data.get("id", "")), desk.channels)
+        except NotFound:
+            return []
+        return [frame("recording", RecordingEvent(recording.call_id, recording_info(recording)), position)]
 
 
 def _call_at(desk: Desk, event: Event) -> Call | None:
     """The call as it was at an event; None when the store does not know it (any more)."""
     row = desk.stores.calls.conn.execute("SELECT * FROM calls WHERE id = ?", (event.call_id,)).fetchone()
-    return None if row is None else call_of_event(dict(row) | dict(event.data), row["handled_by"])
+    return None if row is None else call_of_event(event.data, row)
 
 
 def _popup_of(desk: Desk, event: Event, call: Call) -> PopupInfo | None:

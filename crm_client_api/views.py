@@ -10,17 +10,19 @@ from crm_client_api.answers import (
     CustomerInfo,
     CustomerName,
     OperatorInfo,
+    PauseInfo,
     PhoneInfo,
     PopupInfo,
     RecordingInfo,
     StaffMember,
 )
 from crm_client_api.domain import popup
-from crm_client_api.domain.calls import Call, Recording, history, recordings_of
+from crm_client_api.domain.calls import Call, history
 from crm_client_api.domain.customers import Customer, Match, match_number
 from crm_client_api.domain.numbers import e164
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.recordings import Recording, recordings_of, silent_ranges
 from crm_client_api.domain.scope import ChannelScope, RecordScope, customer_scope
 from crm_client_api.domain.settings import Settings, read_settings
 from crm_client_api.places import place_of
@@ -65,15 +67,34 @@ def customer_info(customer: Customer) -> CustomerInfo:
 
 def recording_info(recording: Recording) -> RecordingInfo:
     """A recording as the API shows one."""
+
+    def ms(sample: int) -> int:
+        return (sample - recording.from_sample) * 1000 // recording.sample_rate_hz
+
+    ranges = silent_ranges(recording.pauses, recording.to_sample)
     return RecordingInfo(
         id=recording.id,
+        kind=recording.kind,
+        call_id=recording.call_id,
+        channel=recording.channel,
         segment=recording.segment,
         state=recording.state,
         started_at=iso_utc(recording.started_ms),
         duration_ms=recording.duration_ms,
+        tracks=recording.tracks,
         missing_ms=recording.missing_ms,
+        pauses=[
+            PauseInfo(ms(start), ms(end), pause.by, pause.reason)
+            for (start, end), pause in zip(ranges, recording.pauses, strict=True)
+        ],
+        format=recording.format,
         bytes=recording.bytes,
         sha256=recording.sha256,
+        encrypted=recording.encrypted,
+        simulated=recording.simulated,
+        deleted_at=_iso_or_none(recording.deleted_ms),
+        deleted_rule=recording.deleted_rule,
+        deleted_by=recording.deleted_by,
     )
 
 
@@ -123,6 +144,9 @@ class Desk:
             talk_ms=call.talk_ms,
             simulated=call.simulated,
             handled_by=call.handled_by,
+            kept=call.kept,
+            kept_reason=call.kept_reason,
+            paused=call.paused,
             customers=[
                 CustomerName(m.customer.id, m.customer.fields["name"], m.customer.fields["company"]) for m in known
             ],

@@ -1,23 +1,23 @@
-"""Calls, recordings, channels and cards as the recorder stores them; read only, with the viewer's scope."""
+"""Calls, channels and cards as the recorder stores them; read only, with the viewer's scope."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlite_utils
 
 from crm_client_api.domain.numbers import Site, spellings
+from crm_client_api.domain.recordings import Pause, pauses_of
 from crm_client_api.domain.scope import ChannelScope, Sql
 from firmware.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as stored. Times are Unix ms UTC, durations ms."""
+    """A call as stored. Times are Unix ms UTC, durations ms, ``*_sample`` positions on the tape."""
 
     id: str
     channel: int
@@ -36,28 +36,22 @@ class Call:
     talk_ms: int
     simulated: bool
     handled_by: str | None
+    tape_epoch: str | None
+    from_sample: int | None
+    to_sample: int | None
+    kept: bool
+    kept_reason: str | None
+    pauses: tuple[Pause, ...]
+
+    @property
+    def paused(self) -> bool:
+        """Whether its recording is paused at this moment."""
+        return self.state != "ended" and any(pause.to_sample is None for pause in self.pauses)
 
     @property
     def number(self) -> str | None:
         """The other party's number."""
         return self.caller_number if self.direction == "incoming" else self.dialled_number
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A recording as stored. ``path`` is as the recorder wrote it; ``missing_ms`` rounds up."""
-
-    id: str
-    call_id: str
-    channel: int
-    segment: int
-    state: str
-    started_ms: int
-    duration_ms: int
-    missing_ms: int
-    bytes: int | None
-    sha256: str | None
-    path: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +90,19 @@ class CallFilter:
 
 _CALL_FIELDS = tuple(field.name for field in fields(Call))
 _CALL_COLUMNS = ", ".join(_CALL_FIELDS)
+_OF_NOW = frozenset({"handled_by", "tape_epoch", "from_sample", "to_sample", "kept", "kept_reason", "pauses"})
 
 
 def call_of(row: sqlite3.Row | Mapping[str, Any]) -> Call:
     """A call from a row of the store."""
     values = {name: row[name] for name in _CALL_FIELDS}
-    return Call(**(values | {"simulated": bool(values["simulated"])}))
+    flags = {name: bool(values[name]) for name in ("simulated", "kept")}
+    return Call(**(values | flags | {"pauses": pauses_of(values["pauses"])}))
 
 
-def call_of_event(data: Mapping[str, Any], handled_by: str | None) -> Call:
-    """A call as an event of the recorder describes it: its state at that moment."""
-    values = {name: data.get(name) for name in _CALL_FIELDS}
-    values |= {"simulated": bool(values["simulated"]), "handled_by": handled_by}
-    return Call(**values)  # type: ignore[arg-type]
+def call_of_event(data: Mapping[str, Any], row: sqlite3.Row) -> Call:
+    """A call as an event of the recorder describes it, its state at that moment; the rest is as ``row`` has it now."""
+    return call_of(dict(row) | {name: data[name] for name in _CALL_FIELDS if name in data and name not in _OF_NOW})
 
 
 def get_call(calls: sqlite_utils.Database, call_id: str, scope: ChannelScope) -> Call:
@@ -193,39 +187,6 @@ def running_calls(calls: sqlite_utils.Database) -> dict[int, Call]:
     """The call that runs on each channel (the newest one, should there be several)."""
     rows = calls.conn.execute(f"SELECT {_CALL_COLUMNS} FROM {_RUNNING} WHERE state <> 'ended' ORDER BY started_ms, id")
     return {row["channel"]: call_of(row) for row in rows}
-
-
-_RECORDING_COLUMNS = (
-    "id, call_id, channel, segment, state, started_ms, duration_ms, bytes, sha256, path,"
-    " (missing_samples * 1000 + sample_rate_hz - 1) / sample_rate_hz AS missing_ms"
-)
-
-
-def _recording(row: sqlite3.Row) -> Recording:
-    return Recording(**{field.name: row[field.name] for field in fields(Recording)})
-
-
-def recordings_of(calls: sqlite_utils.Database, call_ids: Iterable[str]) -> dict[str, list[Recording]]:
-    """The recordings of calls, by call, in the order of their segments."""
-    wanted = list(call_ids)
-    found: dict[str, list[Recording]] = defaultdict(list)
-    marks = ",".join("?" * len(wanted))
-    for row in calls.conn.execute(
-        f"SELECT {_RECORDING_COLUMNS} FROM recordings WHERE call_id IN ({marks}) ORDER BY call_id, segment", wanted
-    ):
-        found[row["call_id"]].append(_recording(row))
-    return found
-
-
-def get_recording(calls: sqlite_utils.Database, recording_id: str, scope: ChannelScope) -> Recording:
-    """Raises NotFound, also out of scope."""
-    condition, arguments = scope.sql("channel")
-    row = calls.conn.execute(
-        f"SELECT {_RECORDING_COLUMNS} FROM recordings WHERE id = ? AND {condition}", (recording_id, *arguments)
-    ).fetchone()
-    if row is None:
-        raise NotFound("there is no such recording")
-    return _recording(row)
 
 
 def list_channels(calls: sqlite_utils.Database) -> list[ChannelRow]:

@@ -16,13 +16,20 @@ from crm_client_api.domain.operators import SetOnce
 from crm_client_api.domain.sessions import Session, find_session, touch_session
 from crm_client_api.domain.settings import read_settings
 from crm_client_api.http import (  # noqa: F401  imported for the routes that they declare
+    call_audio,
     calls,
     channels,
     customers,
     events,
+    evidence,
+    holds,
+    live,
     operators,
+    orders,
     recordings,
+    retention,
     session,
+    storage,
     system,
 )
 from crm_client_api.http.errors import ApiError, PermissionMissing, as_api_error, error_response

@@ -1,18 +1,18 @@
-"""Audio as bytes that can be read from anywhere: a stored file as it is, or decoded to WAV on the way."""
+"""Audio as bytes that can be read from anywhere: a file as it is, or any source of samples as WAV on the way."""
 
 from __future__ import annotations
 
+import os
 import struct
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
-
-from firmware.errors import NotFound
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 if TYPE_CHECKING:
-    import soundfile
+    from crm_client_api.pcm import PcmSource
 
-_WAV_HEADER_BYTES = 44
 _SAMPLE_BYTES = 2
+WAV_HEADER_BYTES = 44
+ENDLESS = 0xFFFFFFFF
+"""What a WAV header says of a length that is not known yet; players then play until the end."""
 
 
 class AudioBody(Protocol):
@@ -30,9 +30,9 @@ class AudioBody(Protocol):
 class StoredBody:
     """A file as it is."""
 
-    def __init__(self, file: Path) -> None:
-        self._file: IO[bytes] = file.open("rb")
-        self.size_bytes = file.stat().st_size
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.size_bytes = file.seek(0, os.SEEK_END)
 
     def read(self, first: int, count: int) -> bytes:
         """See AudioBody."""
@@ -44,52 +44,38 @@ class StoredBody:
         self._file.close()
 
 
-class WavBody:
-    """A file decoded to WAV with 16-bit PCM (RIFF, WAVE_FORMAT_PCM), made while it is read."""
+def wav_header(sample_rate_hz: int, tracks: int, data_bytes: int) -> bytes:
+    """The head of a WAV file with 16-bit PCM (RIFF, WAVE_FORMAT_PCM)."""
+    frame_bytes = _SAMPLE_BYTES * tracks
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF", min(ENDLESS, data_bytes + WAV_HEADER_BYTES - 8), b"WAVE",
+        b"fmt ", 16, 1, tracks, sample_rate_hz, sample_rate_hz * frame_bytes, frame_bytes, 16,
+        b"data", data_bytes,
+    )  # fmt: skip
 
-    def __init__(self, file: soundfile.SoundFile) -> None:
-        self._file = file
-        self._frame_bytes = _SAMPLE_BYTES * file.channels
-        data_bytes = file.frames * self._frame_bytes
-        self.size_bytes = _WAV_HEADER_BYTES + data_bytes
-        self._header = struct.pack(
-            "<4sI4s4sIHHIIHH4sI",
-            b"RIFF", self.size_bytes - 8, b"WAVE",
-            b"fmt ", 16, 1, file.channels, file.samplerate, file.samplerate * self._frame_bytes, self._frame_bytes, 16,
-            b"data", data_bytes,
-        )  # fmt: skip
+
+class WavBody:
+    """Samples as WAV, made while it is read."""
+
+    def __init__(self, source: PcmSource) -> None:
+        self._source = source
+        self._frame_bytes = _SAMPLE_BYTES * source.tracks
+        data_bytes = source.frames * self._frame_bytes
+        self.size_bytes = WAV_HEADER_BYTES + data_bytes
+        self._header = wav_header(source.sample_rate_hz, source.tracks, data_bytes)
 
     def read(self, first: int, count: int) -> bytes:
         """See AudioBody."""
-        if first < _WAV_HEADER_BYTES:
+        if first < WAV_HEADER_BYTES:
             return self._header[first : first + count]
-        frame, skip = divmod(first - _WAV_HEADER_BYTES, self._frame_bytes)
-        if frame >= self._file.frames:
+        frame, skip = divmod(first - WAV_HEADER_BYTES, self._frame_bytes)
+        frames = min(-(-(skip + count) // self._frame_bytes), self._source.frames - frame)
+        if frames <= 0:
             return b""
-        if self._file.tell() != frame:  # seeking in FLAC decodes from the nearest seek point
-            self._file.seek(frame)
-        frames = -(-(skip + count) // self._frame_bytes)
-        data: bytes = self._file.read(frames, dtype="int16").astype("<i2").tobytes()
+        data: bytes = self._source.read(frame, frames).astype("<i2").tobytes()
         return data[skip : skip + count]
 
     def close(self) -> None:
         """See AudioBody."""
-        self._file.close()
-
-
-def open_flac(file: Path) -> AudioBody:
-    """The stored file. Raises NotFound when it cannot be opened."""
-    try:
-        return StoredBody(file)
-    except OSError as error:
-        raise NotFound("the audio of this recording is not there") from error
-
-
-def open_wav(file: Path) -> AudioBody:
-    """The file as WAV. Raises NotFound when it cannot be decoded."""
-    import soundfile  # with numpy, 100 ms and 25 MB that the API does not need to start
-
-    try:
-        return WavBody(soundfile.SoundFile(file))
-    except (OSError, soundfile.SoundFileError) as error:
-        raise NotFound("the audio of this recording cannot be read") from error
+        self._source.close()

@@ -6,10 +6,12 @@ import bottle
 import msgspec
 
 from crm_client_api.answers import ErrorAnswer, ErrorBody
+from crm_client_api.domain.holds import SecondPersonNeeded
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.operators import SetOnce, WrongOldPassword
 from crm_client_api.domain.sessions import WrongCredentials
 from crm_client_api.domain.throttle import TooManyFailures
+from crm_client_api.listening import ListenersFull
 from crm_client_api.push import StreamsFull
 from firmware.errors import BadInput, BoxError, ConfigError, NotFound, Refused, StoreError
 
@@ -38,6 +40,7 @@ _KINDS: tuple[tuple[type[BoxError], int, str], ...] = (
     (WrongCredentials, 401, "wrong_credentials"),
     (SetOnce, 409, "set_once"),
     (WrongOldPassword, 409, "wrong_old_password"),
+    (SecondPersonNeeded, 409, "second_person"),
     (NotFound, 404, "not_found"),
     (Refused, 409, "refused"),
     (BadInput, 400, "bad_input"),
@@ -51,7 +54,7 @@ def as_api_error(error: BoxError) -> ApiError:
         return error
     if isinstance(error, TooManyFailures):
         return ApiError(429, "too_many_failures", str(error), {"Retry-After": str(-(-error.wait_ms // 1000))})
-    if isinstance(error, StreamsFull):
+    if isinstance(error, (StreamsFull, ListenersFull)):
         return ApiError(503, "streams_full", str(error), {"Retry-After": str(_STREAMS_RETRY_AFTER_S)})
     if isinstance(error, StoreError):
         return ApiError(503, "store_busy", "the store is busy, try again", {"Retry-After": str(_RETRY_AFTER_S)})

@@ -1,135 +1,152 @@
-"""The audio of recordings: FLAC as stored or WAV, in whole or by byte ranges (RFC 9110, section 14)."""
+"""Recordings: lists, audio in any format, and waveforms."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, cast
 
 import bottle
 import msgspec
 
+from crm_client_api.answers import PeaksInfo, RecordingPage
 from crm_client_api.domain import audit
-from crm_client_api.domain.calls import Recording, get_recording
+from crm_client_api.domain.calls import get_call
 from crm_client_api.domain.permissions import Permission
-from crm_client_api.http.audio import AudioBody, open_flac, open_wav
-from crm_client_api.http.errors import ApiError
-from crm_client_api.http.routing import Request, raw_answer, route
+from crm_client_api.domain.recordings import (
+    Recording,
+    RecordingFilter,
+    RecordingKind,
+    get_recording,
+    list_recordings,
+)
+from crm_client_api.encoded import Coding, encode_in_memory
+from crm_client_api.http.audio import AudioBody, StoredBody, WavBody
+from crm_client_api.http.moments import Moment, unix_ms
+from crm_client_api.http.routing import Request, route
+from crm_client_api.http.sending import is_beginning, is_known, not_modified, send
+from crm_client_api.views import recording_info
+from firmware.clock import iso_utc
 from firmware.errors import NotFound
 from firmware.store.connection import write
+from recorder.library.audio import open_audio
 
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-_PIECE_BYTES = 64 * 1024
+Form = Literal["original", "flac", "wav", "mp3", "opus"]
+_MEDIA: Mapping[str, str] = {"flac": "audio/flac", "wav": "audio/wav", "mp3": "audio/mpeg", "opus": "audio/ogg"}
+_STORED_FORMS: Mapping[str, str] = {"flac": "flac", "alaw": "wav", "ulaw": "wav", "opus": "opus", "mp3": "mp3"}
 
 
 class AudioQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which form; ``download`` saves a file, which needs recording_export."""
+    """Which form (``original``: as stored); ``download`` saves a file, which needs recording_export."""
 
-    format: Literal["flac", "wav"] = "flac"
+    format: Form = "original"
     download: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ByteRange:
-    """Bytes ``first`` to ``last``, both included."""
+class RecordingQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which recordings; ``from`` and ``to`` (ISO 8601 with an offset) find what overlaps that time."""
 
-    first: int
-    last: int
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
+    before: str | None = None
+    channel: Annotated[int, msgspec.Meta(ge=1, le=9999)] | None = None
+    kind: RecordingKind | None = None
+    from_: Moment | None = msgspec.field(default=None, name="from")
+    to: Moment | None = None
 
 
-def parse_range(header: str, size_bytes: int) -> ByteRange | None:
-    """The range asked for, None for the whole (also for what we do not serve: several ranges, other units).
-
-    Raises ApiError 416 for a range outside.
-    """
-    match = _RANGE.fullmatch(header.replace(" ", ""))
-    if match is None or match.groups() == ("", ""):
-        return None
-    first_text, last_text = match.groups()
-    if first_text:
-        first = int(first_text)
-        last = min(int(last_text), size_bytes - 1) if last_text else size_bytes - 1
-        if last_text and int(last_text) < first:
-            return None
-    else:
-        first = max(0, size_bytes - int(last_text)) if int(last_text) else size_bytes
-        last = size_bytes - 1
-    if first >= size_bytes:
-        raise ApiError(416, "range_outside", "there are fewer bytes", {"Content-Range": f"bytes */{size_bytes}"})
-    return ByteRange(first, last)
+@route(
+    "GET", "/recordings", "Recordings in scope, of calls and without, newest first",
+    answer=RecordingPage, permissions=(Permission.RECORDING_QUERY,),
+)  # fmt: skip
+def get_recordings(request: Request, query: RecordingQuery) -> RecordingPage:
+    """List recordings in scope."""
+    wanted = RecordingFilter(
+        limit=query.limit + 1,  # one more tells whether there is a next page
+        before=query.before,
+        channel=query.channel,
+        kind=query.kind,
+        from_ms=unix_ms(query.from_),
+        to_ms=unix_ms(query.to),
+    )
+    found = list_recordings(request.stores.calls, wanted, request.desk.channels)
+    page = found[: query.limit]
+    return RecordingPage([recording_info(one) for one in page], page[-1].id if len(found) > query.limit else None)
 
 
 @route(
     "GET", "/recordings/{recording_id}/audio", "The audio of a recording, with byte ranges",
-    media=("audio/flac", "audio/wav"), permissions=(Permission.RECORDING_QUERY,),
+    media=tuple(_MEDIA.values()), permissions=(Permission.RECORDING_QUERY,),
 )  # fmt: skip
 def get_audio(request: Request, recording_id: str, query: AudioQuery) -> bottle.HTTPResponse:
     """Play or download a recording in scope."""
     if query.download:
         request.require(Permission.RECORDING_EXPORT)
     recording = get_recording(request.stores.calls, recording_id, request.desk.channels)
-    file = audio_file(recording, request.api.home.recordings)
+    if not recording.readable or recording.path is None:
+        raise NotFound("this recording has no audio (yet, or any more)")
+    form = _STORED_FORMS[recording.format or "flac"] if query.format == "original" else query.format
     etag = f'"{recording.sha256 or recording.id}-{query.format}"'
-    headers = {"Accept-Ranges": "bytes", "ETag": etag, "Cache-Control": "private, no-cache"}
-    if etag in [tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")]:
-        return raw_answer(b"", 304, headers)
-    body = open_wav(file) if query.format == "wav" else open_flac(file)
+    if is_known(request, etag):
+        return not_modified(etag)
+    body, version = _open(request, recording, query.format, etag)
+    name = f"{PurePosixPath(recording.path).name.split('.')[0]}.{form}" if query.download else None
+    answer = send(request, body, _MEDIA[form], version, name)
     try:
-        return _send(request, recording, query, body, headers)
+        if is_beginning(answer):
+            action = "recording.download" if query.download else "recording.listen"
+            with write(request.stores.crm) as connection:
+                audit.append(connection, request.actor, action, recording.id, {"call": recording.call_id})
     except BaseException:
         body.close()
         raise
+    return answer
 
 
-def _send(
-    request: Request, recording: Recording, query: AudioQuery, body: AudioBody, headers: dict[str, str]
-) -> bottle.HTTPResponse:
-    wanted = None
-    if request.headers.get("If-Range", headers["ETag"]) == headers["ETag"]:
-        wanted = parse_range(request.headers.get("Range", ""), body.size_bytes)
-    part = wanted or ByteRange(0, body.size_bytes - 1)
-    headers |= {"Content-Type": f"audio/{query.format}", "Content-Length": str(part.last - part.first + 1)}
-    if wanted:
-        headers["Content-Range"] = f"bytes {part.first}-{part.last}/{body.size_bytes}"
-    if query.download:
-        name = f"CH{recording.channel:03d}_{recording.id}.{query.format}"
-        headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    if part.first == 0 and bottle.request.method == "GET":  # the further ranges of a player are the same listening
-        action = "recording.download" if query.download else "recording.listen"
-        with write(request.stores.crm) as connection:
-            audit.append(connection, request.actor, action, recording.id, {"call": recording.call_id})
-    return raw_answer(_Pieces(body, part), 206 if wanted else 200, headers)
+def _open(request: Request, recording: Recording, form: Form, etag: str) -> tuple[AudioBody, str | None]:
+    """The body, and the ETag by which parts of it can be asked for."""
+    source = open_audio(request.api.home, recording.path or "")
+    if form in ("original", recording.format):
+        return StoredBody(source), etag
+    if form == "wav":
+        from crm_client_api.pcm import FileSource
+
+        return WavBody(FileSource(source)), etag
+    coding = cast(Coding, form)
+    tags = _tags(request, recording)
+    if recording.encrypted:
+        return StoredBody(encode_in_memory(source, coding, tags)), None
+    file, version = request.api.copies.open(f"{recording.id}-{recording.sha256}", source, coding, tags)
+    return StoredBody(file), f'"{version}"'
 
 
-def audio_file(recording: Recording, root: Path) -> Path:
-    """Where the audio is. Raises NotFound when it is not there, or not below ``root``."""
-    if recording.state != "ready" or recording.path is None:
-        raise NotFound("this recording has no audio (yet)")
-    file = (root / recording.path).resolve()
-    if not file.is_relative_to(root.resolve()) or not file.is_file():
-        raise NotFound("the audio of this recording is not there")
-    return file
+def _tags(request: Request, recording: Recording) -> dict[str, str]:
+    """What players show: the other party, when, and the channel."""
+    desk = request.desk
+    tags = {
+        "title": f"CH{recording.channel:03d} {recording.kind}",
+        "album": f"CH{recording.channel:03d}",
+        "date": iso_utc(recording.started_ms),
+        "tracknumber": str(recording.segment + 1),
+    }
+    if recording.call_id is None:
+        return tags
+    call = get_call(request.stores.calls, recording.call_id, desk.channels)
+    number = call.number or call.absence or "unknown"
+    return tags | {
+        "title": f"CH{recording.channel:03d} {call.direction} {number}",
+        "artist": call.caller_name or number,
+    }
 
 
-class _Pieces:
-    """The bytes of a range, read while they are sent."""
+@route(
+    "GET", "/recordings/{recording_id}/peaks", "The waveform of a recording",
+    answer=PeaksInfo, permissions=(Permission.RECORDING_QUERY,),
+)  # fmt: skip
+def get_peaks(request: Request, recording_id: str) -> PeaksInfo:
+    """Show how loud a recording is over time, without decoding it in the browser."""
+    recording = get_recording(request.stores.calls, recording_id, request.desk.channels)
+    if not recording.readable or recording.path is None:
+        raise NotFound("this recording has no audio (yet, or any more)")
+    from crm_client_api.waveform import waveform
 
-    def __init__(self, body: AudioBody, part: ByteRange) -> None:
-        self._body = body
-        self._position = part.first
-        self._end = part.last + 1
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        piece = self._body.read(self._position, min(_PIECE_BYTES, self._end - self._position))
-        if not piece:
-            raise StopIteration
-        self._position += len(piece)
-        return piece
-
-    def close(self) -> None:
-        self._body.close()
+    return waveform(request.api.home, recording.path)

@@ -20,7 +20,9 @@ from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.sessions import Session
 from crm_client_api.domain.settings import Settings
+from crm_client_api.encoded import EncodedCopies
 from crm_client_api.http.errors import ApiError, PermissionMissing
+from crm_client_api.listening import Listeners
 from crm_client_api.push import Hub
 from crm_client_api.stores import StorePool, Stores
 from crm_client_api.views import Desk, open_desk
@@ -43,6 +45,8 @@ class Api:
     home: Home
     pool: StorePool
     hub: Hub
+    copies: EncodedCopies
+    listeners: Listeners
     web_root: Path
 
 

@@ -73,7 +73,9 @@ class Exchange:
                 (card_id, len(channels)),
             )
             for number in channels:
-                connection.execute("INSERT INTO channels VALUES (?, ?, ?, 1)", (number, card_id, number))
+                connection.execute(
+                    "INSERT INTO channels VALUES (?, ?, ?, 1)", (number, card_id, channels.index(number))
+                )
 
     def event(self, kind: str, channel: int | None = None, call: dict[str, Any] | None = None, **data: Any) -> None:
         """One row of the event log, with the call's row when there is a call."""
@@ -81,8 +83,11 @@ class Exchange:
         with write(self.db) as connection:
             if call is not None:
                 names = ", ".join(call)
+                renewed = ", ".join(f"{name} = excluded.{name}" for name in call)
                 connection.execute(
-                    f"INSERT OR REPLACE INTO calls ({names}) VALUES ({','.join('?' * len(call))})", list(call.values())
+                    f"INSERT INTO calls ({names}) VALUES ({','.join('?' * len(call))})"
+                    f" ON CONFLICT (id) DO UPDATE SET {renewed}",
+                    list(call.values()),
                 )
             event_log.append(
                 connection,

@@ -17,6 +17,7 @@ from crm_client_api.daemon import _upkeep
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, add_customer
 from crm_client_api.domain.numbers import Site
+from crm_client_api.encoded import EncodedCopies
 from crm_client_api.places import place_of, prepare_places
 from crm_client_api.stores import StorePool
 from firmware.config import Home
@@ -123,7 +124,7 @@ def test_numbers_are_compared_anew_even_when_their_places_cannot_be_had(home, cr
     add_customer(crm, {"name": "x"}, (Phone("", "62345678"),), Actor("1"), Site("CN", "0755"))
     shutil.rmtree(home.run)  # nowhere to put the table of places
     stop, pool = threading.Event(), StorePool(home)
-    upkeep = threading.Thread(target=_upkeep, args=(pool, stop))
+    upkeep = threading.Thread(target=_upkeep, args=(pool, EncodedCopies(home), stop))
     upkeep.start()
     try:
         deadline = time.monotonic() + 30

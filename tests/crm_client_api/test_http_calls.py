@@ -29,9 +29,12 @@ def test_a_call_is_shown_whole(crm, exchange, browse):
     assert one["customers"] == [{"id": customer["id"], "name": "王", "company": ""}]
     assert [r["id"] for r in one["recordings"]] == [recording]
     assert one["recordings"][0] | {"id": ""} == {
-        "id": "", "segment": 0, "state": "ready", "started_at": iso_utc(call["started_ms"]), "duration_ms": 1000,
-        "missing_ms": 2, "bytes": 1, "sha256": "ab" * 32,
+        "id": "", "kind": "call", "call_id": call["id"], "channel": 1, "segment": 0, "state": "ready",
+        "started_at": iso_utc(call["started_ms"]), "duration_ms": 1000, "tracks": 1, "missing_ms": 2, "pauses": [],
+        "format": None, "bytes": 1, "sha256": "ab" * 32, "encrypted": False, "simulated": True, "deleted_at": None,
+        "deleted_rule": None, "deleted_by": None,
     }  # fmt: skip
+    assert (one["kept"], one["kept_reason"], one["paused"]) == (True, None, False)
     assert one["started_at"] == iso_utc(START_MS + 1000)
     assert (one["channel_name"], one["state"], one["result"]) == ("前台", "ended", "answered")
     assert (one["caller_number"], one["simulated"], one["absence"]) == ("013812345678", True, None)
@@ -125,7 +128,7 @@ def test_channels_and_cards_show_the_line_as_it_is(home, crm, exchange, browse):
     one, two = boss.get("/channels")["channels"]
     assert (one["line"], one["hook"], one["volts"], one["recording"]) == ("present", "off", -48.2, True)
     assert one["call"]["id"] == call["id"]
-    assert (one["group"], one["popup"], one["card_id"], one["port"], one["simulated"]) == (1, True, "test-1", 1, True)
+    assert (one["group"], one["popup"], one["card_id"], one["port"], one["simulated"]) == (1, True, "test-1", 0, True)
     assert (two["line"], two["hook"], two["volts"], two["call"]) == ("unknown", "unknown", None, None)
     assert [c["number"] for c in browse("2").get("/channels")["channels"]] == [2]
     card = boss.get("/cards")["cards"][0]

@@ -12,7 +12,7 @@ from crm_office import hire
 
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.http.errors import ApiError
-from crm_client_api.http.recordings import ByteRange, parse_range
+from crm_client_api.http.sending import ByteRange, parse_range
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_permission_and_scope_are_needed(crm, path, browse):
     assert browse("3").ask("GET", f"{path}?download=1").status == 403
     assert browse("4").ask("GET", path).status == 404
     download = browse("1").ask("GET", f"{path}?download=1&format=wav")
-    assert download.headers["content-disposition"].startswith('attachment; filename="CH001_')
+    assert download.headers["content-disposition"].endswith('filename="one.wav"')
     rows = crm.conn.execute("SELECT actor, action FROM audit WHERE action LIKE 'recording.%' ORDER BY id").fetchall()
     assert [tuple(row) for row in rows] == [("3", "recording.listen"), ("1", "recording.download")]
 
@@ -136,4 +136,5 @@ def test_a_broken_file_is_no_wav(home, crm, exchange, browse):
     recording = exchange.recording(exchange.call(1), "bad.flac")
     browser = browse("1")
     assert browser.ask("GET", f"/recordings/{recording}/audio?format=wav").status == 404
-    assert browser.ask("GET", f"/recordings/{recording}/audio?format=mp3").status == 400
+    assert browser.ask("GET", f"/recordings/{recording}/audio?format=mp3").status == 404
+    assert browser.ask("GET", f"/recordings/{recording}/audio?format=aiff").status == 400

@@ -11,6 +11,7 @@ export const router = createRouter({
     { path: "/lines", name: "lines", component: () => import("@/pages/LinesPage.vue") },
     { path: "/calls", name: "calls", component: () => import("@/pages/CallsPage.vue") },
     { path: "/customers", name: "customers", component: () => import("@/pages/CustomersPage.vue") },
+    { path: "/storage", name: "storage", component: () => import("@/pages/StoragePage.vue") },
     { path: "/:rest(.*)*", redirect: "/desk" },
   ],
 });

@@ -22,6 +22,9 @@ export function aCall(id: string, change: Partial<Call> = {}): Call {
     talk_ms: null,
     simulated: true,
     handled_by: null,
+    kept: true,
+    kept_reason: null,
+    paused: false,
     customers: [],
     recordings: [],
     ...change,
@@ -31,13 +34,18 @@ export function aCall(id: string, change: Partial<Call> = {}): Call {
 export function aRecording(id: string, change: Partial<Recording> = {}): Recording {
   return {
     id,
+    kind: "call",
     segment: 1,
     state: "pending",
     started_at: "2026-11-21T09:05:04.000Z",
     duration_ms: null,
+    tracks: 1,
     missing_ms: null,
+    pauses: [],
+    format: null,
     bytes: null,
     sha256: null,
+    encrypted: false,
     ...change,
   };
 }

@@ -1,7 +1,22 @@
 /** Every API resource that the pages use, as typed functions. */
 
 import { apiUrl, request } from "./http";
-import type { Call, CallFilter, Card, Channel, Customer, CustomerDraft, Popup, Session } from "./types";
+import type {
+  Call,
+  CallFilter,
+  Card,
+  Channel,
+  Customer,
+  CustomerDraft,
+  Hold,
+  Order,
+  Peaks,
+  Popup,
+  Recording,
+  Session,
+  Storage,
+  StoragePreview,
+} from "./types";
 
 export const logIn = (staff_no: string, password: string) =>
   request<Session>("POST", "/session", { body: { staff_no, password } });
@@ -26,6 +41,27 @@ export const changeCustomer = (id: Customer["id"], draft: CustomerDraft) =>
 export const deleteCustomer = (id: Customer["id"]) => request<void>("DELETE", `/customers/${id}`);
 
 export const eventsUrl = (position: string) => apiUrl("/events", { after: position });
-export const audioUrl = (recordingId: string) => apiUrl(`/recordings/${recordingId}/audio`, { format: "flac" });
-export const downloadUrl = (recordingId: string) =>
-  apiUrl(`/recordings/${recordingId}/audio`, { format: "flac", download: 1 });
+/** What every browser plays: FLAC and MP3 as they are stored, everything else decoded by the box. */
+export const audioUrl = (recording: Recording) =>
+  apiUrl(`/recordings/${recording.id}/audio`, {
+    format: recording.format === "flac" || recording.format === "mp3" ? "original" : "wav",
+  });
+export const downloadUrl = (recordingId: string) => apiUrl(`/recordings/${recordingId}/audio`, { download: 1 });
+/** A call up to now, also while it runs. */
+export const callAudioUrl = (callId: string) => apiUrl(`/calls/${callId}/audio`);
+export const readPeaks = (recordingId: string) => request<Peaks>("GET", `/recordings/${recordingId}/peaks`);
+export const liveUrl = (channels: number[]) => apiUrl("/live", { channels: channels.join(",") });
+
+export type CallVerb = "pause" | "resume" | "keep" | "discard";
+export const orderForCall = async (callId: string, verb: CallVerb, reason = "") =>
+  (await request<{ order: number }>("POST", `/calls/${callId}/${verb}`, { body: { reason } })).order;
+export const readOrder = (order: number) => request<Order>("GET", `/orders/${order}`);
+
+export const readHolds = async () => (await request<{ holds: Hold[] }>("GET", "/holds")).holds;
+export const holdCall = (callId: string, reason: string) =>
+  request<Hold>("POST", "/holds", { body: { kind: "call", subject: callId, reason } });
+export const readStorage = () => request<Storage>("GET", "/storage");
+export const previewStorage = (values: { retention_days?: number; storage_quota_gib?: number }) =>
+  request<StoragePreview>("GET", "/storage/preview", { query: values });
+export type ReleaseStep = "release-request" | "release-confirm" | "release-cancel";
+export const releaseHold = (holdId: string, step: ReleaseStep) => request<Hold>("POST", `/holds/${holdId}/${step}`);

@@ -53,7 +53,8 @@ export function apiUrl(path: string, query: Query = {}): string {
   return PREFIX + path + (text ? `?${text}` : "");
 }
 
-async function failure(response: Response): Promise<ApiError> {
+/** What the box says of a request that failed. */
+export async function failure(response: Response): Promise<ApiError> {
   try {
     const body = (await response.json()) as { error?: { code?: string; message?: string } };
     return new ApiError(response.status, body.error?.code ?? "unknown", body.error?.message ?? response.statusText);

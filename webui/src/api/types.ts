@@ -23,15 +23,55 @@ export type CallState = "ringing" | "dialling" | "talking" | "ended";
 export const RESULTS = ["answered", "missed", "abandoned"] as const;
 export type CallResult = (typeof RESULTS)[number];
 
+/** Silence where somebody paused, from the recording's first sample. */
+export interface Pause {
+  from_ms: number;
+  to_ms: number;
+  by: string;
+  reason: string;
+}
+
 export interface Recording {
   id: string;
+  kind: "call" | "continuous" | "manual";
   segment: number;
-  state: "pending" | "ready" | "lost";
+  state: "pending" | "ready" | "lost" | "deleted";
   started_at: string | null;
   duration_ms: number | null;
+  /** 2: left is the near side, right the far one. */
+  tracks: number;
   missing_ms: number | null;
+  pauses: Pause[];
+  format: "flac" | "alaw" | "ulaw" | "opus" | "mp3" | null;
   bytes: number | null;
   sha256: string | null;
+  encrypted: boolean;
+}
+
+/** Lowest and highest value in turn, -128 to 127, for each track. */
+export interface Peaks {
+  per_second: number;
+  tracks: number[][];
+}
+
+export interface Order {
+  id: number;
+  verb: string;
+  state: "pending" | "done" | "refused";
+  message: string;
+}
+
+export interface Hold {
+  id: string;
+  kind: "call" | "number" | "customer" | "period";
+  subject: string | null;
+  from_at: string | null;
+  to_at: string | null;
+  channel: number | null;
+  reason: string;
+  set_by: string;
+  set_at: string;
+  release_asked_by: string | null;
 }
 
 export interface CustomerName {
@@ -59,6 +99,9 @@ export interface Call {
   talk_ms: number | null;
   simulated: boolean;
   handled_by: string | null;
+  kept: boolean;
+  kept_reason: string | null;
+  paused: boolean;
   customers: CustomerName[];
   recordings: Recording[];
 }
@@ -67,6 +110,29 @@ export interface Phone {
   label: string | null;
   number: string;
   e164?: string | null;
+}
+
+/** How the storage stands. `days_left` null: nothing can be said yet, or the room never ends. */
+export interface Storage {
+  recordings: number;
+  used_bytes: number;
+  free_bytes: number;
+  quota_bytes: number;
+  reserve_bytes: number;
+  room_bytes: number;
+  full_action: "overwrite_oldest" | "stop_and_alarm" | "move_to_archive";
+  full: boolean;
+  oldest_at: string | null;
+  held: number;
+  holds: number;
+  mean_bytes_a_day: number | null;
+  days_left: number | null;
+  archives: { name: string; required: boolean; waiting: number; waiting_bytes: number; oldest_at: string | null }[];
+}
+
+/** What other rules would delete, in words by language. */
+export interface StoragePreview {
+  text: { en: string; zh: string };
 }
 
 /** The fields of a customer that people type. */
@@ -151,7 +217,7 @@ export interface CallFilter {
 export type StreamEvent =
   | { type: "call"; data: Call }
   | { type: "popup"; data: Popup }
-  | { type: "recording"; data: { call_id: string; recording: Recording } }
+  | { type: "recording"; data: { call_id: string | null; recording: Recording } }
   | { type: "line"; data: { channel: number; kind: "line_lost" | "line_present"; at: string } }
   | { type: "card"; data: { card_id: string; kind: "card_lost" | "card_present" } }
   | { type: "board"; data: { channels: ChannelReading[] } }

@@ -86,11 +86,11 @@ export const useCallsStore = defineStore("calls", () => {
     forgetUnshown();
   }
 
-  function putRecording(callId: string, recording: Recording): void {
-    const call = known.get(callId);
+  function putRecording(callId: string | null, recording: Recording): void {
+    const call = callId === null ? undefined : known.get(callId);
     if (!call) return;
     const others = call.recordings.filter((other) => other.id !== recording.id);
-    known.set(callId, { ...call, recordings: [...others, recording].sort((one, two) => one.segment - two.segment) });
+    known.set(call.id, { ...call, recordings: [...others, recording].sort((one, two) => one.segment - two.segment) });
   }
 
   /** A customer was added or changed: its calls show the present name. */

@@ -10,6 +10,7 @@ import type { StreamEvent } from "@/api/types";
 import { useBoardStore } from "./board";
 import { useCallsStore } from "./calls";
 import { useCustomersStore } from "./customers";
+import { useListeningStore } from "./listening";
 import { usePlayerStore } from "./player";
 import { usePopupsStore } from "./popups";
 import { useSessionStore } from "./session";
@@ -29,6 +30,7 @@ export const useLiveStore = defineStore("live", () => {
   const popups = usePopupsStore();
   const customers = useCustomersStore();
   const player = usePlayerStore();
+  const listening = useListeningStore();
   const state = ref<StreamState>("connecting");
   let wanted = false;
   let attempt = 0;
@@ -107,6 +109,7 @@ export const useLiveStore = defineStore("live", () => {
     wanted = false;
     clearTimeout(timer);
     stream.stop();
+    listening.stop();
   }
 
   /** Another operator must not see what the last one saw; the same one finds typed text again. */

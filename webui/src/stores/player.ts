@@ -10,10 +10,12 @@ export const usePlayerStore = defineStore("player", () => {
   const recordingId = ref<string | null>(null);
   calls.keep(() => (callId.value ? [callId.value] : []));
 
-  /** Opens a call's first recording that is ready. */
+  /** Opens a call's first recording that is ready, of a running call all there is up to now. */
   function open(id: string): void {
     callId.value = id;
-    recordingId.value = calls.known.get(id)?.recordings.find((recording) => recording.state === "ready")?.id ?? null;
+    const call = calls.known.get(id);
+    const cut = call?.state === "ended" ? call.recordings : [];
+    recordingId.value = cut.find((recording) => recording.state === "ready")?.id ?? null;
   }
 
   function close(): void {

@@ -1,0 +1,69 @@
+"""Setting the retention rules of channels, groups, customers and operators; every change is audited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlite_utils
+
+from crm_client_api.domain import audit
+from crm_client_api.domain.audit import Actor
+from firmware.clock import now_ms
+from firmware.errors import NotFound
+from firmware.store.connection import write
+
+RuleKind = Literal["channel", "group", "customer", "operator"]
+
+_SUBJECTS: dict[RuleKind, str] = {
+    "group": "SELECT 1 FROM groups WHERE number = ?",
+    "customer": "SELECT 1 FROM customers WHERE id = ? AND deleted_ms IS NULL",
+    "operator": "SELECT 1 FROM operators WHERE staff_no = ?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionRule:
+    """``days`` 0: kept for ever. ``subject``: channel or group number, customer id or staff number."""
+
+    kind: RuleKind
+    subject: str
+    days: int
+    set_by: str
+    set_ms: int
+
+
+def list_rules(crm: sqlite_utils.Database) -> list[RetentionRule]:
+    """Every rule, by kind and subject."""
+    rows = crm.conn.execute("SELECT kind, subject, days, set_by, set_ms FROM retention_rules ORDER BY kind, subject")
+    return [RetentionRule(**dict(row)) for row in rows]
+
+
+def set_rule(
+    calls: sqlite_utils.Database, crm: sqlite_utils.Database, kind: RuleKind, subject: str, days: int, actor: Actor
+) -> RetentionRule:
+    """Make or replace a rule. Raises NotFound when there is no such channel, group, customer or operator."""
+    if kind == "channel":
+        found = calls.conn.execute("SELECT 1 FROM channels WHERE CAST(number AS TEXT) = ?", (subject,)).fetchone()
+    else:
+        found = crm.conn.execute(_SUBJECTS[kind], (subject,)).fetchone()
+    if found is None:
+        raise NotFound(f"there is no such {kind}")
+    rule = RetentionRule(kind, subject, days, actor.staff_no, now_ms())
+    with write(crm) as connection:
+        connection.execute(
+            "INSERT INTO retention_rules VALUES (?,?,?,?,?) ON CONFLICT (kind, subject) DO UPDATE"
+            " SET days = excluded.days, set_by = excluded.set_by, set_ms = excluded.set_ms",
+            (rule.kind, rule.subject, rule.days, rule.set_by, rule.set_ms),
+        )
+        audit.append(connection, actor, "retention.set", f"{kind} {subject}", {"days": days})
+    return rule
+
+
+def remove_rule(crm: sqlite_utils.Database, kind: RuleKind, subject: str, actor: Actor) -> None:
+    """Take a rule away. Raises NotFound."""
+    with write(crm) as connection:
+        gone = connection.execute("DELETE FROM retention_rules WHERE kind = ? AND subject = ?", (kind, subject))
+        if not gone.rowcount:
+            raise NotFound("there is no such rule")
+        audit.append(connection, actor, "retention.remove", f"{kind} {subject}")

@@ -1,0 +1,141 @@
+"""Evidence for people who ask: read from the box's logs, which only the recorder and the keeper write.
+
+The API does not hold the signing keys: the device is the one that signed the newest heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from crm_client_api.answers_keeping import (
+    AnchorInfo,
+    Damaged,
+    DeviceEvidence,
+    EvidenceInfo,
+    HeadInfo,
+    RecordingEvidence,
+    VerdictInfo,
+)
+from firmware.clock import iso_utc
+from firmware.config import Home
+from firmware.errors import NotFound, Refused, StoreError
+from recorder.library.anchors import anchor_paths, read_anchor
+from recorder.library.evidence_files import evidence_folder, read_manifest
+from recorder.library.heads import HeadLine, last_head
+from recorder.library.proof import proof_for
+
+
+def evidence_of_box(home: Home) -> EvidenceInfo:
+    """Device and practice."""
+    return EvidenceInfo(_device(home, simulated=False), _device(home, simulated=True))
+
+
+def _device(home: Home, *, simulated: bool) -> DeviceEvidence:
+    problems: list[str] = []
+    heads = [one.head for one in _heads(home, simulated, problems)]
+    newest = max(heads, key=lambda head: head.at_ms, default=None)
+    return DeviceEvidence(
+        None if newest is None else newest.device,
+        [HeadInfo(head.log, head.tree_size, head.root, iso_utc(head.at_ms), head.reason) for head in heads],
+        _last_anchor(home, simulated, problems),
+        problems,
+    )
+
+
+def _heads(home: Home, simulated: bool, problems: list[str]) -> Iterator[HeadLine]:
+    for path in sorted(evidence_folder(home, simulated).glob("*.heads")):
+        if path.name.endswith(".set-aside.heads"):
+            continue
+        try:
+            found = last_head(path)
+        except (OSError, ValueError) as error:
+            problems.append(f"{path.stem}: {error}")
+            continue
+        if found is not None:
+            yield found
+
+
+def _last_anchor(home: Home, simulated: bool, problems: list[str]) -> AnchorInfo | None:
+    for path in anchor_paths(home, simulated)[-1:]:
+        try:
+            anchor = read_anchor(path)
+        except StoreError as error:
+            problems.append(str(error))
+            return None
+        receipts = sorted({str(receipt.get("kind")) for receipt in anchor.receipts})
+        return AnchorInfo(anchor.anchor.number, iso_utc(anchor.anchor.at_ms), anchor.digest(), receipts)
+    return None
+
+
+def evidence_of_recording(home: Home, manifest: Path) -> RecordingEvidence:
+    """The manifest file as it is, and the proof; null with the reason while there is none. Raises StoreError."""
+    signed = read_manifest(manifest)
+    if signed is None:
+        raise StoreError("the manifest of this recording is damaged")
+    try:
+        proof, missing = proof_for(home, str(signed.manifest.get("id"))), ""
+    except (NotFound, Refused) as error:
+        proof, missing = None, str(error)
+    return RecordingEvidence(
+        {
+            "manifest": signed.manifest, "salt": signed.salt,
+            "public_key": signed.public_key, "signature": signed.signature,
+        },
+        proof,
+        missing,
+    )  # fmt: skip
+
+
+def verdict_on(home: Home, recording_id: str, manifest: Path, *, simulated: bool) -> VerdictInfo:
+    """Check manifest, audio and log as the stand-alone verifier does. Raises StoreError."""
+    from recorder.library.verifier import tapdeck_verify as verifier
+
+    problems: list[str] = []
+    devices = sorted({one.head.device for one in _heads(home, simulated, problems)})
+    result: dict[str, Any] = verifier.verify(manifest, verifier.Known(devices=devices))
+    result["notes"] += problems
+    if result["id"] is not None:
+        _check_log(home, manifest, result)
+        if not _is_of(manifest, recording_id):
+            result |= {"verdict": "manifest_altered", "self_consistent": False}
+            result["notes"].append("this manifest is of another recording")
+    return VerdictInfo(
+        verdict=result["verdict"],
+        self_consistent=result["self_consistent"],
+        key_known=result["key_known"],
+        in_log=result["in_log"],
+        anchored_before=[iso_utc(one["before_ms"]) for one in result["anchored"]],
+        damage=[Damaged(one["kind"], one["from_ms"], one["to_ms"]) for one in result["damage"]],
+        notes=result["notes"],
+        text={lang: verifier.describe(result, lang) for lang in ("en", "zh")},
+    )
+
+
+def _is_of(manifest: Path, recording_id: str) -> bool:
+    """Whether it is the manifest of the recording, or of its conversion."""
+    signed = read_manifest(manifest)
+    if signed is None:
+        return False
+    master = signed.manifest.get("master")
+    of_master = master.get("manifest_id") if isinstance(master, dict) else None
+    return recording_id in (signed.manifest.get("id"), of_master)
+
+
+def _check_log(home: Home, manifest: Path, result: dict[str, Any]) -> None:
+    """Whether the box's own log holds the manifest."""
+    from recorder.library.verifier import tapdeck_verify as verifier
+
+    try:
+        commitment = verifier.commitment_of(verifier.parse(verifier.read_small(manifest)))
+        proof = proof_for(home, result["id"])
+        verifier.check_proof(proof, result["id"], commitment, result["device"])
+        result["in_log"] = True
+    except Refused as error:  # not covered by a head yet
+        result["notes"].append(str(error))
+    except (NotFound, verifier.Malformed) as error:
+        result["in_log"] = False
+        result["notes"].append(str(error))
+        if result["verdict"] == "authentic":
+            result |= {"verdict": "not_in_log", "self_consistent": False}

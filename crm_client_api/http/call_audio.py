@@ -1,0 +1,37 @@
+"""Instant playback: a call can be heard while it runs."""
+
+from __future__ import annotations
+
+import bottle
+
+from crm_client_api.domain import audit
+from crm_client_api.domain.calls import get_call
+from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.recordings import recordings_of
+from crm_client_api.http.audio import WavBody
+from crm_client_api.http.routing import Request, route
+from crm_client_api.http.sending import is_beginning, send
+from firmware.store.connection import write
+
+
+@route(
+    "GET", "/calls/{call_id}/audio", "A call from its beginning up to now, as WAV",
+    media=("audio/wav",), permissions=(Permission.RECORDING_QUERY,),
+)  # fmt: skip
+def get_call_audio(request: Request, call_id: str) -> bottle.HTTPResponse:
+    """Play a call in scope: the same bytes from its first sample, with more behind them each time."""
+    from crm_client_api.call_audio import open_call
+
+    stores = request.stores
+    call = get_call(stores.calls, call_id, request.desk.channels)
+    recordings = recordings_of(stores.calls, [call.id]).get(call.id, [])
+    body = WavBody(open_call(request.api.home, stores.calls, call, recordings))
+    answer = send(request, body, "audio/wav", None)
+    try:
+        if is_beginning(answer):
+            with write(stores.crm) as connection:
+                audit.append(connection, request.actor, "call.listen", call.id, {"state": call.state})
+    except BaseException:
+        body.close()
+        raise
+    return answer
