@@ -12,7 +12,7 @@ from crm_client_api.pcm import FileSource, JoinedSource, PcmSource, SilentSource
 from crm_client_api.tapes import rows_of_channel, tape_of_epoch
 from firmware.config import Home
 from firmware.errors import NotFound, Refused
-from recorder.library.audio import open_audio
+from recorder.library.audio.stored import open_audio
 from recorder.tape.reader import TapeReader
 
 

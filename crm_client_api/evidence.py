@@ -21,10 +21,10 @@ from crm_client_api.answers_keeping import (
 from firmware.clock import iso_utc
 from firmware.config import Home
 from firmware.errors import NotFound, Refused, StoreError
-from recorder.library.anchors import anchor_paths, read_anchor
-from recorder.library.evidence_files import evidence_folder, read_manifest
-from recorder.library.heads import HeadLine, last_head
-from recorder.library.proof import proof_for
+from recorder.library.evidence.anchors import anchor_paths, read_anchor
+from recorder.library.evidence.files import evidence_folder, read_manifest
+from recorder.library.evidence.heads import HeadLine, last_head
+from recorder.library.evidence.proof import proof_for
 
 
 def evidence_of_box(home: Home) -> EvidenceInfo:
@@ -90,7 +90,7 @@ def evidence_of_recording(home: Home, manifest: Path) -> RecordingEvidence:
 
 def verdict_on(home: Home, recording_id: str, manifest: Path, *, simulated: bool) -> VerdictInfo:
     """Check manifest, audio and log as the stand-alone verifier does. Raises StoreError."""
-    from recorder.library.verifier import tapdeck_verify as verifier
+    from recorder.library.verification.verifier import tapdeck_verify as verifier
 
     problems: list[str] = []
     devices = sorted({one.head.device for one in _heads(home, simulated, problems)})
@@ -125,7 +125,7 @@ def _is_of(manifest: Path, recording_id: str) -> bool:
 
 def _check_log(home: Home, manifest: Path, result: dict[str, Any]) -> None:
     """Whether the box's own log holds the manifest."""
-    from recorder.library.verifier import tapdeck_verify as verifier
+    from recorder.library.verification.verifier import tapdeck_verify as verifier
 
     try:
         commitment = verifier.commitment_of(verifier.parse(verifier.read_small(manifest)))

@@ -8,8 +8,8 @@ from crm_client_api.answers import PeaksInfo
 from crm_client_api.pcm import FileSource
 from firmware.config import Home
 from firmware.errors import BadInput
-from recorder.library.audio import audio_path, open_audio
-from recorder.library.peaks import PER_SECOND, Peaks, peaks_of, peaks_path, read_peaks
+from recorder.cutting.peaks import PER_SECOND, Peaks, peaks_of, peaks_path, read_peaks
+from recorder.library.audio.stored import audio_path, open_audio
 
 _PIECE_S = 60
 

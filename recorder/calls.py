@@ -38,7 +38,7 @@ class Call(msgspec.Struct):
     """One use of a channel. ``*_sample`` are positions on the tape; ``*_ms`` Unix ms UTC or durations in ms.
 
     ``from_sample`` to ``to_sample`` is the call's audio: from when it has some, to when it has ended. ``tape_epoch``
-    None: the tape that is being written. ``kept``, ``kept_reason``: see ``recorder.policy``.
+    None: the tape that is being written. ``kept``, ``kept_reason``: see ``recorder.tracking.policy``.
     """
 
     id: str

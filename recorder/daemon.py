@@ -24,11 +24,11 @@ from firmware.clock import now_ms
 from firmware.config import Home
 from firmware.errors import ConfigError, LineCardError, LineCardGone, LineCardProtocolError, StoreError, StoreFull
 from firmware.notify import notify
-from recorder.feed import BlockFeed
-from recorder.safekeeping import keep_synced, keep_written
 from recorder.sample_clock import SampleClock
+from recorder.tape.feed import BlockFeed
 from recorder.tape.format import geometry_for, geometry_of
 from recorder.tape.reader import TapeReader, resume_point
+from recorder.tape.safekeeping import keep_synced, keep_written
 from recorder.tape.spool import HELD_S
 from recorder.tape.writer import UNSYNCED_S, TapeWriter
 
@@ -147,7 +147,7 @@ class Recorder:
         try:
             return TapeWriter(self._tape_path, geometry, card_id)
         except StoreFull:
-            from recorder.tape_care import open_in_little_room
+            from recorder.tape.care import open_in_little_room
 
             return open_in_little_room(self._home, self._tape_path, geometry, card_id)
 
@@ -298,7 +298,7 @@ class Recorder:
         keep_synced(self._tape.spool, self._stop)
 
     def _keep_watch(self) -> None:
-        from recorder.tape_care import keep_watch
+        from recorder.tape.care import keep_watch
 
         keep_watch(self._home, self._tape_path, self._card.identity.card_id, self._tape.spool, self._clock, self._stop)
 
@@ -316,7 +316,7 @@ class Recorder:
                 return None
 
     def _process(self) -> None:
-        from recorder.cutting import CuttingThread
+        from recorder.cutting.thread import CuttingThread
         from recorder.journal import Journal
         from recorder.processor import Processor
         from recorder.settings import SettingsReader

@@ -23,8 +23,8 @@ from firmware.store import event_log
 from firmware.store.connection import open_store, write
 from firmware.store.event_log import Origin
 from recorder.calls import Call, CallEvent, CallEventKind, Cut, News, OrderDone, Withdrawn
-from recorder.channel import ChannelState
 from recorder.orders import last_settled, settle_order
+from recorder.tracking.channel import ChannelState
 
 BUSY_TIMEOUT_MS = 1000
 

@@ -16,7 +16,7 @@ from firmware.config import Home
 from firmware.errors import BadInput, ConfigError
 from firmware.notify import notify
 from firmware.supervise import DaemonSpec, read_wanted, remove_wanted, wanted_names, write_wanted
-from recorder.library.library import LibraryThread
+from recorder.library.keeping.library import LibraryThread
 
 _log = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from firmware.parameters import Parameter
-from recorder.numbers import parse_numbers
-from recorder.pauses import check_code
-from recorder.schedule import parse_holidays, parse_hours
+from recorder.tracking.numbers import parse_numbers
+from recorder.tracking.pauses import check_code
+from recorder.tracking.schedule import parse_holidays, parse_hours
 
 PARAMETERS = (
     Parameter(

@@ -17,16 +17,16 @@ import numpy.typing as npt
 from drivers.api import EventKind, LineEvent
 from firmware.errors import StoreError
 from recorder.calls import News
-from recorder.channel import ChannelState, TrackerSettings
 from recorder.journal import Journal
-from recorder.order_desk import OrderDesk, ReadOrders
 from recorder.signals import Signal, VoiceActivity
 from recorder.tape.assembly import LONGEST_FILL_S
 from recorder.tape.format import TapeBlock
 from recorder.tape.reader import TapeReader
 from recorder.tape.spool import HELD_S
 from recorder.tape.writer import UNSYNCED_S
-from recorder.tracker import ChannelTracker
+from recorder.tracking.channel import ChannelState, TrackerSettings
+from recorder.tracking.order_desk import OrderDesk, ReadOrders
+from recorder.tracking.tracker import ChannelTracker
 from recorder.two_way import PortBank
 
 log = logging.getLogger("recorder")

@@ -15,8 +15,8 @@ import sqlite_utils
 from firmware.config import Home
 from firmware.errors import StoreError
 from firmware.store.connection import open_store
-from recorder.channel import SYSTEM_SETTINGS, TrackerSettings
 from recorder.orders import Order, read_orders
+from recorder.tracking.channel import SYSTEM_SETTINGS, TrackerSettings
 
 log = logging.getLogger("recorder")
 

@@ -11,13 +11,13 @@ import sqlite_utils
 
 from crm_client_api.domain.numbers import match_key
 from crm_client_api.domain.settings import read_settings
-from recorder.library.office import CallSubjects, Office
+from recorder.library.keeping.office import CallSubjects, Office
 
 _NUMBERS_AT_ONCE = 500
 
 
 class OfficeView:
-    """The office for one pass: parameters are read once. See ``recorder.library.office.Office``."""
+    """The office for one pass: parameters are read once. See ``recorder.library.keeping.office.Office``."""
 
     def __init__(self, crm: sqlite_utils.Database) -> None:
         self._crm = crm

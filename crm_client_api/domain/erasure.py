@@ -15,8 +15,8 @@ from crm_client_api.domain.customers import FIELDS
 from crm_client_api.domain.numbers import match_key, spellings
 from crm_client_api.domain.settings import read_settings
 from firmware.store.connection import open_store, write
-from recorder.library.erase import Found, Stores, Subject, overwriting, stores_of
-from recorder.library.task import Library
+from recorder.library.erasure.erase import Found, Stores, Subject, overwriting, stores_of
+from recorder.library.keeping.task import Library
 
 _SHORTEST_MENTION_DIGITS = 7  # fewer digits stand in texts for something else
 _LISTS = ("never_record_numbers", "always_record_numbers")
@@ -30,7 +30,7 @@ def spellings_of(crm: sqlite_utils.Database, number: str) -> tuple[str, frozense
 
 
 class OfficeEraser:
-    """See ``recorder.library.erase.Eraser``."""
+    """See ``recorder.library.erasure.erase.Eraser``."""
 
     def find(self, stores: Stores, subject: Subject) -> list[Found]:
         """Customers with the number, released holds on it, and where it is mentioned."""

@@ -17,7 +17,7 @@ from crm_client_api.domain.numbers import Site, match_key
 from firmware.clock import now_ms, uuid7
 from firmware.errors import NotFound, Refused
 from firmware.store.connection import write
-from recorder.library.holds import HoldKind
+from recorder.library.storage.holds import HoldKind
 
 _LONGEST_REASON_CHARACTERS = 1000
 _LONGEST_SUBJECT_CHARACTERS = 60

@@ -14,8 +14,8 @@ from crm_client_api.domain.recordings import Recording, get_recording
 from crm_client_api.http.routing import Request, route
 from firmware.errors import NotFound
 from firmware.store.connection import write
-from recorder.library.audio import audio_path
-from recorder.library.names import manifest_file
+from recorder.library.audio.names import manifest_file
+from recorder.library.audio.stored import audio_path
 
 
 @route("GET", "/evidence", "The device, the heads of its logs and its last anchor", answer=EvidenceInfo)

@@ -21,7 +21,7 @@ from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.routing import Request, route
 from firmware.clock import iso_utc
 from firmware.errors import NotFound
-from recorder.library.holds import HoldKind
+from recorder.library.storage.holds import HoldKind
 
 
 class NewHold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

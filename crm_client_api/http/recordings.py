@@ -29,7 +29,7 @@ from crm_client_api.views import recording_info
 from firmware.clock import iso_utc
 from firmware.errors import NotFound
 from firmware.store.connection import write
-from recorder.library.audio import open_audio
+from recorder.library.audio.stored import open_audio
 
 Form = Literal["original", "flac", "wav", "mp3", "opus"]
 _MEDIA: Mapping[str, str] = {"flac": "audio/flac", "wav": "audio/wav", "mp3": "audio/mpeg", "opus": "audio/ogg"}

@@ -29,7 +29,7 @@ class PreviewQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @route("GET", "/storage", "How the storage stands", answer=StorageInfo, permissions=(Permission.SYSTEM_SETUP,))
 def get_storage(request: Request) -> StorageInfo:
     """Show use, limits, forecast, holds and archives."""
-    from recorder.library.status import storage_status
+    from recorder.library.storage.status import storage_status
 
     try:
         status = storage_status(request.api.home)
@@ -63,7 +63,7 @@ def get_storage(request: Request) -> StorageInfo:
 )  # fmt: skip
 def get_preview(request: Request, query: PreviewQuery) -> PreviewInfo:
     """Judge every recording by the values given; nothing is changed."""
-    from recorder.library.preview import PARAMETERS, preview
+    from recorder.library.storage.preview import PARAMETERS, preview
 
     if query.days is not None and query.rule is None:
         raise ApiError(400, "bad_input", "days belong to a rule")

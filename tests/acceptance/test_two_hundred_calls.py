@@ -15,7 +15,7 @@ from drivers.exchange.calls import CallTruth
 from firmware.config import Home
 from firmware.store.connection import open_store
 from firmware.store.migrations import migrate
-from recorder.library.signing import device_id
+from recorder.library.evidence.signing import device_id
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 CALLS = 200

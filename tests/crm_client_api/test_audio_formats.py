@@ -14,7 +14,7 @@ from mutagen.oggopus import OggOpus
 
 from crm_client_api.encoded import EncodedCopies
 from firmware.store.connection import write
-from recorder.library.vault import destroy_key, encrypt_recording, key_path
+from recorder.library.audio.vault import destroy_key, encrypt_recording, key_path
 
 STORED = {
     "flac": ("one.flac", "FLAC", "PCM_16"), "alaw": ("one.wav", "WAV", "ALAW"), "ulaw": ("one.wav", "WAV", "ULAW"),

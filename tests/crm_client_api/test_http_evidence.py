@@ -15,10 +15,10 @@ from crm_office import hire
 
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from firmware.clock import now_ms
-from recorder.library.anchors import add_receipt, make_anchor
-from recorder.library.evidence import EvidenceLog
-from recorder.library.seconds import seconds_of
-from recorder.library.verifier import tapdeck_verify
+from recorder.cutting.seconds import seconds_of
+from recorder.library.evidence.anchors import add_receipt, make_anchor
+from recorder.library.evidence.log import EvidenceLog
+from recorder.library.verification.verifier import tapdeck_verify
 
 SECONDS = 6
 

@@ -18,10 +18,10 @@ from firmware.clock import iso_utc, uuid7
 from firmware.config import Home
 from firmware.store import event_log
 from firmware.store.connection import open_store, write
-from recorder.library.evidence import EvidenceLog
-from recorder.library.library import open_library
-from recorder.library.task import Library
-from recorder.library.vault import encrypt_recording
+from recorder.library.audio.vault import encrypt_recording
+from recorder.library.evidence.log import EvidenceLog
+from recorder.library.keeping.library import open_library
+from recorder.library.keeping.task import Library
 
 START_MS = 1_790_000_000_000
 RATE_HZ = 8000

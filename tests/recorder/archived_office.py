@@ -10,7 +10,7 @@ from recorded_lines import CARD_ID, RATE_HZ, noise_tape, registered, rows
 
 from firmware.config import Home
 from firmware.store.connection import open_store, write
-from recorder.cutter import Cutter
+from recorder.cutting.cutter import Cutter
 from recorder.tape.reader import TapeReader
 
 START_MS = 1_800_000_000_000

@@ -18,10 +18,10 @@ from firmware.clock import iso_utc
 from firmware.config import Home
 from firmware.durable import write_whole
 from firmware.store.connection import open_store, write
-from recorder.library import evidence
-from recorder.library.evidence import EvidenceLog
-from recorder.library.evidence_files import SignedManifest
-from recorder.library.seconds import AudioFormat, seconds_of
+from recorder.cutting.seconds import AudioFormat, seconds_of
+from recorder.library.evidence import log as evidence
+from recorder.library.evidence.files import SignedManifest
+from recorder.library.evidence.log import EvidenceLog
 
 RATE_HZ = 8000
 CARD = "card-a"

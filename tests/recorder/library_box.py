@@ -17,9 +17,9 @@ from firmware.clock import iso_utc
 from firmware.config import Home
 from firmware.durable import write_whole
 from firmware.store.connection import open_store, write
-from recorder.library.evidence import canonical, read_manifest
-from recorder.library.library import open_library
-from recorder.library.task import Library
+from recorder.library.evidence.log import canonical, read_manifest
+from recorder.library.keeping.library import open_library
+from recorder.library.keeping.task import Library
 
 RATE_HZ = 8000
 DAY_MS = 86_400_000

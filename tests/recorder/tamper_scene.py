@@ -15,13 +15,13 @@ import pytest
 from evidence_material import CARD, Box, read
 
 from firmware.config import Home
-from recorder.library.anchors import anchors_folder, make_anchor
-from recorder.library.evidence_files import GENESIS, SignedManifest
-from recorder.library.findings import Finding
-from recorder.library.heads import Head, HeadLine
-from recorder.library.merkle import Frontier, leaf_hash
-from recorder.library.signing import Signer, canonical, sha256_hex, signer
-from recorder.library.verification import Summary, verify_box
+from recorder.library.evidence.anchors import anchors_folder, make_anchor
+from recorder.library.evidence.files import GENESIS, SignedManifest
+from recorder.library.evidence.heads import Head, HeadLine
+from recorder.library.evidence.merkle import Frontier, leaf_hash
+from recorder.library.evidence.signing import Signer, canonical, sha256_hex, signer
+from recorder.library.verification.everything import Summary, verify_box
+from recorder.library.verification.findings import Finding
 
 Manifest = dict[str, Any]
 

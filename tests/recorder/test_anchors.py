@@ -24,9 +24,9 @@ from firmware.config import Home
 from firmware.errors import ConfigError, Refused
 from firmware.parameters import get_all, set_value
 from firmware.store.connection import open_store
-from recorder.library import anchor_task
-from recorder.library.anchor_task import AnchorTask
-from recorder.library.anchors import (
+from recorder.library.evidence import anchor_task
+from recorder.library.evidence.anchor_task import AnchorTask
+from recorder.library.evidence.anchors import (
     add_receipt,
     anchor_paths,
     make_anchor,
@@ -34,11 +34,11 @@ from recorder.library.anchors import (
     printed_page,
     read_anchor,
 )
-from recorder.library.outlets import OutletFailed, ask_time_stamp, send_email, send_webhook
-from recorder.library.signing import canonical
-from recorder.library.task import Library
-from recorder.library.tasks import TASKS
-from recorder.library.verifier import tapdeck_verify
+from recorder.library.evidence.outlets import OutletFailed, ask_time_stamp, send_email, send_webhook
+from recorder.library.evidence.signing import canonical
+from recorder.library.keeping.task import Library
+from recorder.library.keeping.tasks import TASKS
+from recorder.library.verification.verifier import tapdeck_verify
 
 HOUR_MS = 3_600_000
 

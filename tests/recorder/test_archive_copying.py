@@ -25,7 +25,7 @@ from firmware.store.connection import write
 from recorder.library.archive import copying
 from recorder.library.archive.copying import ArchiveTask
 from recorder.library.archive.office import add_place, archive_status, remove_place
-from recorder.library.deletion import delete_recordings
+from recorder.library.storage.deletion import delete_recordings
 
 DAY_MS = 86_400_000
 
@@ -381,7 +381,8 @@ def test_killed_again_and_again_it_loses_nothing_and_claims_nothing(box: Archive
     add(box, "disk", f"file://{disk}")
     code = (
         "import sys; from pathlib import Path; from firmware.config import Home\n"
-        "from recorder.library.library import open_library; from recorder.library.archive.copying import ArchiveTask\n"
+        "from recorder.library.keeping.library import open_library\n"
+        "from recorder.library.archive.copying import ArchiveTask\n"
         "with open_library(Home(Path(sys.argv[1]))) as library: ArchiveTask().run(library, lambda: False)"
     )
     for least in (1, 4, 9, 17):

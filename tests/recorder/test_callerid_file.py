@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from line_signals import Audio, dtmf, fsk, mdmf, noise, ring_burst, silence
 
 from recorder.callerid_file import decode_file
-from recorder.commands_callerid import callerid_command
+from recorder.commands.callerid import callerid_command
 
 MESSAGE = mdmf((0x01, b"11211745"), (0x02, b"13812345678"), (0x07, "张三".encode("gbk")))
 FIELDS = [

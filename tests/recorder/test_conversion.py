@@ -13,14 +13,14 @@ import pytest
 from library_box import NOW_MS, RATE_HZ, Box, flac, never, open_box, speech
 
 from firmware.config import Home
-from recorder.library import aging, converter, removal
-from recorder.library.audio import open_audio
-from recorder.library.conversion import ConversionTask, convert
-from recorder.library.converter import ConvertedFormat, Sound, decode, difference, encode
-from recorder.library.deletion import delete_recordings
-from recorder.library.deletion_tasks import FinishTask
-from recorder.library.evidence import read_entries, read_manifest
-from recorder.library.vault import encrypt_recording, key_path
+from recorder.library.audio.stored import open_audio
+from recorder.library.audio.vault import encrypt_recording, key_path
+from recorder.library.evidence.log import read_entries, read_manifest
+from recorder.library.storage import aging, converter, removal
+from recorder.library.storage.conversion import ConversionTask, convert
+from recorder.library.storage.converter import ConvertedFormat, Sound, decode, difference, encode
+from recorder.library.storage.deletion import delete_recordings
+from recorder.library.storage.deletion_tasks import FinishTask
 
 FORMATS: tuple[ConvertedFormat, ...] = ("opus", "mp3")
 CALL = '{"tapdeck_call": {"id": "c", "caller_name": "张三"}}'

@@ -23,23 +23,23 @@ from firmware.config import Home
 from firmware.errors import StoreError
 from firmware.parameters import set_value
 from firmware.store.connection import open_store, write
-from recorder import cutter as cutter_module
-from recorder import piece as piece_module
 from recorder.calls import Call, CallEvent, CallEventKind, CallState, Cut
-from recorder.channel import ChannelState
-from recorder.cutter import STORAGE_FULL, Cutter
-from recorder.cutting import CuttingThread
+from recorder.cutting import cutter as cutter_module
+from recorder.cutting import piece as piece_module
+from recorder.cutting.cutter import STORAGE_FULL, Cutter
+from recorder.cutting.peaks import peaks_of
+from recorder.cutting.thread import CuttingThread
 from recorder.journal import Journal
-from recorder.library import log_lines
-from recorder.library.audio import open_audio
-from recorder.library.evidence import LogEntry, SignedManifest, canonical, read_entries, read_manifest
-from recorder.library.heads import HeadsFile, last_head
-from recorder.library.log_lines import LogLines
-from recorder.library.names import manifest_file
-from recorder.library.peaks import peaks_of
+from recorder.library.audio.names import manifest_file
+from recorder.library.audio.stored import open_audio
+from recorder.library.evidence import log_lines
+from recorder.library.evidence.heads import HeadsFile, last_head
+from recorder.library.evidence.log import LogEntry, SignedManifest, canonical, read_entries, read_manifest
+from recorder.library.evidence.log_lines import LogLines
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader
 from recorder.tape.writer import TapeWriter
+from recorder.tracking.channel import ChannelState
 
 START_MS = 1_800_000_000_000
 FROM, TO = 8_123, 32_777
@@ -631,7 +631,7 @@ def test_the_log_beats_while_nothing_happens(office: Office, monkeypatch: pytest
 
 
 def test_the_thread_survives_what_keeps_it_from_cutting(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.cutting.RETRY_S", 0.01)
+    monkeypatch.setattr("recorder.cutting.thread.RETRY_S", 0.01)
     office.kill()
     key = office.home.keys / "device.pem"
     whole = key.read_bytes()

@@ -14,13 +14,13 @@ from library_box import Box, never, open_box
 from firmware.config import Home
 from firmware.errors import StoreError
 from firmware.store.connection import open_store, write
-from recorder.library import removal
-from recorder.library.deletion import delete_recordings
-from recorder.library.deletion_tasks import FinishTask, MarkedTask, OrdersTask
-from recorder.library.evidence import SignedManifest, canonical, read_entries, read_manifest
-from recorder.library.removal import finish_removals
-from recorder.library.task import Library
-from recorder.library.vault import encrypt_recording, key_path
+from recorder.library.audio.vault import encrypt_recording, key_path
+from recorder.library.evidence.log import SignedManifest, canonical, read_entries, read_manifest
+from recorder.library.keeping.task import Library
+from recorder.library.storage import removal
+from recorder.library.storage.deletion import delete_recordings
+from recorder.library.storage.deletion_tasks import FinishTask, MarkedTask, OrdersTask
+from recorder.library.storage.removal import finish_removals
 from recorder.orders import add_order
 
 
@@ -242,7 +242,9 @@ def test_an_order_that_a_crash_interrupted_is_carried_out_again(box: Box, monkey
     recording = box.recording(box.call("c"))
     placed = order(box, call_id="c")
     with monkeypatch.context() as patched:
-        patched.setattr("recorder.library.deletion_tasks.settle_order", lambda *a, **b: (_ for _ in ()).throw(Killed()))
+        patched.setattr(
+            "recorder.library.storage.deletion_tasks.settle_order", lambda *a, **b: (_ for _ in ()).throw(Killed())
+        )
         with pytest.raises(Killed):
             OrdersTask().run(box.library, never)
     OrdersTask().run(box.library, never)

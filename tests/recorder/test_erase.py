@@ -22,14 +22,15 @@ from firmware.cli import root as tapdeck
 from firmware.config import Home
 from firmware.errors import BadInput, StoreError
 from firmware.store.connection import write
-from recorder.library import deletion_tasks, erase, erasers
 from recorder.library.archive.copying import ArchiveTask
 from recorder.library.archive.office import add_place, remove_place
-from recorder.library.deletion import delete_recordings
-from recorder.library.erase import Certificate, Found, Stores, erase_number, find_all, number_sha256, subject_of
-from recorder.library.erase_order import ask_erasure, erase_order
-from recorder.library.evidence import EvidenceLog, read_entries, read_manifest
-from recorder.library.library import LibraryThread
+from recorder.library.erasure import erase, erasers
+from recorder.library.erasure.erase import Certificate, Found, Stores, erase_number, find_all, number_sha256, subject_of
+from recorder.library.erasure.erase_order import ask_erasure, erase_order
+from recorder.library.evidence.log import EvidenceLog, read_entries, read_manifest
+from recorder.library.keeping.library import LibraryThread
+from recorder.library.storage import deletion_tasks
+from recorder.library.storage.deletion import delete_recordings
 
 NUMBER, OTHER = "13800138000", "13911112222"
 ASKED = "+86 138-0013-8000"

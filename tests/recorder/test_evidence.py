@@ -20,13 +20,21 @@ from hypothesis import strategies as st
 
 from firmware.config import Home
 from firmware.errors import StoreError
-from recorder.library import log_lines
-from recorder.library.evidence import EvidenceLog, LogEntry, LogInUse, NewEntry, SignedManifest, canonical, device_id
-from recorder.library.evidence_files import GENESIS, begun_path, heads_path, read_entries, read_manifest
-from recorder.library.heads import HeadLine, last_head
-from recorder.library.log_note import note_path
-from recorder.library.merkle import Frontier, leaf_hash
-from recorder.library.signing import load_key
+from recorder.library.evidence import log_lines
+from recorder.library.evidence.files import GENESIS, begun_path, heads_path, read_entries, read_manifest
+from recorder.library.evidence.heads import HeadLine, last_head
+from recorder.library.evidence.log import (
+    EvidenceLog,
+    LogEntry,
+    LogInUse,
+    NewEntry,
+    SignedManifest,
+    canonical,
+    device_id,
+)
+from recorder.library.evidence.log_note import note_path
+from recorder.library.evidence.merkle import Frontier, leaf_hash
+from recorder.library.evidence.signing import load_key
 
 
 @contextmanager

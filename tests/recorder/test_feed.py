@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from recorded_lines import BLOCK, BOOT, CARD_ID, RATE_HZ, noise
 
-import recorder.feed as feed_module
+import recorder.tape.feed as feed_module
 from drivers.api import PcmBlock
-from recorder.feed import BlockFeed
 from recorder.tape.assembly import LONGEST_FILL_S
+from recorder.tape.feed import BlockFeed
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader
 from recorder.tape.writer import TapeWriter

@@ -6,7 +6,7 @@ import pytest
 from library_box import DAY_MS, NOW_MS, open_box
 
 from firmware.config import Home
-from recorder.library.forecast import Forecast, forecast, read_forecast
+from recorder.library.storage.forecast import Forecast, forecast, read_forecast
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,10 @@ from crm_client_api.domain.scope import RecordScope
 from firmware.config import Home
 from firmware.errors import NotFound, Refused
 from firmware.store.connection import open_store
-from recorder.library.deletion import delete_recordings
-from recorder.library.holds import Heard, Hold, holding
-from recorder.library.judge import Judge
-from recorder.library.stock import StoredRecording
+from recorder.library.storage.deletion import delete_recordings
+from recorder.library.storage.holds import Heard, Hold, holding
+from recorder.library.storage.judge import Judge
+from recorder.library.storage.stock import StoredRecording
 
 SITE = Site()
 ANNA, BERT, CARL = Actor("1", "10.0.0.1"), Actor("2"), Actor("3")

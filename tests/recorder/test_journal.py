@@ -13,9 +13,9 @@ from firmware.config import Home
 from firmware.errors import StoreBusy, StoreError
 from firmware.store.connection import write
 from recorder.calls import Call, CallEvent, CallEventKind, CallState, Cut, OrderDone, Pause, Withdrawn
-from recorder.channel import ChannelState, TrackerSettings
 from recorder.journal import Journal
-from recorder.tracker import ChannelTracker
+from recorder.tracking.channel import ChannelState, TrackerSettings
+from recorder.tracking.tracker import ChannelTracker
 
 EPOCH = "e1"
 

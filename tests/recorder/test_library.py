@@ -19,13 +19,13 @@ from recorded_lines import rows
 from firmware.config import Home
 from firmware.errors import BadInput, NotFound, StoreBusy, StoreError
 from firmware.store.connection import open_store, write
-from recorder.library import library as library_module
-from recorder.library.evidence import EvidenceLog, heads_path
-from recorder.library.heads import last_head
-from recorder.library.heartbeat import HeartbeatTask
-from recorder.library.library import LibraryThread, open_library
-from recorder.library.lock import library_lock
-from recorder.library.task import Library, Stopping
+from recorder.library.evidence.heads import last_head
+from recorder.library.evidence.heartbeat import HeartbeatTask
+from recorder.library.evidence.log import EvidenceLog, heads_path
+from recorder.library.keeping import library as library_module
+from recorder.library.keeping.library import LibraryThread, open_library
+from recorder.library.keeping.lock import library_lock
+from recorder.library.keeping.task import Library, Stopping
 from recorder.orders import add_order
 
 PATIENCE_S = 30.0

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from firmware.errors import BadInput
-from recorder.library.names import stem_of
-from recorder.manifest import audio_facts, call_record, recording_name
+from recorder.cutting.manifest import audio_facts, call_record, recording_name
+from recorder.library.audio.names import stem_of
 
 ROW: dict[str, Any] = {"id": "0190-x", "started_ms": 1_800_000_000_000, "channel": 7, "kind": "call"}
 CALL: dict[str, Any] = {

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from drivers.api import Pcm
 from drivers.g711 import decode_alaw, decode_ulaw, encode_alaw
-from recorder.library.masters import MOST_COMMENT_BYTES, Tags, encode_master
-from recorder.library.seconds import seconds_of
+from recorder.cutting.masters import MOST_COMMENT_BYTES, Tags, encode_master
+from recorder.cutting.seconds import seconds_of
 
 TAGS = Tags("incoming 10086", "张三", {"tapdeck_call": {"caller_name": "张三"}})
 EVERY_ALAW = decode_alaw(np.arange(256, dtype=np.uint8))

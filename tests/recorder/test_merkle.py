@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.library.merkle import EMPTY_ROOT, Frontier, inclusion_path, leaf_hash, node_hash, root_of_path
+from recorder.library.evidence.merkle import EMPTY_ROOT, Frontier, inclusion_path, leaf_hash, node_hash, root_of_path
 
 # Leaves and roots of the reference tests of Certificate Transparency (google/certificate-transparency, merkle_tree).
 INPUTS = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from recorded_lines import BOOT, CARD_ID, RATE_HZ, WALL_NS, noise, put, registered, rows
 
-import recorder.order_desk as desk_module
 import recorder.processor as processor_module
+import recorder.tracking.order_desk as desk_module
 from drivers.api import EventKind, LineEvent
 from firmware.config import Home
 from firmware.store.connection import open_store, write
-from recorder.channel import TrackerSettings
 from recorder.journal import Journal
 from recorder.orders import add_order, last_settled
 from recorder.processor import Processor
@@ -22,6 +21,7 @@ from recorder.settings import SettingsReader
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader
 from recorder.tape.writer import TapeWriter
+from recorder.tracking.channel import TrackerSettings
 
 K = EventKind
 WALL_MS = WALL_NS // 1_000_000

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.errors import BadInput
-from recorder.library.peaks import peaks_of, peaks_path, read_peaks
+from recorder.cutting.peaks import peaks_of, peaks_path, read_peaks
 
 
 @given(st.integers(0, 5000), st.integers(1, 2), st.sampled_from([8000, 11_025, 16_000]), st.integers(0, 2**32 - 1))

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from firmware.errors import ConfigError
 from firmware.parameters import find_parameter, parameter_table
-from recorder.channel import SYSTEM_SETTINGS, TrackerSettings
-from recorder.numbers import on_list, parse_numbers
-from recorder.policy import WITHDRAWN, CallFacts, Decision, decide, share
+from recorder.tracking.channel import SYSTEM_SETTINGS, TrackerSettings
+from recorder.tracking.numbers import on_list, parse_numbers
+from recorder.tracking.policy import WITHDRAWN, CallFacts, Decision, decide, share
 
 MOBILE, LANDLINE = "13800138000", "01062345678"
 WORKING, NIGHT, HOLIDAY = "2026-11-18 10:00", "2026-11-18 23:00", "2026-10-01 10:00"

@@ -15,13 +15,13 @@ from library_box import DAY_MS, NOW_MS, Box, never, open_box
 from firmware.config import Home
 from firmware.errors import BadInput, ConfigError
 from firmware.parameters import Value
-from recorder.commands_storage import storage_group
-from recorder.library import aging
-from recorder.library.preview import Preview, Share, _chinese, _english, preview
-from recorder.library.quota import GIB, full_flag
-from recorder.library.quota_task import QuotaTask
-from recorder.library.retention_task import RetentionTask
-from recorder.library.status import storage_status
+from recorder.commands.storage import storage_group
+from recorder.library.storage import aging
+from recorder.library.storage.preview import Preview, Share, _chinese, _english, preview
+from recorder.library.storage.quota import GIB, full_flag
+from recorder.library.storage.quota_task import QuotaTask
+from recorder.library.storage.retention_task import RetentionTask
+from recorder.library.storage.status import storage_status
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_the_commands(box: Box) -> None:
 def test_a_leap_and_a_full_box_are_told(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     full_flag(box.home).touch()
     run(box.home, "trust-clock")
-    monkeypatch.setattr("recorder.library.status.now_ms", lambda: NOW_MS + 9 * DAY_MS)
+    monkeypatch.setattr("recorder.library.storage.status.now_ms", lambda: NOW_MS + 9 * DAY_MS)
     text = run(box.home, "status")
     assert "FULL" in text
     assert "leapt by 9 days" in text

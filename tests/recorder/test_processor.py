@@ -35,7 +35,7 @@ from recorder.tape.assembly import LONGEST_FILL_S
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader
 from recorder.tape.writer import TapeWriter
-from recorder.tracker import TrackerSettings
+from recorder.tracking.tracker import TrackerSettings
 
 LINES = 4
 SECONDS = 56

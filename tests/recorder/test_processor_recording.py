@@ -12,12 +12,12 @@ from recorded_lines import BOOT, CARD_ID, RATE_HZ, WALL_NS, noise, put, register
 
 from drivers.api import EventKind, LineEvent
 from firmware.config import Home
-from recorder.channel import TrackerSettings
 from recorder.journal import Journal
 from recorder.processor import Processor
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader
 from recorder.tape.writer import TapeWriter
+from recorder.tracking.channel import TrackerSettings
 
 RING_S, SPEECH_S = 3.0, ((8.0, 14.0), (30.0, 50.0))
 SECONDS = 70

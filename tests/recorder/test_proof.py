@@ -12,9 +12,9 @@ from evidence_material import Box, read
 from firmware.cli import root
 from firmware.config import Home
 from firmware.errors import NotFound, StoreError
-from recorder.library.anchors import add_receipt, make_anchor
-from recorder.library.proof import proof_for
-from recorder.library.verifier import tapdeck_verify
+from recorder.library.evidence.anchors import add_receipt, make_anchor
+from recorder.library.evidence.proof import proof_for
+from recorder.library.verification.verifier import tapdeck_verify
 
 
 @pytest.fixture

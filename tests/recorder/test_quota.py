@@ -12,10 +12,10 @@ import pytest
 from library_box import Box, never, open_box
 
 from firmware.config import Home
-from recorder.library import quota_task
-from recorder.library.holds import Hold
-from recorder.library.judge import Judged
-from recorder.library.quota import (
+from recorder.library.storage import quota_task
+from recorder.library.storage.holds import Hold
+from recorder.library.storage.judge import Judged
+from recorder.library.storage.quota import (
     GIB,
     FullAction,
     Limits,
@@ -27,9 +27,9 @@ from recorder.library.quota import (
     room_bytes,
     surplus,
 )
-from recorder.library.quota_task import QuotaTask
-from recorder.library.retention import Kept
-from recorder.library.stock import StoredRecording
+from recorder.library.storage.quota_task import QuotaTask
+from recorder.library.storage.retention import Kept
+from recorder.library.storage.stock import StoredRecording
 
 PLENTY = 1 << 50
 KEPT = Kept(0, "system")

@@ -20,11 +20,11 @@ from firmware.config import Home
 from firmware.errors import StoreBusy, StoreError
 from firmware.store.connection import open_store, write
 from firmware.store.migrations import migrate
-from recorder.library.conversion import convert
-from recorder.library.deletion import delete_recordings
-from recorder.library.library import open_library
-from recorder.library.rebuild import rebuild
-from recorder.library.reconciliation import Pass
+from recorder.library.keeping.library import open_library
+from recorder.library.rebuilding.rebuild import rebuild
+from recorder.library.rebuilding.reconciliation import Pass
+from recorder.library.storage.conversion import convert
+from recorder.library.storage.deletion import delete_recordings
 
 
 @pytest.fixture
@@ -321,7 +321,7 @@ def test_a_kill_at_any_step_loses_nothing(office: ArchivedOffice, step: int) -> 
     leave_in_the_log(office.home.calls_db)
     program = (
         "import os, sys\nfrom pathlib import Path\nfrom firmware.config import Home\n"
-        "import firmware.store.replace as replace\nfrom recorder.library.rebuild import rebuild\n"
+        "import firmware.store.replace as replace\nfrom recorder.library.rebuilding.rebuild import rebuild\n"
         "left = [int(sys.argv[2])]\n"
         "def counted(change):\n"
         "    def changing(self, *arguments, **named):\n"
@@ -333,7 +333,7 @@ def test_a_kill_at_any_step_loses_nothing(office: ArchivedOffice, step: int) -> 
         "replaced = []\n"
         "whole = replace.put_in_place\n"
         "def put(*arguments):\n    replaced.append(1)\n    whole(*arguments)\n"
-        "import recorder.library.rebuild as module\nmodule.put_in_place = put\n"
+        "import recorder.library.rebuilding.rebuild as module\nmodule.put_in_place = put\n"
         "Path.rename, Path.unlink = counted(Path.rename), counted(Path.unlink)\n"
         "rebuild(Home(Path(sys.argv[1])), 'killed', lambda _: False)\n"
     )

@@ -22,14 +22,14 @@ from firmware.config import Home
 from firmware.errors import StoreError
 from firmware.store.connection import open_store, write
 from firmware.store.health import marked_damage
-from recorder.library import reconciliation
-from recorder.library.examination import ExaminationTask
-from recorder.library.library import open_library
-from recorder.library.rebuild import rebuild
-from recorder.library.reconcile import EVERY_MS, ReconcileTask
-from recorder.library.reconciliation import Pass, advance, begin_pass, load_pass, save_pass
-from recorder.library.shelf import OLD_S
-from recorder.library.task import Library
+from recorder.library.keeping.library import open_library
+from recorder.library.keeping.task import Library
+from recorder.library.rebuilding import reconciliation
+from recorder.library.rebuilding.examination import ExaminationTask
+from recorder.library.rebuilding.rebuild import rebuild
+from recorder.library.rebuilding.reconcile import EVERY_MS, ReconcileTask
+from recorder.library.rebuilding.reconciliation import Pass, advance, begin_pass, load_pass, save_pass
+from recorder.library.rebuilding.shelf import OLD_S
 
 LONG_AGO = time.time() - OLD_S - 60
 
@@ -241,7 +241,7 @@ def test_a_pass_goes_on_where_it_was_cut_off(
     office: ArchivedOffice, calls: sqlite_utils.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One folder or one batch of rows at a time, each time read anew from the store."""
-    monkeypatch.setattr("recorder.library.lost.ROWS", 2)
+    monkeypatch.setattr("recorder.library.rebuilding.lost.ROWS", 2)
     for number in range(3):
         shutil.copytree(office.audio("by-hand").parent, office.home.recordings / f"2027/01/1{number}" / "CH002")
     office.audio("long-1").unlink()

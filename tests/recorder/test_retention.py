@@ -10,12 +10,12 @@ from library_box import DAY_MS, NOW_MS, Box, never, open_box
 
 from firmware.clock import now_ms
 from firmware.config import Home
-from recorder.library import aging
-from recorder.library.aging import NOT_SET_BEFORE_MS, AgingTask, advance, aged_now_ms, trust_wall_clock
-from recorder.library.judge import Judge
-from recorder.library.office import CallSubjects
-from recorder.library.retention import Kept, RetentionRules, kept_for, read_rules
-from recorder.library.retention_task import RetentionTask
+from recorder.library.keeping.office import CallSubjects
+from recorder.library.storage import aging
+from recorder.library.storage.aging import NOT_SET_BEFORE_MS, AgingTask, advance, aged_now_ms, trust_wall_clock
+from recorder.library.storage.judge import Judge
+from recorder.library.storage.retention import Kept, RetentionRules, kept_for, read_rules
+from recorder.library.storage.retention_task import RetentionTask
 
 ORDER = ("customer", "operator", "channel", "group", "system")
 SUBJECTS = CallSubjects("2", frozenset({"17"}), "8001", frozenset())
@@ -113,7 +113,7 @@ def test_the_task_deletes_what_is_over_and_unprotected(box: Box, monkeypatch: py
 
 def test_many_pages_are_gone_through(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aging, "now_ms", lambda: NOW_MS)
-    monkeypatch.setattr("recorder.library.stock.PAGE", 3)
+    monkeypatch.setattr("recorder.library.storage.stock.PAGE", 3)
     box.set("retention_days", 30)
     names = [box.recording(age_days=31 + n // 4) for n in range(20)]  # several begin in the same millisecond
     box.recording(age_days=1, name="young")

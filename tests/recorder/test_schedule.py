@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from firmware.errors import ConfigError
 from firmware.parameters import find_parameter
-from recorder.schedule import DayKind, When, day_kind, look_up, parse_holidays, parse_hours
+from recorder.tracking.schedule import DayKind, When, day_kind, look_up, parse_holidays, parse_hours
 
 IN, OUT, HOLIDAY = When(True, False), When(False, False), When(True, True)
 OFFICE = "mon-fri 08:30-12:00,13:00-18:00; sat 09:00-12:00"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from drivers.api import Pcm
 from drivers.g711 import decode_alaw, encode_alaw
 from firmware.errors import BadInput
-from recorder.library.seconds import AudioFormat, seconds_of
+from recorder.cutting.seconds import AudioFormat, seconds_of
 
 CODINGS: dict[AudioFormat, tuple[str, str]] = {
     "flac": ("FLAC", "PCM_16"),

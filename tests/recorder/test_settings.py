@@ -6,7 +6,7 @@ from firmware.config import Home
 from firmware.parameters import set_value
 from firmware.store.connection import open_store
 from recorder.settings import SettingsReader
-from recorder.tracker import TrackerSettings
+from recorder.tracking.tracker import TrackerSettings
 
 
 def test_changed_parameters_are_read(home: Home) -> None:

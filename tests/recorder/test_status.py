@@ -10,13 +10,13 @@ from tracked_line import asks, wall_ms
 
 from drivers.api import EventKind, LineEvent, LinkCounters
 from firmware.config import Home
-from recorder.channel import TrackerSettings
 from recorder.journal import Journal
 from recorder.processor import Processor
 from recorder.status import CardStatus, PortStatus, write_status
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader
 from recorder.tape.writer import TapeWriter
+from recorder.tracking.channel import TrackerSettings
 
 
 def ports(home: Home, processor: Processor, connected: bool = True) -> list[PortStatus]:

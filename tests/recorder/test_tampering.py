@@ -26,11 +26,11 @@ from tamper_scene import Forgery, Manifest, Scene, serious
 from firmware.clock import iso_utc
 from firmware.config import Home
 from firmware.store.connection import open_store
-from recorder.library.evidence_files import GENESIS, SignedManifest
-from recorder.library.heads import HeadLine
-from recorder.library.proof import export
-from recorder.library.signing import canonical, device_of, sha256_hex, signer
-from recorder.library.verifier import tapdeck_verify
+from recorder.library.evidence.files import GENESIS, SignedManifest
+from recorder.library.evidence.heads import HeadLine
+from recorder.library.evidence.proof import export
+from recorder.library.evidence.signing import canonical, device_of, sha256_hex, signer
+from recorder.library.verification.verifier import tapdeck_verify
 
 PAGE = Path(__file__).parents[2] / "docs" / "evidence.md"
 

@@ -15,11 +15,11 @@ from firmware.config import Home
 from firmware.errors import StoreError, StoreFull
 from firmware.store.connection import open_store, write
 from recorder.journal import Journal
+from recorder.tape.care import KEPT_ASIDE_S, TapeAlarm, open_in_little_room, remove_set_aside
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader, spill_folder
 from recorder.tape.ring import TapeRing
 from recorder.tape.writer import TapeWriter
-from recorder.tape_care import KEPT_ASIDE_S, TapeAlarm, open_in_little_room, remove_set_aside
 
 DAY_LATER_S = KEPT_ASIDE_S + 60
 

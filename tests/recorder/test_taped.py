@@ -12,10 +12,10 @@ from recorded_lines import BOOT, CARD_ID, RATE_HZ, noise, noise_tape, put
 
 from drivers.api import Pcm
 from firmware.errors import StoreError
+from recorder.cutting.taped import SharedTape, Taped, joined
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader
 from recorder.tape.writer import TapeWriter
-from recorder.taped import SharedTape, Taped, joined
 
 TRACKS = 6
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from drivers.api import EventKind, LineEvent
 from recorder.calls import Call, CallEvent, CallEventKind, Cut
 from recorder.signals import CallerId, Signal, Tone, ToneHeard, VoiceActivity
-from recorder.tracker import ChannelState, ChannelTracker, TrackerSettings
+from recorder.tracking.tracker import ChannelState, ChannelTracker, TrackerSettings
 
 RATE_HZ = 8000
 WALL_MS = 1_800_000_000_000

@@ -10,9 +10,9 @@ from tracked_line import RATE_HZ, TrackedLine, asks, digits, line, wall_ms
 
 from drivers.api import EventKind
 from recorder.calls import CallEventKind, Pause
-from recorder.channel import TrackerSettings
 from recorder.signals import Signal
-from recorder.tracker import ChannelTracker
+from recorder.tracking.channel import TrackerSettings
+from recorder.tracking.tracker import ChannelTracker
 
 K = EventKind
 CALLER = '{"signalling": "fsk-bell202", "format": "mdmf", "number": "13800138000"}'

@@ -8,7 +8,7 @@ import pytest
 
 from drivers.api import EventKind, LineEvent
 from recorder.calls import Call, CallEvent, CallEventKind, Cut
-from recorder.tracker import MOST_DIGITS, ChannelTracker, TrackerSettings
+from recorder.tracking.tracker import MOST_DIGITS, ChannelTracker, TrackerSettings
 
 RATE_HZ = 8000
 WALL_MS = 1_800_000_000_000

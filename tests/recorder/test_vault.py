@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from firmware.cli import root as tapdeck
 from firmware.config import Home
 from firmware.errors import BadInput, BoxError, NotFound, Refused, StoreError
-from recorder.library import vault_keys
-from recorder.library.audio import open_audio
-from recorder.library.vault import CHUNK_BYTES, destroy_key, encrypt_recording, key_path, open_recording
+from recorder.library.audio import vault_keys
+from recorder.library.audio.stored import open_audio
+from recorder.library.audio.vault import CHUNK_BYTES, destroy_key, encrypt_recording, key_path, open_recording
 
 PASSPHRASE = "correct horse battery"
 SIZES = (0, 1, 4095, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES, 3 * CHUNK_BYTES + 777)

@@ -16,9 +16,9 @@ from playwright.sync_api import Page, expect, sync_playwright
 from test_verify import EDITS, MANIFEST_CHANGES, PROOF_CHANGES, change_manifest, exported, rewrite
 
 from firmware.config import Home
-from recorder.library.anchors import add_receipt, make_anchor, read_anchor
-from recorder.library.outlets import ask_time_stamp
-from recorder.library.verifier import tapdeck_verify
+from recorder.library.evidence.anchors import add_receipt, make_anchor, read_anchor
+from recorder.library.evidence.outlets import ask_time_stamp
+from recorder.library.verification.verifier import tapdeck_verify
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "acceptance"))
 from browser import _FLAGS, CHROMIUM, SCREENSHOTS

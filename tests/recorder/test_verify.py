@@ -19,9 +19,9 @@ from evidence_material import Box, bytes_of_second, encode, flip, read, speech
 
 from firmware.config import Home
 from firmware.store.connection import open_store
-from recorder.library.anchors import make_anchor, read_anchor
-from recorder.library.proof import export
-from recorder.library.verifier import tapdeck_verify
+from recorder.library.evidence.anchors import make_anchor, read_anchor
+from recorder.library.evidence.proof import export
+from recorder.library.verification.verifier import tapdeck_verify
 
 SCRIPT = Path(tapdeck_verify.__file__)
 

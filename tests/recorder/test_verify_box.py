@@ -18,18 +18,18 @@ from test_cutter import Office
 from firmware.cli import root
 from firmware.config import Home
 from firmware.store.connection import open_store
-from recorder.library import verification
-from recorder.library.check_logs import check_logs
-from recorder.library.conversion import convert
-from recorder.library.deletion import delete_recordings
-from recorder.library.evidence import EvidenceLog, NewEntry
-from recorder.library.evidence_index import EvidenceIndex
-from recorder.library.findings import TEXTS, Finding
-from recorder.library.heartbeat import HeartbeatTask
-from recorder.library.library import open_library
-from recorder.library.proof import export
-from recorder.library.verification import Summary, verify_box
-from recorder.library.verifier import tapdeck_verify
+from recorder.library.evidence.heartbeat import HeartbeatTask
+from recorder.library.evidence.log import EvidenceLog, NewEntry
+from recorder.library.evidence.proof import export
+from recorder.library.keeping.library import open_library
+from recorder.library.storage.conversion import convert
+from recorder.library.storage.deletion import delete_recordings
+from recorder.library.verification import everything as verification
+from recorder.library.verification.check_logs import check_logs
+from recorder.library.verification.everything import Summary, verify_box
+from recorder.library.verification.findings import TEXTS, Finding
+from recorder.library.verification.index import EvidenceIndex
+from recorder.library.verification.verifier import tapdeck_verify
 
 
 def findings(home: Home, **options: Any) -> list[Finding]:

@@ -9,10 +9,10 @@ import msgspec
 from drivers.api import EventKind, LineEvent
 from firmware.errors import Refused
 from recorder.calls import Call, CallEvent, CallEventKind, Cut, News, RecordingKind, Withdrawn
-from recorder.channel import ChannelState, TrackerSettings
 from recorder.orders import Order
 from recorder.signals import Signal, VoiceActivity
-from recorder.tracker import ChannelTracker
+from recorder.tracking.channel import ChannelState, TrackerSettings
+from recorder.tracking.tracker import ChannelTracker
 
 RATE_HZ, BLOCK = 8000, 800
 WALL_MS = 1_800_000_000_000

@@ -10,8 +10,8 @@ import sqlite_utils
 
 from firmware.clock import now_ms
 from firmware.store.connection import write
-from recorder.library import names
-from recorder.library.deletion import MUST_GO
+from recorder.library.audio import names
+from recorder.library.storage.deletion import MUST_GO
 
 PAGE = 200
 _ANY = 1 << 31

@@ -15,14 +15,14 @@ from firmware.clock import now_ms
 from firmware.config import Home
 from firmware.errors import BadInput, BoxError
 from firmware.parameters import get_all
-from recorder.library import names
-from recorder.library.alarms import clear_alarm, raise_alarm
 from recorder.library.archive import copies
 from recorder.library.archive.copies import Waiting
 from recorder.library.archive.places import Place, open_place, read_places
 from recorder.library.archive.target import Target, TargetError
-from recorder.library.task import Library, Stopping
-from recorder.library.vault import key_path
+from recorder.library.audio import names
+from recorder.library.audio.vault import key_path
+from recorder.library.keeping.alarms import clear_alarm, raise_alarm
+from recorder.library.keeping.task import Library, Stopping
 
 log = logging.getLogger("library")
 

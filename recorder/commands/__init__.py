@@ -1,0 +1,1 @@
+"""What the recorder's floor adds to the ``tapdeck`` command."""

@@ -1,0 +1,1 @@
+"""From the tape to finished recordings on the disk."""

@@ -1,0 +1,235 @@
+"""The cutter: makes recordings from the tape as the store orders them, and manifests for every finished call.
+
+Its orders are rows in the store, so a cutter that was killed finds them again. It works in batches, so that the disk
+syncs once for many. Files appear under their last name only when they are whole and on the medium: first the
+manifests, then the audio that they describe, then the entries in the evidence log, then the rows in the store. Audio
+that is there is never removed or made again: the tape may have gone round meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
+from functools import partial
+from itertools import takewhile
+from typing import TypeVar
+
+from firmware import doorbell
+from firmware.clock import now_ms
+from firmware.config import Home
+from firmware.errors import BoxError
+from firmware.parameters import get_all
+from firmware.store import event_log
+from firmware.store.connection import open_store, write
+from recorder.cutting.manifest import recording_name
+from recorder.cutting.piece import Piece, Row, call_piece, found_of, recording_piece
+from recorder.cutting.taped import SharedTape
+from recorder.library.audio.names import manifest_file
+from recorder.library.evidence.log import EvidenceLog, NewEntry
+from recorder.library.keeping.alarms import raise_alarm
+from recorder.tape.reader import TapeReader
+
+log = logging.getLogger("recorder")
+
+RETRY_S = 5.0
+MOST_AT_ONCE = 32
+"""Pieces in a batch: its transaction stays below 50 ms, and a slow disk has synced it within seconds of SIGTERM."""
+STORAGE_FULL = "storage-full"
+"""While this file is in ``run/``, nothing new is stored: the tape waits."""
+_KEPT_HEADS = 600
+_PENDING = """
+SELECT r.*, c.port FROM recordings r JOIN channels c ON c.number = r.channel
+WHERE r.card_id = ? AND r.state = 'pending' ORDER BY r.from_sample LIMIT 1024
+"""
+_CALLS_WITHOUT_MANIFEST = """
+SELECT * FROM calls WHERE card_id = ? AND state = 'ended' AND manifest IS NULL
+AND NOT EXISTS (SELECT 1 FROM recordings WHERE call_id = calls.id AND state = 'pending') LIMIT 1024
+"""
+_LAST_RECORDING = "SELECT path FROM recordings WHERE call_id = ? AND state = 'ready' ORDER BY segment DESC LIMIT 1"
+_From = TypeVar("_From")
+_To = TypeVar("_To")
+
+
+class Cutter:
+    """Cuts for one card. Thread: one. Every method raises StoreError or sqlite3.Error."""
+
+    def __init__(self, home: Home, card_id: str, tape: TapeReader, simulated: bool) -> None:
+        self._home, self._card_id = home, card_id
+        self._epoch, self._block_samples = tape.epoch, tape.geometry.block_samples
+        self._again_at: dict[str, float] = {}
+        self._encrypts = False
+        with ExitStack() as opened:
+            self._db = open_store(home.calls_db)
+            opened.callback(self._db.conn.close)
+            self._tape = opened.enter_context(closing(SharedTape(tape)))
+            self._log = opened.enter_context(closing(EvidenceLog(home, card_id, simulated)))
+            for problem in self._log.problems:
+                raise_alarm(self._db, "evidence_damaged", card_id, {"problem": problem})
+            self._opened = opened.pop_all()
+
+    def close(self) -> None:
+        """Call once."""
+        self._opened.close()
+
+    def oldest_pending_sample(self) -> int | None:
+        """First sample that a waiting order still needs from the tape."""
+        row = self._db.conn.execute(
+            "SELECT min(from_sample) FROM recordings WHERE card_id = ? AND state = 'pending'", (self._card_id,)
+        ).fetchone()
+        return None if row[0] is None else int(row[0])
+
+    def work(
+        self, stopping: Callable[[], bool] = lambda: False, held_from: Callable[[], int | None] = lambda: None
+    ) -> int:
+        """Carry out a batch of the waiting orders; returns how many, 0 when nothing waits.
+
+        ``stopping``: finish those in hand. What reaches beyond ``held_from``, the first sample that is not on the
+        medium, waits for it.
+        """
+        done = 0
+        if not (self._home.run / STORAGE_FULL).exists():
+            done += self._cut_orders(stopping, held_from())
+        done += self._finish_calls(stopping)
+        self._log.heartbeat(now_ms())
+        return done
+
+    def _due(self, query: str) -> list[Row]:
+        now = time.monotonic()
+        rows = self._db.conn.execute(query, (self._card_id,)).fetchall()
+        return [dict(row) for row in rows if self._again_at.get(row["id"], 0.0) <= now]
+
+    def _each(
+        self, items: Iterable[_From], identify: Callable[[_From], str], step: Callable[[_From], _To]
+    ) -> list[_To]:
+        """The results of a step; what fails waits, and does not hold up the others."""
+        results = []
+        for item in items:
+            try:
+                results.append(step(item))
+            except Exception as error:  # one impossible order must not hold up all others for ever
+                self._wait([identify(item)], error)
+        return results
+
+    def _wait(self, identifiers: Iterable[str], error: Exception) -> None:
+        for identifier in identifiers:
+            log.warning("%s must wait: %s", identifier, error, exc_info=not isinstance(error, BoxError))
+            self._again_at[identifier] = time.monotonic() + RETRY_S
+
+    def _cut_orders(self, stopping: Callable[[], bool], held: int | None) -> int:
+        orders = [
+            order
+            for order in self._due(_PENDING)
+            if held is None or order["tape_epoch"] != self._epoch or order["to_sample"] <= held
+        ][:MOST_AT_ONCE]
+        if not orders:
+            return 0
+        self._look_whether_to_encrypt()
+        ready = takewhile(lambda _: not stopping(), orders)
+        pieces = self._finish(self._each(ready, _id_of, self._cut), self._settle_recording)
+        longest = max(order["to_sample"] - order["from_sample"] for order in orders)
+        self._tape.forget(longest // self._block_samples + _KEPT_HEADS)
+        return len(pieces)
+
+    def _look_whether_to_encrypt(self) -> None:
+        """A store that cannot be read leaves it as it was."""
+        try:
+            crm = open_store(self._home.crm_db, readonly=True)
+            try:
+                self._encrypts = bool(get_all(crm, "system")["recording_encryption"])
+            finally:
+                crm.conn.close()
+        except (BoxError, sqlite3.Error) as error:
+            log.warning("parameters cannot be read: %s", error)
+
+    def _cut(self, order: Row) -> Piece:
+        call = self._db.conn.execute("SELECT * FROM calls WHERE id = ?", (order["call_id"],)).fetchone()
+        return recording_piece(self._home, self._log, self._tape, order, call and dict(call), self._encrypts)
+
+    def _finish_calls(self, stopping: Callable[[], bool]) -> int:
+        """A call with recordings is described by the manifest of its last one; any other gets one of its own."""
+        calls = list(takewhile(lambda _: not stopping(), self._due(_CALLS_WITHOUT_MANIFEST)))[:MOST_AT_ONCE]
+        paths = {call["id"]: self._last_recording(call["id"]) for call in calls}
+        described = {identifier: manifest_file(path) for identifier, path in paths.items() if path is not None}
+        if described:
+            with write(self._db) as connection:
+                for identifier, path in described.items():
+                    _settle_call(connection, identifier, path)
+        alone = [call for call in calls if call["id"] not in described]
+        make = partial(call_piece, self._home, self._log)
+        return len(described) + len(self._finish(self._each(alone, _id_of, make), self._settle_lone_call))
+
+    def _last_recording(self, call_id: str) -> str | None:
+        row = self._db.conn.execute(_LAST_RECORDING, (call_id,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _finish(self, pieces: list[Piece], settle: Callable[[sqlite3.Connection, Piece], None]) -> list[Piece]:
+        """Bring staged pieces to the medium, the log and the store, in this order; returns those that came there."""
+        for step in (Piece.sync_content, Piece.name_papers, Piece.sync_names, Piece.name_audio, Piece.sync_names):
+            pieces = self._each(pieces, _id_of_piece, partial(_after, step))
+        if not pieces:
+            return []
+        try:
+            self._enter([piece for piece in pieces if piece.signed is not None])
+            with write(self._db) as connection:
+                for piece in pieces:
+                    settle(connection, piece)
+        except (BoxError, sqlite3.Error) as error:
+            self._wait([piece.id for piece in pieces], error)
+            return []
+        for piece in pieces:
+            self._again_at.pop(piece.id, None)
+        doorbell.ring(self._home.doorbells)
+        return pieces
+
+    def _enter(self, pieces: list[Piece]) -> None:
+        known = self._log.entered([piece.id for piece in pieces if piece.is_old])
+        at_ms = now_ms()
+        self._log.enter_many(
+            [
+                NewEntry(piece.id, piece.signed.manifest["kind"], at_ms, piece.signed)
+                for piece in pieces
+                if piece.signed is not None and known.get(piece.id) != piece.signed.commitment()
+            ]
+        )
+
+    def _settle_recording(self, connection: sqlite3.Connection, piece: Piece) -> None:
+        found = found_of(self._home, piece)
+        names = ", ".join(f"{name} = ?" for name in found)
+        connection.execute(f"UPDATE recordings SET {names} WHERE id = ?", [*found.values(), piece.id])
+        row = {**piece.order, **found}
+        del row["port"]
+        event_log.append(
+            connection,
+            at_ms=now_ms(),
+            kind="recording_ready" if found["state"] == "ready" else "recording_lost",
+            channel=row["channel"],
+            call_id=row["call_id"],
+            data=row,
+        )
+
+    def _settle_lone_call(self, connection: sqlite3.Connection, piece: Piece) -> None:
+        _settle_call(connection, piece.id, f"{recording_name(piece.order, piece.order)}.json")
+
+
+def _settle_call(connection: sqlite3.Connection, identifier: str, path: str) -> None:
+    connection.execute("UPDATE calls SET manifest = ? WHERE id = ?", (path, identifier))
+
+
+def _after(step: Callable[[Piece], None], piece: Piece) -> Piece:
+    try:
+        step(piece)
+    except BaseException:
+        piece.drop()
+        raise
+    return piece
+
+
+def _id_of(row: Row) -> str:
+    return str(row["id"])
+
+
+def _id_of_piece(piece: Piece) -> str:
+    return piece.id

@@ -1,0 +1,249 @@
+"""One recording, or a call without one, on its way from the tape to the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from firmware.config import Home
+from recorder.cutting.manifest import (
+    audio_facts,
+    call_manifest,
+    call_record,
+    other_number,
+    recording_manifest,
+    recording_name,
+)
+from recorder.cutting.masters import Tags, encode_master
+from recorder.cutting.peaks import peaks_of, peaks_path
+from recorder.cutting.staging import drop, give_name, stage, sync, sync_names
+from recorder.cutting.taped import SharedTape, Taped, joined
+from recorder.library.evidence.log import EvidenceLog, SignedManifest, canonical, new_salt, read_manifest
+from recorder.tape.format import Range
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What is staged of it. ``order`` is the row it is made for.
+
+    ``signed`` is None when there is nothing left to keep. ``papers`` and ``outline`` get their names before
+    ``audio``. ``is_old``: an earlier attempt finished its files, and the log may name it already.
+    """
+
+    order: Row
+    folder: Path
+    signed: SignedManifest | None
+    papers: tuple[Path, ...] = ()
+    outline: Path | None = None
+    audio: Path | None = None
+    is_old: bool = False
+
+    @property
+    def id(self) -> str:
+        """Of the recording or call."""
+        return str(self.order["id"])
+
+    def sync_content(self) -> None:
+        """Bring what must not be lost to the medium; the outline can be made again. Raises StoreError."""
+        for path in self.papers:
+            sync(path)
+        if self.audio is not None:
+            sync(self.audio)
+
+    def name_papers(self) -> None:
+        """Raises StoreError."""
+        for path in self.papers:
+            give_name(path)
+        if self.outline is not None:
+            give_name(self.outline)
+
+    def name_audio(self) -> None:
+        """Raises StoreError."""
+        if self.audio is not None:
+            give_name(self.audio)
+
+    def sync_names(self) -> None:
+        """Raises StoreError."""
+        if self.signed is not None:
+            sync_names(self.folder)
+
+    def drop(self) -> None:
+        """Give up what has no name yet; never raises."""
+        for path in (*self.papers, self.outline, self.audio):
+            if path is not None:
+                drop(path)
+
+
+def recording_piece(
+    home: Home, log: EvidenceLog, tape: SharedTape, order: Row, call: Row | None, encrypts: bool
+) -> Piece:
+    """Cut a recording from the tape, unless it is there. Raises StoreError."""
+    name = home.recordings / recording_name(order, call)
+    signed = _finished(name.parent, order["id"])
+    if signed is not None:
+        return Piece(order, name.parent, signed, is_old=True)
+    tracks = range(order["port"] * order["tracks"], (order["port"] + 1) * order["tracks"])
+    taped = tape.read_order(order["tape_epoch"], tracks, order["from_sample"], order["to_sample"])
+    if taped.is_lost:
+        return Piece(order, name.parent, None)
+    _begin_again(name.parent, order["id"])
+    staged = _Staged([])
+    try:
+        return _cut(home, log, name, order, call, taped, encrypts, staged)
+    except BaseException:
+        staged.drop()
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """Files that are staged, to be dropped together."""
+
+    paths: list[Path]
+
+    def add(self, path: Path, content: bytes) -> Path:
+        self.paths.append(path)
+        stage(path, content)
+        return path
+
+    def drop(self) -> None:
+        for path in self.paths:
+            drop(path)
+
+
+def _cut(
+    home: Home, log: EvidenceLog, name: Path, order: Row, call: Row | None, taped: Taped, encrypts: bool,
+    staged: _Staged,
+) -> Piece:  # fmt: skip
+    rate = order["sample_rate_hz"]
+    pauses = _pauses(order)
+    ranges: list[Range] = joined((pause["from_sample"], pause["to_sample"]) for pause in pauses)
+    samples = taped.without(ranges)
+    master = encode_master(samples, rate, order["wanted_format"], [*taped.gaps, *ranges], _tags(order, call))
+    audio = name.with_name(f"{name.name}{master.ending}")
+    facts = audio_facts(audio.name, master.format, master.content, rate, len(samples), samples.shape[1])
+    outline = staged.add(peaks_path(audio), peaks_of(samples, rate))
+    papers: list[Path] = []
+    stored = None
+    content = master.content
+    if encrypts:
+        from recorder.library.audio import vault
+
+        sealed = vault.encrypt_recording(home, order["id"], master.content)
+        audio = audio.with_name(f"{audio.name}{vault.ENDING}")
+        papers.append(staged.add(vault.key_path(audio), sealed.key_file))
+        stored = {"file": audio.name, **sealed.stored}
+        content = sealed.content
+    begun = log.describe("recording", order["id"])
+    signed = log.sign(recording_manifest(begun, order, call, facts, stored, taped.gaps, pauses))
+    papers.append(staged.add(name.with_name(f"{name.name}.json"), canonical(signed) + b"\n"))
+    staged.add(audio, content)
+    return Piece(order, name.parent, signed, tuple(papers), outline, audio)
+
+
+def call_piece(home: Home, log: EvidenceLog, call: Row) -> Piece:
+    """Describe a call that has no recording. Raises StoreError."""
+    path = home.recordings / f"{recording_name(call, call)}.json"
+    signed = read_manifest(path) if path.exists() else None
+    if signed is not None and signed.salt and signed.is_genuine():
+        return Piece(call, path.parent, signed, is_old=True)
+    signed = log.sign(call_manifest(log.describe("call", call["id"]), call))
+    stage(path, canonical(signed) + b"\n")
+    return Piece(call, path.parent, signed, (path,))
+
+
+def found_of(home: Home, piece: Piece) -> dict[str, Any]:
+    """What the store shall say of a recording."""
+    if piece.signed is None:
+        return {"state": "lost", "missing_samples": piece.order["to_sample"] - piece.order["from_sample"]}
+    manifest = piece.signed.manifest
+    stored = manifest.get("stored")
+    file = stored or manifest["audio"]
+    return {
+        "state": "ready",
+        "format": manifest["audio"]["format"],
+        "path": (piece.folder / file["file"]).relative_to(home.recordings).as_posix(),
+        "missing_samples": manifest["missing_samples"],
+        "bytes": file["bytes"],
+        "sha256": file["sha256"],
+        "encrypted": int(stored is not None),
+    }
+
+
+def _finished(folder: Path, identifier: str) -> SignedManifest | None:
+    """The manifest of a recording that was finished before its cutter was killed, or its log refused.
+
+    The call may have gone on since, and its number become known: what was finished stays as it is. One of version 1
+    gets the salt that the log needs.
+    """
+    for path in _files_of(folder, identifier, (f"_{identifier}.json",)):
+        signed = read_manifest(path)
+        if signed is None or not signed.is_genuine() or not _audio_is_there(folder, signed):
+            continue
+        if not signed.salt:
+            signed = msgspec.structs.replace(signed, salt=new_salt())
+            stage(path, canonical(signed) + b"\n")
+            sync(path)
+            give_name(path)
+        return signed
+    return None
+
+
+def _audio_is_there(folder: Path, signed: SignedManifest) -> bool:
+    """Whether the audio is the one that the manifest describes."""
+    file = signed.manifest.get("stored") or signed.manifest["audio"]
+    try:
+        with (folder / file["file"]).open("rb") as audio:
+            return bool(hashlib.file_digest(audio, "sha256").hexdigest() == file["sha256"])
+    except FileNotFoundError:
+        return False
+
+
+def _begin_again(folder: Path, identifier: str) -> None:
+    """Remove what an earlier attempt left without its audio; audio itself is never removed."""
+    for path in _files_of(folder, identifier, (".part", ".peaks", ".json")):
+        path.unlink(missing_ok=True)
+
+
+def _files_of(folder: Path, identifier: str, endings: tuple[str, ...]) -> list[Path]:
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - a folder of days of segments is looked through for each of them
+    except FileNotFoundError:
+        return []
+    return [folder / name for name in names if f"_{identifier}." in name and name.endswith(endings)]
+
+
+def _pauses(order: Row) -> list[dict[str, Any]]:
+    """The pauses of an order, from its first sample."""
+    first, last = order["from_sample"], order["to_sample"]
+    found = []
+    for pause in msgspec.json.decode(order["pauses"]):
+        low, high = max(first, pause["from_sample"]), min(last, pause["to_sample"])
+        if low < high:
+            found.append({**pause, "from_sample": low - first, "to_sample": high - first})
+    return found
+
+
+_OF_THE_ORDER = (
+    "id", "kind", "channel", "segment", "started_ms", "card_id", "port", "tape_epoch", "from_sample", "to_sample",
+    "simulated",
+)  # fmt: skip
+
+
+def _tags(order: Row, call: Row | None) -> Tags:
+    comment = {
+        "tapdeck_call": None if call is None else call_record(call),
+        "tapdeck_recording": {name: order[name] for name in _OF_THE_ORDER},
+    }
+    if call is None:
+        return Tags(f"{order['kind']} recording", f"channel {order['channel']}", comment)
+    title = f"{call['direction']} {other_number(call) or 'unknown'}"
+    return Tags(title, call["caller_name"] or call["caller_number"] or "unknown", comment)

@@ -1,0 +1,74 @@
+"""Runs the cutter on a thread of its own, at low priority behind everything else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from firmware.config import Home
+from recorder.cutting.cutter import MOST_AT_ONCE, RETRY_S, Cutter
+from recorder.tape.reader import TapeReader
+
+log = logging.getLogger("recorder")
+
+GATHER_S = 0.5
+"""So long what ends meanwhile is gathered, so that the disk syncs once for all of it."""
+
+
+class CuttingThread:
+    """``wake`` after every news; ``stop`` lets the recording in hand be finished.
+
+    Whatever keeps it from cutting, it tries again: the tape waits.
+    """
+
+    def __init__(
+        self, home: Home, card_id: str, tape_path: Path, simulated: bool, held_from: Callable[[], int | None]
+    ) -> None:
+        """``held_from``: the first sample that is not on the medium yet, None when all is there."""
+        self._home, self._card_id, self._tape_path, self._simulated = home, card_id, tape_path, simulated
+        self._held_from = held_from
+        self._wanted = threading.Event()
+        self._stopping = threading.Event()
+        self.oldest_pending: int | None = None
+        self._thread = threading.Thread(target=self._work, name="cutting", daemon=True)
+
+    def start(self) -> None:
+        """Start; orders that wait since before are carried out first."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There may be new orders."""
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """Finish the recording in hand and end."""
+        self._stopping.set()
+        self._wanted.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        while not self._stopping.is_set():
+            try:
+                with (
+                    closing(TapeReader(self._tape_path)) as tape,
+                    closing(Cutter(self._home, self._card_id, tape, self._simulated)) as cutter,
+                ):
+                    self._cut_with(cutter)
+            except Exception:  # a full disk, a damaged log: nothing of it may stop the tape
+                log.exception("cutting waits")
+                self._stopping.wait(RETRY_S)
+
+    def _cut_with(self, cutter: Cutter) -> None:
+        while not self._stopping.is_set():
+            self.oldest_pending = cutter.oldest_pending_sample()
+            done = cutter.work(self._stopping.is_set, self._held_from)
+            if not done:
+                self._wanted.wait(1.0)
+                self._wanted.clear()
+            elif done < MOST_AT_ONCE:
+                self._stopping.wait(GATHER_S)

@@ -1,0 +1,1 @@
+"""The files of recordings: names, plain and encrypted bytes."""

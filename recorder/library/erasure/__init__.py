@@ -1,0 +1,1 @@
+"""Everything about one number, and its end."""

@@ -1,0 +1,206 @@
+"""Everything about one telephone number: found, shown, exported, and erased where no hold protects it.
+
+Each room that keeps something about numbers registers an eraser (entry points ``tapdeck.erasers``). Which spellings
+are one number the office knows (entry point ``tapdeck.spellings``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import sqlite_utils
+
+from firmware.clock import now_ms, uuid7
+from firmware.config import Home
+from firmware.durable import write_whole
+from firmware.errors import BadInput, ConfigError, StoreError
+from firmware.store.connection import BUSY_TIMEOUT_MS
+from recorder.library.evidence.log import canonical
+from recorder.library.keeping.task import Library
+
+ERASERS = "tapdeck.erasers"
+SPELLINGS = "tapdeck.spellings"
+SALT_BYTES = 16
+_EMPTY_WAL_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The number that is asked about. ``key``: what all spellings have in common; ``spellings`` holds it, too."""
+
+    number: str
+    key: str
+    spellings: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What finding and exporting needs; both stores may be open read only. Thread: one."""
+
+    home: Home
+    calls: sqlite_utils.Database
+    crm: sqlite_utils.Database
+
+
+class Found(msgspec.Struct, frozen=True):
+    """One thing that is kept about the number. ``kind`` in the singular, as people call it; ``about``: JSON.
+
+    ``kept`` says why it must stay, without a word about persons; None: it may go.
+    """
+
+    kind: str
+    id: str
+    about: dict[str, Any]
+    kept: str | None = None
+
+
+class Eraser(Protocol):
+    """What one room keeps. All methods raise StoreError, sqlite3.Error, ConfigError."""
+
+    def find(self, stores: Stores, subject: Subject) -> list[Found]:
+        """Everything about the number."""
+
+    def export(self, stores: Stores, found: Sequence[Found], folder: Path) -> None:
+        """Write the files that belong to what was found; also raises OSError."""
+
+    def erase(self, library: Library, subject: Subject, by: str) -> list[Found]:
+        """Erase what may go, and say what is left and why. Interrupted and called again, it finishes."""
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """What was done. Counts are by kind; ``file`` is the signed certificate below the home directory."""
+
+    id: str
+    file: str
+    found: dict[str, int]
+    erased: dict[str, int]
+    kept: list[dict[str, Any]]
+
+
+def stores_of(library: Library) -> Stores:
+    """The stores of the open library."""
+    return Stores(library.home, library.calls, library.crm)
+
+
+def registered_erasers() -> list[Eraser]:
+    """The erasers of all rooms, from the lowest floor up."""
+    return [point.load()() for point in sorted(entry_points(group=ERASERS), key=lambda point: point.name)]
+
+
+def subject_of(crm: sqlite_utils.Database, number: str) -> Subject:
+    """Raises BadInput: that is no number; ConfigError: nobody knows spellings."""
+    points = list(entry_points(group=SPELLINGS))
+    if len(points) != 1:
+        raise ConfigError(f"one entry point of {SPELLINGS} is needed, there are {len(points)}")
+    spell: Callable[[sqlite_utils.Database, str], tuple[str, frozenset[str]]] = points[0].load()
+    key, spellings = spell(crm, number)
+    if not any(character.isdigit() for character in key):
+        raise BadInput(f"{number!r} is not a telephone number")
+    return Subject(number, key, spellings)
+
+
+def find_all(stores: Stores, subject: Subject) -> list[Found]:
+    """Everything about the number, on all floors."""
+    return [one for eraser in registered_erasers() for one in eraser.find(stores, subject)]
+
+
+def export_all(stores: Stores, subject: Subject, folder: Path) -> list[Found]:
+    """Write everything into an empty folder: ``found.json``, and the files beside it; what was written.
+
+    Raises BadInput: the folder holds something; StoreError.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise BadInput(f"{folder} is not empty")
+        exported: list[Found] = []
+        for eraser in registered_erasers():
+            found = eraser.find(stores, subject)
+            eraser.export(stores, found, folder)
+            exported += found
+    except OSError as error:
+        raise StoreError(f"{folder}: {error.strerror}") from error
+    write_whole(folder / "found.json", msgspec.json.format(msgspec.json.encode(exported), indent=1) + b"\n")
+    return exported
+
+
+def new_salt() -> str:
+    """A salt for ``erase_number``."""
+    return secrets.token_hex(SALT_BYTES)
+
+
+def erase_number(library: Library, number: str, by: str, salt: str) -> Certificate:
+    """Erase what no hold protects, and leave a signed certificate.
+
+    ``salt`` (hexadecimal) makes the number's hash in the certificate; the box forgets it. Whoever was given it can
+    show that the certificate is about the number, and nobody else can find the number by trying all.
+    Raises BadInput, StoreError, sqlite3.Error, ConfigError; then call it again.
+    """
+    subject = subject_of(library.crm, number)
+    with overwriting(library.calls):
+        erasers = registered_erasers()
+        found = [one for eraser in erasers for one in eraser.find(stores_of(library), subject)]
+        left = [one for eraser in erasers for one in eraser.erase(library, subject, by)]
+    return _certify(library, subject, by, salt, found, left)
+
+
+@contextmanager
+def overwriting(db: sqlite_utils.Database) -> Iterator[None]:
+    """While it lasts, what is deleted from the store is overwritten in the file, not only marked as free."""
+    db.conn.execute("PRAGMA secure_delete = ON")
+    try:
+        yield
+    finally:
+        _empty_wal(db)
+        db.conn.execute("PRAGMA secure_delete = OFF")
+
+
+def _empty_wal(db: sqlite_utils.Database) -> None:
+    """Empty the log beside the store, which holds the old pages. It never keeps a recorder waiting: where readers
+    are in the way all the time, the pages are overwritten a little later by what is written next."""
+    db.conn.execute("PRAGMA busy_timeout = 0")
+    for _ in range(_EMPTY_WAL_TRIES):
+        if not db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            break
+        time.sleep(0.1)
+    db.conn.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+
+
+def number_sha256(salt: str, key: str) -> str:
+    """What a certificate says instead of the number: SHA-256(salt ‖ number), the number as E.164 or plain digits."""
+    return hashlib.sha256(bytes.fromhex(salt) + key.encode()).hexdigest()
+
+
+def _certify(
+    library: Library, subject: Subject, by: str, salt: str, found: Sequence[Found], left: Sequence[Found]
+) -> Certificate:
+    log, at_ms = library.device_log, now_ms()
+    identifier = uuid7(at_ms)
+    counts, staying = Counter(one.kind for one in found), Counter(one.kind for one in left)
+    erased = {kind: counts[kind] - staying[kind] for kind in sorted(counts) if counts[kind] > staying[kind]}
+    why = Counter((one.kind, one.kept or "not erased") for one in left)
+    kept = [{"kind": kind, "count": why[kind, reason], "reason": reason} for kind, reason in sorted(why)]
+    manifest = log.describe("erasure", identifier) | {
+        "at_ms": at_ms,
+        "by": by,
+        "number_sha256": number_sha256(salt, subject.key),
+        "found": dict(sorted(counts.items())),
+        "erased": erased,
+        "kept": kept,
+    }
+    signed = log.sign(manifest)
+    path = log.path.parent / "erasures" / f"{identifier}.json"
+    write_whole(path, canonical(signed) + b"\n")
+    log.enter(identifier, "erasure", at_ms, signed)
+    file = path.relative_to(library.home.root).as_posix()
+    return Certificate(identifier, file, manifest["found"], erased, kept)

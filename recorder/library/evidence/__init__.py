@@ -1,0 +1,1 @@
+"""Signed manifests, logs, heads, proofs and anchors (docs/evidence.md)."""

@@ -1,0 +1,95 @@
+"""The keeper's daily anchor: made, sent wherever it is to go, sent again every hour until it is there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from firmware.clock import now_ms
+from firmware.errors import BoxError, Refused
+from firmware.parameters import get_all
+from recorder.library.keeping.alarms import clear_alarm, raise_alarm
+from recorder.library.keeping.task import Library, Stopping
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from recorder.library.evidence.anchors import AnchorFile
+
+log = logging.getLogger("library")
+
+DAY_MS = 86_400_000
+ALARM = "anchor_failed"
+ALARM_AFTER_MS = 3 * DAY_MS
+
+
+class AnchorTask:
+    """See ``LibraryTask``. Runs every hour and does what the day still lacks. Practice is anchored, but not sent."""
+
+    name = "anchor"
+    every_s = 3600.0
+
+    def run(self, library: Library, stopping: Stopping) -> None:
+        """Anchor the device's logs and those of practice. Raises StoreError."""
+        _todays(library, True)
+        newest = _todays(library, False)
+        if newest is not None:
+            _send(library, newest, get_all(library.crm, "system"), stopping)
+
+
+def _todays(library: Library, simulated: bool) -> Path | None:
+    from recorder.library.evidence.anchors import anchor_paths, make_anchor, read_anchor
+
+    paths = anchor_paths(library.home, simulated)
+    if paths and 0 <= now_ms() - read_anchor(paths[-1]).anchor.at_ms < DAY_MS:
+        return paths[-1]
+    try:
+        return make_anchor(library.home, simulated, now_ms())
+    except Refused:  # no log yet
+        return None
+
+
+def _send(library: Library, path: Path, settings: Mapping[str, Any], stopping: Stopping) -> None:
+    from recorder.library.evidence.anchors import add_receipt, read_anchor
+    from recorder.library.evidence.outlets import OUTLETS
+
+    for kind, (parameter, outlet) in OUTLETS.items():
+        if not settings[parameter]:
+            clear_alarm(library.calls, ALARM, kind)
+            continue
+        anchor = read_anchor(path)
+        if _has(anchor, kind):
+            clear_alarm(library.calls, ALARM, kind)
+            continue
+        if stopping():
+            return
+        try:
+            add_receipt(library.home, False, path, outlet(anchor, settings))
+        except BoxError as error:
+            log.warning("anchor %d: %s", anchor.anchor.number, error)
+            if now_ms() - _failing_since(library, kind, parameter) >= ALARM_AFTER_MS:
+                raise_alarm(library.calls, ALARM, kind, {"error": str(error)})
+        else:
+            clear_alarm(library.calls, ALARM, kind)
+
+
+def _has(anchor: AnchorFile, kind: str) -> bool:
+    return any(receipt.get("kind") == kind for receipt in anchor.receipts)
+
+
+def _failing_since(library: Library, kind: str, parameter: str) -> int:
+    """When the first anchor was made that this outlet did not get, or when the outlet was set, in Unix ms."""
+    from recorder.library.evidence.anchors import anchor_paths, read_anchor
+
+    row = library.crm.conn.execute(
+        "SELECT changed_ms FROM parameters WHERE scope = 'system' AND key = ?", (parameter,)
+    ).fetchone()
+    set_ms = 0 if row is None else int(row[0])
+    since_ms = now_ms()
+    for path in reversed(anchor_paths(library.home, False)):
+        anchor = read_anchor(path)
+        if _has(anchor, kind) or anchor.anchor.at_ms < set_ms:
+            break
+        since_ms = anchor.anchor.at_ms
+    return max(since_ms, set_ms)

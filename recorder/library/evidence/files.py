@@ -1,0 +1,106 @@
+"""The files of evidence as they lie on the disk (docs/evidence.md): manifests, lines of logs, and where they are."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from firmware.config import Home
+from firmware.errors import StoreError
+from recorder.library.evidence.signing import canonical, is_signed, sha256_hex
+
+GENESIS = "0" * 64
+"""What the first line of a log, or of its heads, names as its predecessor."""
+
+_HASH = re.compile("[0-9a-f]{64}")
+
+
+class SignedManifest(msgspec.Struct, frozen=True):
+    """A manifest file. The signature (base64) is over the manifest's canonical JSON; ``salt`` is hexadecimal.
+
+    Manifests of version 1 have no salt.
+    """
+
+    manifest: dict[str, Any]
+    public_key: str
+    signature: str
+    salt: str = ""
+
+    def commitment(self) -> str:
+        """What the log says of it: SHA-256(salt ‖ SHA-256(canonical manifest)), in hexadecimal."""
+        return sha256_hex(bytes.fromhex(self.salt) + hashlib.sha256(canonical(self.manifest)).digest())
+
+    def is_genuine(self) -> bool:
+        """Whether the key that it names signed it."""
+        return is_signed(self.manifest, self.public_key, self.signature)
+
+
+class LogEntry(msgspec.Struct, frozen=True):
+    """One line of an evidence log; the line's hash is the ``previous`` of the next."""
+
+    at_ms: int
+    commitment: str
+    index: int
+    kind: str
+    manifest_id: str
+    previous: str
+
+
+def read_manifest(path: Path) -> SignedManifest | None:
+    """The manifest file at ``path``; None when it is damaged. Raises StoreError when it cannot be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=SignedManifest)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    except OSError as error:
+        raise StoreError(f"manifest {path}: {error.strerror}") from error
+
+
+def evidence_folder(home: Home, simulated: bool) -> Path:
+    """Where the logs are."""
+    return home.evidence / ("practice" if simulated else "device")
+
+
+def log_path(home: Home, name: str, simulated: bool) -> Path:
+    """The log ``name``: a card id, or ``library``."""
+    return evidence_folder(home, simulated) / f"{name}.log"
+
+
+def heads_path(log_file: Path) -> Path:
+    """The heads of a log."""
+    return log_file.with_name(f"{log_file.name.removesuffix('.log')}.heads")
+
+
+def begun_path(log_file: Path) -> Path:
+    """The manifest of a log's first leaf."""
+    return log_file.with_name(f"{log_file.name.removesuffix('.log')}.begun.json")
+
+
+def read_entries(
+    path: Path, offset: int = 0, index: int = 0, previous: str = GENESIS
+) -> Iterator[tuple[LogEntry, bytes]]:
+    """Every whole line of a log, with its bytes. Raises OSError; ValueError: a line is not what follows.
+
+    A torn line at the end is left out. ``offset``: where to begin, with line ``index`` after one whose hash is
+    ``previous``.
+    """
+    with path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            try:
+                entry = msgspec.json.decode(line, type=LogEntry)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise ValueError(f"line {index + 1} cannot be read") from error
+            if (entry.index, entry.previous) != (index, previous) or (entry.kind == "log_begun") != (index == 0):
+                raise ValueError(f"line {index + 1} does not follow")
+            if not _HASH.fullmatch(entry.commitment):
+                raise ValueError(f"line {index + 1} names no commitment")
+            yield entry, line
+            previous, index = sha256_hex(line[:-1]), index + 1

@@ -1,0 +1,1 @@
+"""The keeper's thread for recordings, and what its tasks share."""

@@ -1,0 +1,146 @@
+"""The keeper's thread for the later life of recordings. The keeper itself never waits for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from firmware.config import Home
+from firmware.errors import BoxError, StoreError
+
+if TYPE_CHECKING:  # the keeper's own start does not wait for what only the thread needs
+    from recorder.library.keeping.task import Library, LibraryTask
+
+log = logging.getLogger("library")
+
+RETRY_S = 5.0
+STOP_TIMEOUT_S = 4.0
+SLICE_S = 20.0
+"""So long a task may keep the others waiting; then its ``stopping`` says so, and it goes on after them."""
+MORE_AFTER_S = 1.0
+FAILURES_TO_ALARM = 3
+ALARM = "library_task_failed"
+
+
+class LibraryThread:
+    """Runs the tasks, each at its pace and one at a time; ``stop`` lets the step in hand be finished.
+
+    What fails is tried again: a task alone after its pace, the stores and logs after some seconds.
+    """
+
+    def __init__(self, home: Home, tasks: Sequence[Callable[[], LibraryTask]] | None = None) -> None:
+        """``tasks`` None: all tasks of the box."""
+        self._home, self._tasks = home, tasks
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="library", daemon=True)
+
+    def start(self) -> None:
+        """Start; stores and logs are opened on the thread, so this never fails."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the step in hand and end; one that takes too long is left behind, as after a power cut."""
+        self._stopping.set()
+        self._thread.join(STOP_TIMEOUT_S)
+        if self._thread.is_alive():
+            log.warning("the task in hand does not end: it is left behind")
+
+    def _work(self) -> None:
+        # The lowest priority that is still served; the disk's follows from it (ioprio_set(2)). The idle classes are
+        # never served on a busy box, and would hold up the recorder with the store's write lock in their hand.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        tasks = [_Scheduled(task()) for task in self._tasks or _all_tasks()]
+        while not self._stopping.is_set():
+            try:
+                with open_library(self._home) as library:
+                    while not self._stopping.is_set():
+                        self._run_next(library, tasks)
+            except Exception as error:  # whatever it is: recordings go on, and so does the library
+                log.error("the library waits: %s", error, exc_info=not isinstance(error, BoxError))
+                self._stopping.wait(RETRY_S)
+
+    def _run_next(self, library: Library, tasks: Sequence[_Scheduled]) -> None:
+        """Run the task that is due first, when it is due."""
+        first = min(tasks, key=lambda one: one.due_s)
+        if not self._stopping.wait(max(0.0, first.due_s - time.monotonic())):
+            first.run(library, self._stopping.is_set)
+
+
+def _all_tasks() -> Sequence[Callable[[], LibraryTask]]:
+    from recorder.library.keeping.tasks import TASKS
+
+    return TASKS
+
+
+@dataclass(slots=True)
+class _Scheduled:
+    """A task and when it is due (monotonic seconds). ``failures``: how often it failed in a row."""
+
+    task: LibraryTask
+    due_s: float = 0.0
+    failures: int = 0
+
+    def run(self, library: Library, stopping: Callable[[], bool]) -> None:
+        """Run it, and note what became of it. Raises StoreError: the stores must be opened anew."""
+        from recorder.library.keeping.alarms import clear_alarm, raise_alarm
+
+        first_time = not self.due_s
+        turn = _Turn(stopping, time.monotonic() + SLICE_S)
+        try:
+            self.task.run(library, turn.over)
+        except Exception as error:  # one task that cannot do its work must not keep the others from theirs
+            self.failures += 1
+            expected = isinstance(error, BoxError | OSError | sqlite3.Error)
+            log.warning("%s failed: %s", self.task.name, error, exc_info=not expected)
+            if self.failures >= FAILURES_TO_ALARM:
+                raise_alarm(library.calls, ALARM, self.task.name, {"error": str(error)})
+            if isinstance(error, StoreError | sqlite3.Error):
+                raise StoreError(f"{self.task.name}: {error}") from error
+        else:
+            if first_time or self.failures:  # an alarm may stand since before a restart
+                clear_alarm(library.calls, ALARM, self.task.name)
+            self.failures = 0
+        finally:
+            self.due_s = time.monotonic() + (MORE_AFTER_S if turn.cut_short else self.task.every_s)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One run of a task, until ``end_s`` (monotonic). ``cut_short``: it was told so."""
+
+    stopping: Callable[[], bool]
+    end_s: float
+    cut_short: bool = False
+
+    def over(self) -> bool:
+        """Whether the task must return."""
+        self.cut_short = self.stopping() or time.monotonic() > self.end_s
+        return self.cut_short
+
+
+@contextmanager
+def open_library(home: Home) -> Iterator[Library]:
+    """Stores and evidence logs of the library, ours alone. Raises StoreBusy: another process has them; StoreError."""
+    from firmware.store.connection import open_store
+    from firmware.store.migrations import require_current_schema
+    from recorder.library.evidence.log import EvidenceLog
+    from recorder.library.keeping.lock import library_lock
+    from recorder.library.keeping.task import Library
+
+    require_current_schema(home)
+    with library_lock(home), ExitStack() as opened:
+        logs = []
+        for simulated in (False, True):
+            logs.append(EvidenceLog(home, "library", simulated))
+            opened.callback(logs[-1].close)
+        calls, crm = open_store(home.calls_db), open_store(home.crm_db, readonly=True)
+        opened.enter_context(closing(calls.conn))
+        opened.enter_context(closing(crm.conn))
+        yield Library(home, calls, crm, *logs)

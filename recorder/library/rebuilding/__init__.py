@@ -1,0 +1,1 @@
+"""Store and disk made one again: rebuild, daily reconciliation (docs/recovery.md)."""

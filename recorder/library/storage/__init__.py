@@ -1,0 +1,1 @@
+"""What stays and what goes: retention, quota, holds, deletion, conversion (docs/storage.md)."""

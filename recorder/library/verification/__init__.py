@@ -1,0 +1,1 @@
+"""Whether everything is what it was: on the box, and anywhere else."""

@@ -1,0 +1,160 @@
+"""What a recorder does about its tape beside writing it: tells of a disk that fails and of a clock that was set, and
+removes tapes that are done with.
+
+Thread: one of its own, which may wait for store and disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sqlite3
+import threading
+import time
+from collections import deque
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlite_utils
+from msgspec.structs import replace
+
+from firmware.config import Home
+from firmware.errors import StoreError, StoreFull
+from firmware.store.connection import open_store
+from recorder.library.keeping.alarms import clear_alarm, raise_alarm
+from recorder.sample_clock import SampleClock
+from recorder.tape.format import Geometry
+from recorder.tape.reader import TapeReader, spill_folder
+from recorder.tape.spool import Spool
+from recorder.tape.writer import TapeWriter
+
+log = logging.getLogger("recorder")
+
+ALARM, CLOCK_ALARM = "tape_failing", "clock_set"
+LOOK_EVERY_S = 1.0
+TIDY_EVERY_S = 3600.0
+KEPT_ASIDE_S = 86_400
+"""A tape that was set aside stays so long, in case somebody wants it, unless its room is needed."""
+SHORT_BYTES = 2 << 30
+"""Less than this free on the disk is short."""
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What to tell of the tape; ``reason`` None: it is well again."""
+
+    reason: str | None
+    given_up_blocks: int
+
+
+class TapeAlarm:
+    """The standing alarm ``tape_failing``: a store that cannot take it now is told later, in order."""
+
+    def __init__(self, card_id: str) -> None:
+        self._card_id = card_id
+        self._last = _News(None, 0)
+        self._owed = deque([self._last])  # an earlier process may have left its alarm standing
+
+    @property
+    def owed(self) -> bool:
+        """Whether there is something to tell."""
+        return bool(self._owed)
+
+    def see(self, reason: str | None, given_up_blocks: int) -> None:
+        """How the tape is."""
+        news = _News(reason, given_up_blocks)
+        if news == self._last:
+            return
+        if self._owed and (self._owed[-1].reason is None) == (reason is None):
+            self._owed.pop()
+        self._owed.append(news)
+        self._last = news
+
+    def tell(self, calls: sqlite_utils.Database) -> None:
+        """Write it down. Raises StoreError."""
+        while self._owed:
+            news = self._owed[0]
+            if news.reason is None:
+                clear_alarm(calls, ALARM, self._card_id)
+            else:
+                data = {"reason": news.reason, "given_up_blocks": news.given_up_blocks}
+                raise_alarm(calls, ALARM, self._card_id, data)
+            self._owed.popleft()
+
+
+def keep_watch(home: Home, tape: Path, card_id: str, spool: Spool, clock: SampleClock, stop: threading.Event) -> None:
+    """Look after the tape and its clock until ``stop``; a store that refuses is asked again."""
+    alarm, tidy_at, sets = TapeAlarm(card_id), time.monotonic(), 0
+    while not stop.wait(LOOK_EVERY_S):
+        alarm.see(spool.trouble, spool.given_up)
+        tidy = time.monotonic() >= tidy_at
+        if not alarm.owed and not tidy and sets == clock.sets:
+            continue
+        try:
+            calls = open_store(home.calls_db, busy_timeout_ms=1000)
+            with closing(calls.conn):
+                alarm.tell(calls)
+                if sets != clock.sets:
+                    raise_alarm(calls, CLOCK_ALARM, card_id, {"by_ms": clock.set_by_ms})
+                    clear_alarm(calls, CLOCK_ALARM, card_id)  # it is set now: only to be looked up
+                    sets = clock.sets
+                if tidy:
+                    remove_set_aside(calls, tape, time.time())
+                    tidy_at = time.monotonic() + TIDY_EVERY_S
+        except (StoreError, sqlite3.Error, OSError) as error:
+            log.debug("the store cannot be told of the tape: %s", error)
+        except Exception:  # whatever it is, the tape goes on
+            log.exception("looking after the tape")
+
+
+def open_in_little_room(home: Home, tape: Path, geometry: Geometry, card_id: str) -> TapeWriter:
+    """Open a tape for which the disk has no room: tapes set aside must go, else it keeps the size that it has.
+
+    Raises StoreError.
+    """
+    try:
+        calls = open_store(home.calls_db)
+        with closing(calls.conn):
+            remove_set_aside(calls, tape, time.time(), geometry.file_bytes)
+    except (StoreError, sqlite3.Error, OSError) as error:
+        log.warning("tapes that were set aside stay: %s", error)
+    try:
+        return TapeWriter(tape, geometry, card_id)
+    except StoreFull as full:
+        try:
+            with closing(TapeReader(tape)) as reader:
+                present = reader.geometry
+        except StoreError:
+            raise full from None
+        if replace(present, slots=geometry.slots) != geometry:
+            raise
+        log.error("%s: no room for a tape of %d MB, it keeps its size", tape, geometry.file_bytes >> 20)
+        return TapeWriter(tape, present, card_id)
+
+
+def remove_set_aside(calls: sqlite_utils.Database, tape: Path, now_s: float, room_bytes: int = SHORT_BYTES) -> None:
+    """Remove tapes that once stood at ``tape``: a day old, or at once when less than ``room_bytes`` are free.
+
+    One stays while the store has a recording to cut from it or a checkpoint on it. Raises StoreError, OSError.
+    """
+    for aside in tape.parent.glob(f"{tape.stem}-*.set-aside"):
+        old = now_s - aside.stat().st_ctime > KEPT_ASIDE_S
+        short = shutil.disk_usage(tape.parent).free < room_bytes
+        if (old or short) and not _is_wanted(calls, aside):
+            log.info("removed %s, nothing waits to be cut from it", aside)
+            shutil.rmtree(spill_folder(aside), ignore_errors=True)
+            aside.unlink()
+
+
+def _is_wanted(calls: sqlite_utils.Database, aside: Path) -> bool:
+    try:
+        with closing(TapeReader(aside)) as reader:
+            epoch = reader.epoch
+    except StoreError:  # nobody can read it
+        return False
+    wanted = (
+        "SELECT EXISTS (SELECT 1 FROM recordings WHERE state = 'pending' AND tape_epoch = :epoch)"
+        " OR EXISTS (SELECT 1 FROM recorder_state WHERE tape_epoch = :epoch)"
+    )
+    return bool(calls.conn.execute(wanted, {"epoch": epoch}).fetchone()[0])

@@ -1,0 +1,1 @@
+"""Following a channel: from line events and signals to calls, and what of them is recorded."""

@@ -1,0 +1,172 @@
+"""The call tracker: line events, signals and orders of one channel in, call events and cuts out.
+
+Pure: time is the sample position, nothing is read or written, and the whole state is one value that can be
+stored and taken up again. Every time-out counts samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from drivers.api import LineEvent
+from recorder.calls import CallState, News
+from recorder.orders import Order
+from recorder.signals import Signal, ToneHeard
+from recorder.tracking import asked
+from recorder.tracking.call_life import LATE_S, CallLife
+from recorder.tracking.channel import ChannelState, Take, TrackerSettings
+from recorder.tracking.pauses import is_paused
+from recorder.tracking.triggers import TRIGGERS
+from recorder.tracking.triggers.line import MOST_DIGITS, end_running, end_waiting, on_tone, patience
+
+__all__ = ["LATE_S", "MOST_DIGITS", "ChannelState", "ChannelTracker", "TrackerSettings"]
+
+DIGIT_PAUSE_S = 4
+"""A pause after which the dialled number is taken as complete."""
+
+
+class ChannelTracker:
+    """Follows one channel. ``wall_ms`` gives the Unix ms of a sample near the present.
+
+    Calls and recordings are named after ``tape_epoch`` and the place where they begin, so that a tape which is played
+    again without its checkpoint gives the same ones.
+    """
+
+    def __init__(
+        self, channel: int, sample_rate_hz: int, simulated: bool, settings: TrackerSettings, tape_epoch: str = ""
+    ) -> None:
+        self.channel = channel
+        self._life = CallLife(channel, sample_rate_hz, simulated, settings, tape_epoch)
+        self._newest = settings
+
+    @property
+    def state(self) -> ChannelState:
+        """All that must be stored to go on later."""
+        return self._life.state
+
+    @state.setter
+    def state(self, state: ChannelState) -> None:
+        self._life.state = state
+
+    @property
+    def settings(self) -> TrackerSettings:
+        """What the tracker follows; settings that come while a call runs hold from its end on."""
+        return self._life.settings
+
+    @settings.setter
+    def settings(self, settings: TrackerSettings) -> None:
+        self._newest = settings
+        self._renew_settings()
+
+    def _renew_settings(self) -> None:
+        if self._life.state.call is None:
+            self._life.settings = self._newest
+
+    @property
+    def running(self) -> bool:
+        """Whether a call or a recording beside the calls runs, so that time alone can lead to news."""
+        state = self._life.state
+        return state.call is not None or state.continuous is not None or state.manual is not None
+
+    @property
+    def on_hook(self) -> bool:
+        """Whether the line is to be listened to as one that waits for calls."""
+        state = self._life.state
+        if self._life.settings.start_trigger == "hook":
+            return state.hook != "off"
+        return state.off_hook is None or state.call is None
+
+    @property
+    def hears_voice(self) -> bool:
+        """Whether speech counts while the line waits for calls."""
+        return self._life.settings.start_trigger == "voice"
+
+    @property
+    def recording(self) -> bool:
+        """Whether what is heard right now goes into a recording."""
+        state = self._life.state
+        call = state.call is not None and state.off_hook is not None and state.call.kept
+        return (call or state.continuous is not None or state.manual is not None) and not self.paused
+
+    @property
+    def paused(self) -> bool:
+        """Whether somebody paused the recordings."""
+        return is_paused(self._life.state.pauses)
+
+    def feed(self, signal: Signal, wall_ms: Callable[[int], int]) -> list[News]:
+        """One event of this channel; returns what follows from it."""
+        life = self._life
+        life.wall_ms = wall_ms
+        trigger = TRIGGERS[life.settings.start_trigger]
+        if isinstance(signal, LineEvent):
+            handler = trigger.on_event.get(signal.kind)
+            if handler:
+                handler(life, signal)
+        elif isinstance(signal, ToneHeard):
+            on_tone(life, signal)
+        else:
+            trigger.on_voice(life, signal)
+        return self._take()
+
+    def advance(self, now: int, wall_ms: Callable[[int], int]) -> list[News]:
+        """Time went on to sample ``now``: act on what is overdue."""
+        life = self._life
+        life.wall_ms = wall_ms
+        late = now - int(LATE_S * life.rate)
+        life.cut_takes_due(late)
+        state, call = life.state, life.state.call
+        if call is None:
+            return self._take()
+        if call.state is CallState.RINGING:
+            given_up = not state.ringing and state.ring_off is not None
+            if given_up and late - (state.ring_off or 0) >= life.samples(life.settings.ring_end_ms):
+                life.end_unanswered(state.ring_off or 0, "caller_gave_up")
+        elif state.on_hook is None:
+            life.cut_due(late)
+            if state.digits and not state.number_told and late - state.last_digit >= DIGIT_PAUSE_S * life.rate:
+                life.tell_number(state.last_digit)
+        elif late - state.on_hook >= max(patience(life), life.samples(life.settings.post_roll_ms)):
+            end_waiting(life, now)
+        else:
+            life.cut_due(min(late, state.on_hook))
+        return self._take()
+
+    def order(self, order: Order, at: int, now: int, wall_ms: Callable[[int], int]) -> tuple[list[News], str]:
+        """Somebody asked for something at sample ``at``; ``now`` is how far the tape was processed.
+
+        Returns what follows and what to tell whoever asked. Raises Refused, and changes nothing then.
+        """
+        self._life.wall_ms = wall_ms
+        message = asked.carry_out(self._life, order, at, now)
+        return self._take(), message
+
+    def round_the_clock(self, at: int, wall_ms: Callable[[int], int]) -> list[News]:
+        """Begin or end the recording around the clock at ``at``, as the newest settings say."""
+        self._life.wall_ms = wall_ms
+        if not self._newest.continuous:
+            self._life.end_continuous(at)
+        elif self._life.state.continuous is None:
+            self._life.state.continuous = Take(at, wall_ms(at))
+        return self._take()
+
+    def card_lost(self, at: int) -> list[News]:
+        """The card is gone since ``at``: a running call ends there, and every recording; line and hook are unknown."""
+        life = self._life
+        state = life.state
+        known = [(take.from_sample, take.from_ms) for _, take in life.takes()]
+        if state.call is not None:
+            known.append((state.call.started_sample, state.call.started_ms))
+        if known:  # nothing near says what time it was
+            sample, ms = max(known)
+            life.wall_ms = lambda other: ms + (other - sample) * 1000 // life.rate
+        end_running(life, at, "card_lost")
+        life.end_continuous(at)
+        life.end_manual(at)
+        life.state.line = life.state.hook = "unknown"
+        life.state.ringing = False
+        return self._take()
+
+    def _take(self) -> list[News]:
+        out, self._life.out = self._life.out, []
+        self._renew_settings()
+        return out

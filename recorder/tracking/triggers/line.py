@@ -1,0 +1,186 @@
+"""What every trigger shares: ringing, digits, the line itself, and how a call ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from drivers.api import EventKind, LineEvent
+from recorder.calls import AnswerBasis, CallEventKind, CallState
+from recorder.signals import CallerId, Tone, ToneHeard, VoiceActivity
+from recorder.tracking.asked import hear_code
+from recorder.tracking.call_life import CallLife
+
+CALLER_ID_LEAD_S = 10
+"""A caller ID sent before the first ring belongs to a ring that follows within this time."""
+DIGITS_LEAD_S = 30
+"""With start trigger voice: digits dialled so long before the speech are the dialled number."""
+MOST_DIGITS = 64
+Handler = Callable[[CallLife, LineEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """``on_event``: what line events mean; one that is not in it means nothing. ``on_voice``: what speech means."""
+
+    on_event: Mapping[EventKind, Handler]
+    on_voice: Callable[[CallLife, VoiceActivity], None]
+
+
+def patience(life: CallLife) -> int:
+    """Samples after the end of a call's audio within which it may go on: a hook flash, a pause in the conversation."""
+    settings = life.settings
+    waits = {"hook": settings.hook_flash_max_ms, "voice": settings.voice_hang_ms, "signalling": 0}
+    return life.samples(waits[settings.start_trigger])
+
+
+def end_waiting(life: CallLife, now: int) -> None:
+    """End the call whose end only waited for the patience of its trigger, or for its post-roll."""
+    reasons = {"hook": "on_hook", "voice": "silence", "signalling": "released"}
+    assert life.state.on_hook is not None
+    life.end_audio(life.state.on_hook, reasons[life.settings.start_trigger], now)
+
+
+def end_overdue(life: CallLife, at: int) -> None:
+    """Something begins at ``at``: a call that can no longer go on ends first."""
+    state = life.state
+    if state.call is not None and state.on_hook is not None and at - state.on_hook >= patience(life):
+        end_waiting(life, at)
+
+
+def line_lost(life: CallLife, event: LineEvent) -> None:
+    """The voltage went: the line is cut."""
+    if life.state.line == "lost":
+        return
+    life.state.line = "lost"
+    if life.state.ringing:
+        ring_off(life, event)
+    life.state.hook = "unknown"
+    if life.settings.line_lost_ends_call:
+        end_running(life, event.at_sample, "line_lost")
+    life.tell(CallEventKind.LINE_LOST, event.at_sample)
+
+
+def end_running(life: CallLife, at: int, reason: str) -> None:
+    """The running call cannot go on behind ``at``, if there is one."""
+    state = life.state
+    if state.call is None:
+        return
+    if state.off_hook is None:
+        life.end_unanswered(at, reason)
+    elif state.on_hook is not None:
+        end_waiting(life, at)
+    else:
+        life.end_audio(at, reason, at)
+
+
+def line_present(life: CallLife, event: LineEvent) -> None:
+    """The voltage is there."""
+    before, life.state.line = life.state.line, "present"
+    if before == "lost":
+        life.tell(CallEventKind.LINE_PRESENT, event.at_sample)
+
+
+def digits(life: CallLife, event: LineEvent) -> None:
+    """Before the call is set up they are the dialled number, later they may be a code."""
+    state, call = life.state, life.state.call
+    if not isinstance(event.value, str):
+        return
+    before_voice = call is None and life.settings.start_trigger == "voice"
+    if before_voice and event.at_sample - state.last_digit > DIGITS_LEAD_S * life.rate:
+        state.digits = ""
+    if before_voice or (call is not None and call.state is CallState.DIALLING and not state.number_told):
+        if len(state.digits) + len(event.value) <= MOST_DIGITS:
+            state.digits += event.value
+            state.last_digit = event.at_sample
+    elif call is not None and state.off_hook is not None:
+        hear_code(life, event.value, event.at_sample)
+
+
+def caller_id(life: CallLife, event: LineEvent) -> None:
+    """A caller-ID message, before the first ring or behind it."""
+    try:
+        heard = msgspec.json.decode(event.value if isinstance(event.value, str) else "", type=CallerId)
+    except msgspec.MsgspecError:  # a card may say anything
+        return
+    state, call = life.state, life.state.call
+    if call is None:
+        better = state.early_caller_id is None or heard.valid or not state.early_caller_id.valid
+        if better:
+            state.early_caller_id, state.early_caller_id_at = heard, event.at_sample
+    elif call.direction == "incoming" and call.caller_number is None and call.absence is None:
+        life.take_caller_id(heard, event.at_sample)
+
+
+def ring_on(life: CallLife, event: LineEvent) -> None:
+    """A ring burst begins."""
+    end_overdue(life, event.at_sample)
+    state = life.state
+    if state.call is not None:
+        state.ringing = state.call.state is CallState.RINGING
+        return
+    early = state.early_caller_id
+    recent = early is not None and event.at_sample - state.early_caller_id_at <= CALLER_ID_LEAD_S * life.rate
+    life.start("incoming", CallState.RINGING, event.at_sample)
+    life.tell(CallEventKind.CALL_STARTED, event.at_sample)
+    life.state.ringing, life.state.ring_on = True, event.at_sample
+    life.state.early_caller_id = None
+    if early is not None and recent:
+        life.take_caller_id(early, event.at_sample)
+
+
+def ring_off(life: CallLife, event: LineEvent) -> None:
+    """A ring burst ended."""
+    life.state.ringing = False
+    if life.state.call is not None and life.state.call.state is CallState.RINGING:
+        life.state.ring_off = event.at_sample
+
+
+def answer_incoming(life: CallLife, at: int, basis: AnswerBasis) -> None:
+    """Somebody took the call."""
+    state, call = life.state, life.state.call
+    assert call is not None
+    call.ring_ms = life.span_ms(state.ring_on if state.ring_on is not None else call.started_sample, at)
+    state.ringing = False
+    life.begin_audio(at)
+    life.answer(at, basis)
+
+
+def answer_outgoing(life: CallLife, at: int, basis: AnswerBasis) -> None:
+    """The called party took the call."""
+    state, call = life.state, life.state.call
+    assert call is not None
+    if state.ring_on is not None:
+        call.ring_ms = life.span_ms(state.ring_on, at)
+    call.end_reason = None
+    life.tell_number(at)
+    life.answer(at, basis)
+
+
+def on_tone(life: CallLife, event: ToneHeard) -> None:
+    """Call progress of a dialled call."""
+    state, call = life.state, life.state.call
+    if call is None or call.state is not CallState.DIALLING or not state.digits:
+        return
+    if event.tone is Tone.RINGBACK and state.ring_on is None:
+        state.ring_on = event.at_sample
+        life.tell_number(event.at_sample)
+    elif event.tone in (Tone.BUSY, Tone.CONGESTION):
+        call.end_reason = "busy" if event.tone is Tone.BUSY else "congestion"
+        life.tell_number(event.at_sample)
+
+
+def note_hook(life: CallLife, event: LineEvent) -> None:
+    """The state of the hook switch, where it begins and ends nothing."""
+    life.state.hook = "off" if event.kind is EventKind.OFF_HOOK else "on"
+
+
+LINE: Mapping[EventKind, Handler] = {
+    EventKind.LINE_LOST: line_lost,
+    EventKind.LINE_PRESENT: line_present,
+    EventKind.DIGITS: digits,
+}
+RINGING: Mapping[EventKind, Handler] = {EventKind.RING_OFF: ring_off, EventKind.CALLER_ID: caller_id}
+HOOK_NOTED: Mapping[EventKind, Handler] = {EventKind.OFF_HOOK: note_hook, EventKind.ON_HOOK: note_hook}
