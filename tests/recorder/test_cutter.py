@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import resource
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,157 +10,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import soundfile
-from recorded_lines import BOOT, CARD_ID, RATE_HZ, noise, noise_tape, put, registered, rows
+from cut_office import ENCRYPTED, FROM, PLAIN, START_MS, TO, Office
+from recorded_lines import CARD_ID, RATE_HZ, noise, noise_tape, put, rows
 
-from drivers.api import Pcm
-from drivers.g711 import decode_alaw, encode_alaw
 from firmware.config import Home
 from firmware.errors import StoreError
-from firmware.parameters import set_value
-from firmware.store.connection import open_store, write
-from recorder.calls import Call, CallEvent, CallEventKind, CallState, Cut
 from recorder.cutting import cutter as cutter_module
 from recorder.cutting import piece as piece_module
 from recorder.cutting.cutter import STORAGE_FULL, Cutter
-from recorder.cutting.peaks import peaks_of
 from recorder.cutting.thread import CuttingThread
-from recorder.journal import Journal
 from recorder.library.audio.names import manifest_file
-from recorder.library.audio.stored import open_audio
 from recorder.library.evidence import log_lines
 from recorder.library.evidence.heads import HeadsFile, last_head
-from recorder.library.evidence.log import LogEntry, SignedManifest, canonical, read_entries, read_manifest
+from recorder.library.evidence.log import canonical, read_manifest
 from recorder.library.evidence.log_lines import LogLines
-from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader
 from recorder.tape.writer import TapeWriter
-from recorder.tracking.channel import ChannelState
-
-START_MS = 1_800_000_000_000
-FROM, TO = 8_123, 32_777
-
-
-class Office:
-    """A tape of noise on four tracks, and a cutter for it."""
-
-    def __init__(self, home: Home, law: bool = False) -> None:
-        self.home = home
-        self.path = home.tapes / "t.tape"
-        self.sent: Pcm = noise_tape(self.path, 4, 6 * RATE_HZ)
-        if law:
-            self.path.unlink()
-            self.sent = decode_alaw(encode_alaw(self.sent))
-            tape = TapeWriter(self.path, geometry_for(4, RATE_HZ, 0.5), CARD_ID)
-            tape.join(BOOT, 0, 0)
-            put(tape, self.sent, 0)
-            tape.close()
-        self.channels = registered(home, 4)
-        self.tape = TapeReader(self.path)
-        self.cutter = Cutter(home, CARD_ID, self.tape, False)
-
-    def kill(self) -> None:
-        """Leave the cutter as a killed process does: nothing but its lock is gone."""
-        os.close(self.cutter._log._lock)
-
-    def new_cutter(self) -> Cutter:
-        """Another process begins where the last one was killed."""
-        self.kill()
-        self.cutter = Cutter(self.home, CARD_ID, TapeReader(self.path), False)
-        return self.cutter
-
-    def order(self, call_id: str = "call-1", to_sample: int = TO, **fields: object) -> None:
-        """As the recorder does: the call and its cut in one transaction."""
-        call = Call(
-            call_id, self.channels[1], "incoming", CallState.ENDED, FROM, START_MS, "answered", "13800138000", "张三",
-            ended_ms=START_MS + 3000,
-        )  # fmt: skip
-        journal = Journal(self.home, CARD_ID)
-        journal.load()
-        journal.begin(self.tape.epoch)
-        told = CallEvent(CallEventKind.CALL_ENDED, call.channel, TO, START_MS, call)
-        cut = Cut(f"recording-of-{call_id}", call, 0, FROM, to_sample, START_MS)
-        journal.commit(TO, [ChannelState()] * 4, [told, cut])
-        journal.close()
-        if fields:
-            names = ", ".join(f"{name} = ?" for name in fields)
-            self.write(f"UPDATE recordings SET {names} WHERE id = ?", *fields.values(), f"recording-of-{call_id}")
-
-    def write(self, statement: str, *values: Any) -> None:
-        db = open_store(self.home.calls_db)
-        with write(db) as connection:
-            connection.execute(statement, values)
-        db.conn.close()
-
-    def encrypt(self) -> None:
-        crm = open_store(self.home.crm_db)
-        set_value(crm, "system", "recording_encryption", True)
-        crm.conn.close()
-
-    def recording(self) -> dict[str, Any]:
-        (row,) = rows(self.home, "SELECT * FROM recordings")
-        return row
-
-    def files(self) -> list[str]:
-        """Endings of all files of recordings."""
-        return sorted("".join(path.suffixes) for path in self.home.recordings.rglob("*") if path.is_file())
-
-    def entries(self) -> list[LogEntry]:
-        """What the log says after its first leaf."""
-        path = self.home.evidence / "device" / f"{CARD_ID}.log"
-        return [entry for entry, _ in read_entries(path)][1:]
-
-    def manifest(self) -> SignedManifest:
-        found = read_manifest(self.home.recordings / manifest_file(self.recording()["path"]))
-        assert found is not None
-        return found
-
-    def check(self, expected: Pcm | None = None) -> None:
-        """One exact recording, and evidence that names its very manifest, once."""
-        row = self.recording()
-        expected = self.sent[1:2, FROM:TO] if expected is None else expected
-        assert row["state"] == "ready"
-        with open_audio(self.home, row["path"]) as file:
-            content = file.read()
-            file.seek(0)
-            samples, rate = soundfile.read(file, dtype="int16", always_2d=True)
-        assert rate == RATE_HZ
-        assert np.array_equal(samples.T, expected)
-        stored = (self.home.recordings / row["path"]).read_bytes()
-        assert (row["sha256"], row["bytes"]) == (hashlib.sha256(stored).hexdigest(), len(stored))
-        signed = self.manifest()
-        assert signed.is_genuine()
-        check_audio(signed.manifest["audio"], content)
-        (entry,) = self.entries()
-        assert (entry.manifest_id, entry.kind) == (row["id"], "recording")
-        assert entry.commitment == signed.commitment()
-        kinds = [event["kind"] for event in rows(self.home, "SELECT kind FROM events ORDER BY id")]
-        assert kinds == ["call_ended", "recording_ready"]
-        peaks = (self.home.recordings / row["path"]).parent / f"{Path(row['path']).name.partition('.')[0]}.peaks"
-        assert peaks.read_bytes() == peaks_of(np.ascontiguousarray(expected), RATE_HZ)
-
-
-def check_audio(audio: dict[str, Any], content: bytes) -> None:
-    """Header and seconds of a manifest are the file."""
-    assert audio["sha256"] == hashlib.sha256(content).hexdigest()
-    assert audio["bytes"] == len(content)
-    at = audio["header"]["bytes"]
-    assert audio["header"]["sha256"] == hashlib.sha256(content[:at]).hexdigest()
-    for _, size, sha256 in audio["seconds"]:
-        assert sha256 == hashlib.sha256(content[at : at + size]).hexdigest()
-        at += size
-    assert at == len(content)
 
 
 @pytest.fixture
 def office(home: Home) -> Office:
     return Office(home)
-
-
-PLAIN = [".flac", ".json", ".peaks"]
-ENCRYPTED = [".flac.tde", ".json", ".key.json", ".peaks"]
 
 
 def test_a_recording_is_exact_and_carries_its_call(office: Office) -> None:
@@ -471,106 +341,6 @@ def test_a_call_without_a_recording_is_entered_once_whenever_killed(
     (call,) = rows(office.home, "SELECT manifest FROM calls")
     assert office.home.recordings / call["manifest"] == path
     assert office.files() == [".json"]
-
-
-def test_an_order_for_a_tape_that_was_set_aside_is_cut_from_it(office: Office) -> None:
-    office.order()
-    TapeWriter(office.path, geometry_for(4, RATE_HZ, 1.0), CARD_ID).close()
-    assert TapeReader(office.path).epoch != office.tape.epoch
-    assert office.new_cutter().work() == 2
-    office.check()
-
-
-def damage_block(office: Office, block: int) -> None:
-    geometry = office.tape.geometry
-    with office.path.open("rb+") as file:
-        file.seek(geometry.slot_offset(block))
-        file.write(bytes(geometry.slot_bytes))
-
-
-def test_gaps_of_the_tape_are_in_the_manifest(office: Office) -> None:
-    damage_block(office, 20)
-    office.order()
-    office.cutter.work()
-    expected = office.sent[1:2, FROM:TO].copy()
-    expected[:, 16_000 - FROM : 16_800 - FROM] = 0
-    office.check(expected)
-    manifest = office.manifest().manifest
-    assert manifest["gaps"] == [{"from_sample": 16_000 - FROM, "to_sample": 16_800 - FROM, "reason": "not received"}]
-    assert office.recording()["missing_samples"] == manifest["missing_samples"] == 800
-
-
-PAUSES = [
-    {"from_sample": FROM - 500, "to_sample": FROM + 100, "by": "8001", "reason": "card number"},
-    {"from_sample": 20_000, "to_sample": 21_001, "by": "code", "reason": ""},
-    {"from_sample": TO, "to_sample": TO + 9, "by": "8001", "reason": "later"},
-]
-
-
-def test_pauses_are_exact_silence_and_in_the_manifest(office: Office) -> None:
-    office.order(pauses=json.dumps(PAUSES))
-    office.cutter.work()
-    expected = office.sent[1:2, FROM:TO].copy()
-    expected[:, :100] = 0
-    expected[:, 20_000 - FROM : 21_001 - FROM] = 0
-    office.check(expected)
-    manifest = office.manifest().manifest
-    assert manifest["pauses"] == [
-        {"from_sample": 0, "to_sample": 100, "by": "8001", "reason": "card number"},
-        {"from_sample": 20_000 - FROM, "to_sample": 21_001 - FROM, "by": "code", "reason": ""},
-    ]
-    assert manifest["missing_samples"] == 0
-
-
-def test_two_tracks_become_stereo(office: Office) -> None:
-    damage_block(office, 20)
-    office.order(tracks=2)
-    office.cutter.work()
-    expected = office.sent[2:4, FROM:TO].copy()
-    expected[:, 16_000 - FROM : 16_800 - FROM] = 0
-    office.check(expected)
-    manifest = office.manifest().manifest
-    assert (manifest["audio"]["channels"], manifest["audio"]["samples"]) == (2, TO - FROM)
-    assert manifest["missing_samples"] == 800
-
-
-def test_g711_is_kept_in_the_law_of_the_line(home: Home) -> None:
-    office = Office(home, law=True)
-    office.order(wanted_format="g711", tracks=2)
-    office.cutter.work()
-    office.check(office.sent[2:4, FROM:TO])
-    row = office.recording()
-    assert (row["format"], Path(row["path"]).suffix) == ("alaw", ".wav")
-    seconds = office.manifest().manifest["audio"]["seconds"]
-    assert [(first, size) for first, size, _ in seconds][:3] == [(0, 16_000), (8000, 16_000), (16_000, 16_000)]
-
-
-@pytest.mark.parametrize(("kind", "mark"), [("continuous", "cont"), ("manual", "man")])
-def test_a_recording_without_a_call(office: Office, kind: str, mark: str) -> None:
-    office.order(kind=kind)
-    office.write("UPDATE recordings SET call_id = NULL")
-    office.write("DELETE FROM calls")
-    office.cutter.work()
-    office.check()
-    row = office.recording()
-    assert f"_CH002_{mark}_{row['id']}.flac" in row["path"]
-    manifest = office.manifest().manifest
-    assert (manifest["recording_kind"], manifest["call"]) == (kind, None)
-    with soundfile.SoundFile(office.home.recordings / row["path"]) as flac:
-        assert json.loads(flac.comment)["tapdeck_recording"]["kind"] == kind
-
-
-def test_an_encrypted_recording_is_stored_as_its_manifest_says(office: Office) -> None:
-    office.encrypt()
-    office.order()
-    office.cutter.work()
-    office.check()
-    assert office.files() == ENCRYPTED
-    row, manifest = office.recording(), office.manifest().manifest
-    assert row["encrypted"] == 1
-    assert manifest["stored"]["file"] == Path(row["path"]).name == manifest["audio"]["file"] + ".tde"
-    assert (manifest["stored"]["bytes"], manifest["stored"]["sha256"]) == (row["bytes"], row["sha256"])
-    assert b"fLaC" not in (office.home.recordings / row["path"]).read_bytes()
 
 
 def test_whether_to_encrypt_stays_as_it_was_while_the_store_cannot_be_read(office: Office) -> None:
