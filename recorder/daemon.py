@@ -9,11 +9,12 @@ are open before the rest is loaded.
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
@@ -26,7 +27,7 @@ from firmware.errors import ConfigError, LineCardError, LineCardGone, LineCardPr
 from firmware.notify import notify
 from recorder.sample_clock import SampleClock
 from recorder.tape.feed import BlockFeed
-from recorder.tape.format import geometry_for, geometry_of
+from recorder.tape.format import TapeBlock, geometry_for, geometry_of
 from recorder.tape.reader import TapeReader, resume_point
 from recorder.tape.safekeeping import keep_synced, keep_written
 from recorder.tape.spool import HELD_S
@@ -43,6 +44,12 @@ GIVE_UP_S = 10.0
 """A card that stays away longer is lost: running calls end. Cards hold at least 4 s, ours 8 s."""
 SIMULATED_LEAD_S = 20
 """With simulated time the card waits for the recorder: so far may reading run ahead of processing and of the disk."""
+ENDS_WITHIN_S = 4.5
+"""The service manager kills 5 s after SIGTERM. The tape comes first; all else can be done again from it."""
+CUTTING_ENDS_S = 1.5
+"""Of that, for the cutter to finish what it has in hand."""
+MOST_FAILURES = 3
+"""A block on which detectors and trackers fail so often is passed over: one call must not end the care for all."""
 WATCHDOG_S = 1.0
 STATUS_S = 0.25
 LONGEST_EARLY_S = 10
@@ -91,6 +98,8 @@ class Recorder:
         self._oldest_cut: int | None = None
         self._failure: BaseException | None = None
         self._fed_at = 0.0
+        self._process_until = math.inf
+        self._failures: Counter[int] = Counter()
 
     def stop(self) -> None:
         """Ask for a clean end; ``run`` then returns within seconds."""
@@ -118,22 +127,26 @@ class Recorder:
         self._feed = BlockFeed(reader, self._tape.spool.find)
         self._feed.start_at_end_of(last.number if last else -1)
         self._card_events = deque(replace(event, after_block=self._feed.newest) for event in self._card_events)
-        threads = [
-            threading.Thread(target=self._guard, args=(work,), name=work.__name__, daemon=True)
-            for work in (self._keep_written, self._keep_synced, self._keep_processing, self._keep_watch)
-        ]
-        for thread in threads:
+        writing = [self._thread(work) for work in (self._keep_written, self._keep_synced)]
+        others = [self._thread(work) for work in (self._keep_processing, self._keep_watch)]
+        for thread in (*writing, *others):
             thread.start()
         notify("READY=1")
         try:
             self._read()
         finally:
             self.stop()
-            for thread in threads:
-                thread.join()
+            deadline = time.monotonic() + ENDS_WITHIN_S
+            self._process_until = deadline - CUTTING_ENDS_S
+            if _have_ended(writing, deadline):
+                self._tape.close()
+            else:
+                log.error("the disk does not answer: the tape from sample %s on is lost", self._tape.spool.held_from())
             self._card.close()
-            self._tape.close()
-            reader.close()
+            if _have_ended(others, deadline):
+                reader.close()
+            else:
+                log.warning("processing is not done, and will go on from its checkpoint")
         if self._failure is not None:
             raise self._failure
 
@@ -150,6 +163,9 @@ class Recorder:
             from recorder.tape.care import open_in_little_room
 
             return open_in_little_room(self._home, self._tape_path, geometry, card_id)
+
+    def _thread(self, work: Callable[[], None]) -> threading.Thread:
+        return threading.Thread(target=self._guard, args=(work,), name=work.__name__, daemon=True)
 
     def _guard(self, work: Callable[[], None]) -> None:
         """Without the tape nothing works: a thread that fails for good takes the recorder down, to be started anew."""
@@ -229,8 +245,7 @@ class Recorder:
                 early = []
                 self._card.close()
                 try:
-                    here = self._tape.end_sample - self._tape.card_offset
-                    self._connect(ResumePoint(self._tape.boot_id, here), self._feed.newest, self._end_block)
+                    self._reconnect()
                 except LineCardGone:
                     return
                 continue
@@ -247,6 +262,19 @@ class Recorder:
                     self._note(item)
                 elif len(early) < 10_000:
                     early.append(item)
+
+    def _reconnect(self) -> None:
+        """Raises LineCardGone when stopped meanwhile, ConfigError when another card came in the place of ours: it has
+        channels and a tape of its own, which a recorder that begins anew will find.
+        """
+        before = self._card.identity.card_id, self._card.capabilities
+        here = self._tape.end_sample - self._tape.card_offset
+        self._connect(ResumePoint(self._tape.boot_id, here), self._feed.newest, self._end_block)
+        if (self._card.identity.card_id, self._card.capabilities) == before:
+            return
+        reason = f"{self._options.address}: {self._card.identity.card_id} is in the place of {before[0]}"
+        self._card_events.append(CardEvent("card_lost", reason, self._end_block()))
+        raise ConfigError(reason)
 
     def _join(self, block: PcmBlock) -> None:
         """A card that was restarted counts from 0 again: go on after as much silence as time has passed."""
@@ -336,11 +364,12 @@ class Recorder:
             cutting.start()
             stack.callback(cutting.stop)
             status_at = 0.0
-            while not (self._stop.is_set() and self._feed.newest < processor.next_block):
+            while True:
+                stopping = self._stop.is_set()  # what came before is told
                 block = self._feed.take(processor.next_block, 0.1)
                 self._tell_card_events(processor, processor.next_block if block is None else block.number)
                 if block is not None:
-                    processor.process(block)
+                    self._process_block(processor, block)
                     self._processed = processor.position
                 if block is None or self._feed.newest < processor.next_block:
                     processor.catch_up()
@@ -354,6 +383,21 @@ class Recorder:
                             processor.reload_settings()
                         processor.look_for_orders()
                     cutting.wake()
+                if stopping and (block is None or now > self._process_until):
+                    return
+
+    def _process_block(self, processor: Processor, block: TapeBlock) -> None:
+        if self._failures[block.number] >= MOST_FAILURES:
+            log.error("block %d is passed over: nobody hears what happened in it", block.number)
+            processor.pass_over(block)
+            return
+        try:
+            processor.process(block)
+        except StoreError:  # not the block's fault
+            raise
+        except Exception:
+            self._failures[block.number] += 1
+            raise
 
     def _held_from(self) -> int | None:
         """What reaches beyond this sample is not on the medium yet, but will be; None: nothing more will come.
@@ -376,11 +420,23 @@ class Recorder:
         write_status(path, card_id, self._options.simulated, self._connected, counters, processor)
 
 
+def _have_ended(threads: Sequence[threading.Thread], deadline: float) -> bool:
+    """Whether all of them ended before ``deadline`` (monotonic, s)."""
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
+
+
+def stop_on_signal(recorder: Recorder) -> None:
+    """SIGTERM and SIGINT stop it, from a thread: they come upon the main one, which may hold the event's lock."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: threading.Thread(target=recorder.stop).start())
+
+
 def run_recorder(home: Home, options: RecorderOptions) -> None:
     """Body of the daemon: record until SIGTERM or SIGINT. Raises LineCardError, StoreError."""
     recorder = Recorder(home, options)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: recorder.stop())
+    stop_on_signal(recorder)
     try:
         recorder.run()
     except LineCardGone:

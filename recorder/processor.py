@@ -17,14 +17,14 @@ import numpy.typing as npt
 from drivers.api import EventKind, LineEvent
 from firmware.errors import StoreError
 from recorder.calls import News
-from recorder.journal import Journal
+from recorder.journal import Checkpoint, Journal
 from recorder.signals import Signal, VoiceActivity
 from recorder.tape.assembly import LONGEST_FILL_S
 from recorder.tape.format import TapeBlock
 from recorder.tape.reader import TapeReader
 from recorder.tape.spool import HELD_S
 from recorder.tape.writer import UNSYNCED_S
-from recorder.tracking.channel import ChannelState, TrackerSettings
+from recorder.tracking.channel import TrackerSettings
 from recorder.tracking.order_desk import OrderDesk, ReadOrders
 from recorder.tracking.tracker import ChannelTracker
 from recorder.two_way import PortBank
@@ -64,9 +64,8 @@ class Processor:
         self._journal, self._tape, self._rate = journal, tape, geometry.sample_rate_hz
         self._read_settings = settings
         self._bank = PortBank(len(channels), geometry.tracks, self._rate)
-        self.trackers = [
-            ChannelTracker(number, self._rate, simulated, self._settings(number), tape.epoch) for number in channels
-        ]
+        self._simulated = simulated
+        self.trackers = self._trackers(channels, tape.epoch)
         self.volts: list[float | None] = [None] * len(channels)
         self._on_hook = np.ones(len(channels), np.bool_)
         self._hears_voice = np.zeros(len(channels), np.bool_)
@@ -85,22 +84,32 @@ class Processor:
         end = 0 if newest is None else (newest.number + 1) * self._tape.geometry.block_samples
         checkpoint = journal.load()
         if checkpoint is not None:
-            for tracker, state in zip(self.trackers, checkpoint.states, strict=False):
-                tracker.state = state
             if checkpoint.tape_epoch == self._tape.epoch:
+                for tracker, state in zip(self.trackers, checkpoint.states, strict=False):
+                    tracker.state = state
                 # The tape may lack what the store remembers (a power cut, a disk that stalled as we were killed).
                 # It has been told: it is on its way again, or never will be. Only a tape of another time is replayed.
                 lost = checkpoint.position - end
                 self.position = end if lost > (HELD_S + UNSYNCED_S) * self._rate else checkpoint.position
                 self._listen_again()
                 return
-            self._end_calls(checkpoint.position)  # of a tape that was set aside
-            journal.commit(checkpoint.position, [tracker.state for tracker in self.trackers], self._news)
-            self._news = []
-            for tracker in self.trackers:
-                tracker.state = ChannelState()
+            self._end_with_its_tape(journal, checkpoint)
         journal.begin(self._tape.epoch)
         self.position = 0 if newest is None else self._oldest(newest.number)
+
+    def _end_with_its_tape(self, journal: Journal, checkpoint: Checkpoint) -> None:
+        """What ran on a tape that was set aside ends there, under the names of that tape."""
+        trackers = self._trackers(journal.channels()[: len(checkpoint.states)], checkpoint.tape_epoch)
+        news: list[News] = []
+        for tracker, state in zip(trackers, checkpoint.states, strict=False):
+            tracker.state = state
+            news += tracker.card_lost(checkpoint.position)
+        journal.commit(checkpoint.position, [tracker.state for tracker in trackers], news)
+
+    def _trackers(self, channels: Sequence[int], epoch: str) -> list[ChannelTracker]:
+        return [
+            ChannelTracker(number, self._rate, self._simulated, self._settings(number), epoch) for number in channels
+        ]
 
     def _oldest(self, newest: int) -> int:
         return max(0, newest - self._tape.geometry.slots + 1) * self._tape.geometry.block_samples
@@ -179,6 +188,10 @@ class Processor:
         self.position, self._last = block.end_sample, block
         self._news += self._desk.carry_out(block, self._news, newest=False)
         self._commit()
+
+    def pass_over(self, block: TapeBlock) -> None:
+        """One block of which nothing is told; its audio is on the tape as any other."""
+        self.position, self._last = block.end_sample, block
 
     def _round_the_clock(self, at: int, wall_ms: Callable[[int], int]) -> None:
         for tracker in self.trackers:

@@ -135,8 +135,8 @@ class BlockAssembly:
             self._block, first, self._buffer, tuple(events), tuple(self._gaps),
             self._wall_ns, self._monotonic_ns, self.boot_id, self.card_offset, self._sequence,
         )  # fmt: skip
+        self._fill = 0  # first: whoever reads ``end_sample`` meanwhile must not see a block that is not there
         self._block += 1
         self._sequence += 1
-        self._fill = 0
         self._start_block()
         return block

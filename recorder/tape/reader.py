@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ SEARCHED_BLOCKS = 600
 
 
 class TapeReader:
-    """Reads a tape. Thread: safe, every read is one ``pread``."""
+    """Reads a tape. Thread: safe, every read is one ``pread``. What the medium cannot give back (EIO) is a gap."""
 
     def __init__(self, path: Path) -> None:
         """Raises StoreError when there is no whole tape at ``path``."""
@@ -38,7 +39,7 @@ class TapeReader:
         except OSError as error:
             raise StoreError(f"tape {path}: {error.strerror}") from error
         try:
-            self.geometry, self.epoch, self.card_id = unpack_file_head(os.pread(self._fd, PAGE_BYTES, 0))
+            self.geometry, self.epoch, self.card_id = unpack_file_head(self._read_at(0, PAGE_BYTES))
         except BaseException:
             os.close(self._fd)
             raise
@@ -47,10 +48,19 @@ class TapeReader:
         """Call once."""
         os.close(self._fd)
 
+    def _read_at(self, offset: int, size: int) -> bytes:
+        """Bytes of the file; none where the medium is bad, which must not hold up what is whole around it."""
+        try:
+            return os.pread(self._fd, size, offset)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return b""
+
     def head(self, block: int) -> SlotHead | None:
         """The head of block ``block`` if the tape still holds it."""
         geometry = self.geometry
-        head = unpack_slot_head(geometry, os.pread(self._fd, geometry.head_bytes, geometry.slot_offset(block)))
+        head = unpack_slot_head(geometry, self._read_at(geometry.slot_offset(block), geometry.head_bytes))
         if head is None or head.number != block:
             head = unpack_slot_head(geometry, self._spilled_slot(block))
         return head
@@ -58,7 +68,7 @@ class TapeReader:
     def block(self, number: int) -> TapeBlock | None:
         """A whole block, or None when the tape does not hold it. Tracks with a wrong CRC come back as gaps."""
         geometry = self.geometry
-        raw = os.pread(self._fd, geometry.slot_bytes, geometry.slot_offset(number))
+        raw = self._read_at(geometry.slot_offset(number), geometry.slot_bytes)
         block, whole = self._unpack(number, raw)
         if not whole:
             block = self._unpack(number, self._spilled_slot(number))[0] or block
@@ -122,8 +132,8 @@ class TapeReader:
     def _track_of_block(self, number: int, track: int) -> tuple[Pcm | None, Sequence[Range]]:
         geometry = self.geometry
         slot, at = geometry.slot_offset(number), geometry.head_bytes + track * geometry.track_bytes
-        raw_head = os.pread(self._fd, geometry.head_bytes, slot)
-        head, raw = unpack_slot_head(geometry, raw_head), os.pread(self._fd, geometry.track_bytes, slot + at)
+        head = unpack_slot_head(geometry, self._read_at(slot, geometry.head_bytes))
+        raw = self._read_at(slot + at, geometry.track_bytes)
         if head is None or head.number != number or not _is_whole(raw, head, track):
             spilled = self._spilled_slot(number)
             head, raw = unpack_slot_head(geometry, spilled), spilled[at : at + geometry.track_bytes]
@@ -133,7 +143,7 @@ class TapeReader:
 
     def last_head(self) -> SlotHead | None:
         """The newest block on the tape (after a crash as well): from the hint on, else by looking at every slot."""
-        number, crc = HINT.unpack(os.pread(self._fd, HINT.size, HINT_OFFSET))
+        number, crc = HINT.unpack(self._read_at(HINT_OFFSET, HINT.size).ljust(HINT.size, b"\xff"))
         best = self.head(number) if crc == checksum(struct.pack("<Q", number)) else None
         if best is None:
             return self._search_all()
@@ -148,7 +158,7 @@ class TapeReader:
     def _search_all(self) -> SlotHead | None:
         geometry = self.geometry
         heads = (
-            unpack_slot_head(geometry, os.pread(self._fd, geometry.head_bytes, geometry.slot_offset(slot)))
+            unpack_slot_head(geometry, self._read_at(geometry.slot_offset(slot), geometry.head_bytes))
             for slot in range(geometry.slots)
         )
         spilled = map(self.head, self.spilled())

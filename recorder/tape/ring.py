@@ -41,14 +41,16 @@ class TapeRing:
         """
         self.path, self.geometry, self._card_id = path, geometry, card_id
         try:
-            if not self._fits():
+            is_new = not self._fits()
+            if is_new:
                 self._create()
             self._fd = os.open(path, os.O_RDWR)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise (StoreFull if full else StoreError)(f"tape {path}: {error.strerror}") from error
         reader = TapeReader(path)
-        self.epoch, self.last = reader.epoch, reader.last_head()
+        self.epoch = reader.epoch
+        self.last = None if is_new else reader.last_head()  # a long tape without a block takes long to search
         self._spilled = reader.spilled()
         reader.close()
         self._newest = self.last.number if self.last else -1
@@ -89,7 +91,7 @@ class TapeRing:
 
     def write(self, block: TapeBlock, *, through: bool = False) -> None:
         """Write a block to its slot; ``through``: to the medium, so that an error is this block's own."""
-        if block.number > self._newest + 1:  # who looks for the tape's end does not look far
+        if self._newest < 0 or block.number > self._newest + 1:  # who looks for the tape's end does not look far
             self._write_hint(block.number)
         size = os.pwritev(
             self._fd,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ import recorder.tape.writer as writer_module
 from drivers.api import Capabilities, CardIdentity, EventKind, LineEvent, LinkCounters, Pcm, PcmBlock, ResumePoint
 from firmware.config import Home
 from firmware.errors import ConfigError, LineCardGone, LineCardProtocolError
-from recorder.daemon import Recorder, RecorderOptions
+from recorder.daemon import Recorder, RecorderOptions, stop_on_signal
+from recorder.processor import Processor
 from recorder.tape.format import TapeBlock
 from recorder.tape.reader import TapeReader
 from recorder.tape.ring import TapeRing
@@ -307,6 +309,122 @@ def test_a_card_that_is_absent_at_the_start_raises_its_alarm_without_being_there
         box.wait_processed("SELECT 1 FROM alarms WHERE cleared_ms IS NOT NULL")
     (alarm,) = rows(home, "SELECT * FROM alarms")
     assert (alarm["code"], alarm["subject"]) == ("card_lost", card.identity.card_id)
+
+
+def test_another_card_in_the_place_of_ours_is_not_recorded_as_ours(home: Home) -> None:
+    card = MemoryCard()
+    card.events.append(LineEvent(EventKind.OFF_HOOK, 0, RATE_HZ))
+    card.now = 10 * RATE_HZ
+    ended: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            recorder.run()
+        except ConfigError as error:
+            ended.append(error)
+
+    recorder = Recorder(home, RecorderOptions("t", "memory", "", tape_minutes=2), card)
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_until(lambda: rows(home, "SELECT 1 FROM calls") and card.next == card.now, "a call")
+    card.gone = True
+    wait_until(lambda: len(card.resumed) > 1, "the recorder looks for the card")
+    card.identity = CardIdentity("memory", "2")
+    card.restarted(BOOT_B, 25_000_000_000)
+    card.now = 2 * RATE_HZ
+    card.gone = False
+    thread.join(20)
+    recorder.stop()
+    thread.join(20)
+    assert [str(error) for error in ended] == [": memory-2 is in the place of memory-1"]
+    with closing(TapeReader(home.tapes / "t.tape")) as reader:
+        last = reader.last_head()
+        assert last is not None
+        assert (last.boot_id, last.number) == (BOOT_A, 99)
+    (call,) = rows(home, "SELECT * FROM calls")
+    assert (call["state"], call["end_reason"]) == ("ended", "card_lost")
+    (alarm,) = rows(home, "SELECT * FROM alarms WHERE code = 'card_lost' AND cleared_ms IS NULL")
+    assert alarm["subject"] == "memory-1"
+
+
+def test_processing_that_hangs_costs_the_tape_nothing_at_the_end(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it keep the recorder from ending, which the service manager would kill."""
+    hangs = threading.Event()
+
+    def process(processor: Processor, block: TapeBlock) -> None:
+        hangs.wait()
+        raise RuntimeError("the test is over")
+
+    monkeypatch.setattr(Processor, "process", process)
+    monkeypatch.setattr(daemon_module, "ENDS_WITHIN_S", 1.0)
+    card = MemoryCard()
+    card.now = 10 * RATE_HZ
+    try:
+        with recording(home, card) as box:
+            box.wait_for(10 * RATE_HZ)
+        with closing(box.reader()) as reader:
+            assert reader.read(0, 0, 10 * RATE_HZ)[1] == []
+    finally:
+        hangs.set()
+
+
+def test_a_long_backlog_is_left_to_the_next_start(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    processed: list[int] = []
+    begun = threading.Event()
+
+    def process(processor: Processor, block: TapeBlock) -> None:
+        processed.append(block.number)
+        begun.set()
+        stopped.wait()
+        processor.position = block.end_sample
+
+    stopped = threading.Event()
+    monkeypatch.setattr(Processor, "process", process)
+    monkeypatch.setattr(daemon_module, "ENDS_WITHIN_S", daemon_module.CUTTING_ENDS_S)  # nothing is left for it
+    card = MemoryCard()
+    card.now = 10 * RATE_HZ
+    with recording(home, card) as box:
+        box.wait_for(10 * RATE_HZ)
+        begun.wait()
+        box.recorder.stop()
+        wait_until(lambda: box.recorder._process_until < float("inf"), "the end begins")
+        stopped.set()
+    assert len(processed) < 10
+
+
+def test_a_block_on_which_processing_always_fails_ends_nothing_but_itself(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Processor.process
+
+    def fail_at_30(processor: Processor, block: TapeBlock) -> None:
+        if block.number == 30:
+            raise RuntimeError("a detector that cannot bear this")
+        process(processor, block)
+
+    monkeypatch.setattr(Processor, "process", fail_at_30)
+    card = MemoryCard()
+    card.events.append(LineEvent(EventKind.OFF_HOOK, 0, RATE_HZ))
+    card.events.append(LineEvent(EventKind.ON_HOOK, 0, 8 * RATE_HZ))
+    card.now = 12 * RATE_HZ
+    with recording(home, card) as box:
+        box.wait_processed("SELECT 1 FROM recordings WHERE state = 'ready'")
+    (call,) = rows(home, "SELECT * FROM calls")
+    assert call["ended_ms"] - call["started_ms"] == 7000
+    assert [row["missing_samples"] for row in rows(home, "SELECT * FROM recordings")] == [0]
+
+
+def test_a_signal_that_comes_as_the_recorder_waits_is_heard(home: Home) -> None:
+    recorder = Recorder(home, RecorderOptions("t", "memory", ""), MemoryCard())
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    stop_on_signal(recorder)
+    try:
+        with recorder._stop._cond:  # as within wait()
+            signal.raise_signal(signal.SIGTERM)
+        assert recorder._stop.wait(15)
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_a_card_with_another_sample_rate_is_refused(home: Home) -> None:

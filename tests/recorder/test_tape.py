@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from drivers.api import EventKind, LineEvent, Pcm, PcmBlock
 from firmware.errors import StoreError
 from recorder.tape.assembly import LONGEST_FILL_S
-from recorder.tape.format import geometry_for
+from recorder.tape.format import HINT, HINT_OFFSET, SlotHead, geometry_for
 from recorder.tape.reader import TapeReader, resume_point
 from recorder.tape.writer import TapeWriter
 
@@ -207,3 +208,62 @@ def test_wall_clock_of_a_sample_comes_from_its_block(tmp_path: Path) -> None:
     assert block is not None
     assert block.wall_ms(2400, RATE_HZ) == WALL_NS // 1_000_000 + 300
     assert block.wall_ms(2800, RATE_HZ) == WALL_NS // 1_000_000 + 350
+
+
+def bad_medium(monkeypatch: pytest.MonkeyPatch, bad: range) -> None:
+    """Bytes of the tape that cannot be read any more; a real one needs a disk of its own."""
+    real = os.pread
+
+    def pread(fd: int, size: int, offset: int) -> bytes:
+        if offset < bad.stop and bad.start < offset + size:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(fd, size, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
+
+
+@pytest.mark.parametrize("what", ["last head", "first head", "a track"])
+def test_what_cannot_be_read_is_a_gap_and_holds_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    path = tmp_path / "t.tape"
+    tape = new_tape(path)
+    sent = noise(3, 8000)
+    put(tape, sent, 0)
+    shape = tape.geometry
+    tape.close()
+    with path.open("rb+") as file:  # every slot is looked at
+        file.seek(HINT_OFFSET)
+        file.write(b"\xff" * HINT.size)
+    starts, block = {
+        "last head": (shape.slot_offset(9), 9),
+        "first head": (shape.slot_offset(0), 0),
+        "a track": (shape.slot_offset(4) + shape.head_bytes + shape.track_bytes, 4),
+    }[what]
+    reader = TapeReader(path)
+    bad_medium(monkeypatch, range(starts, starts + 1))
+    out, gaps = reader.read(1, 0, 8000)
+    assert gaps == [(block * 800, block * 800 + 800)]
+    expected = sent[1].copy()
+    expected[block * 800 : block * 800 + 800] = 0
+    assert np.array_equal(out, expected)
+    assert [number for number in range(10) if reader.block(number) is None] == [block]
+    again = TapeWriter(path, shape, "serial-1")
+    assert again.end_sample == (7200 if what == "last head" else 8000)
+    again.close()
+
+
+def test_a_new_tape_is_not_searched_for_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With hundreds of gigabytes that takes longer than a card's buffer lasts."""
+    real, looked_at = TapeReader._search_all, []
+
+    def search_all(reader: TapeReader) -> SlotHead | None:
+        looked_at.append(reader.path)
+        return real(reader)
+
+    monkeypatch.setattr(TapeReader, "_search_all", search_all)
+    tape = new_tape(tmp_path / "t.tape")
+    put(tape, noise(3, 800), 0)
+    last = TapeReader(tmp_path / "t.tape").last_head()
+    assert last is not None
+    assert (last.number, looked_at) == (0, [])
