@@ -7,6 +7,7 @@ the tape from it: nothing is missed and nothing is written twice.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from firmware.store.event_log import Origin
 from recorder.calls import Call, CallEvent, CallEventKind, Cut, News, OrderDone, Withdrawn
 from recorder.orders import last_settled, settle_order
 from recorder.tracking.channel import ChannelState
+
+log = logging.getLogger("recorder")
 
 BUSY_TIMEOUT_MS = 1000
 
@@ -91,12 +94,21 @@ class Journal:
                     " ON CONFLICT (card_id, port) DO NOTHING",
                     (self._card_id, port, simulated),
                 )
-            rows = connection.execute("SELECT number FROM channels WHERE card_id = ? ORDER BY port", (self._card_id,))
-            numbers = [int(row[0]) for row in rows]
-        return numbers[: capabilities.channels]
+        return self.channels()[: capabilities.channels]
+
+    def channels(self) -> list[int]:
+        """The channel number of each port that the card has or once had."""
+        query = "SELECT number FROM channels WHERE card_id = ? ORDER BY port"
+        try:
+            return [int(row[0]) for row in self._db.conn.execute(query, (self._card_id,))]
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
 
     def load(self) -> Checkpoint | None:
-        """The card's last checkpoint, on whatever tape; what is committed next belongs to that tape."""
+        """The card's last checkpoint, on whatever tape; what is committed next belongs to that tape.
+
+        A state that makes no sense is as of a channel nobody has heard yet: it must not hold up the others.
+        """
         try:
             row = self._db.conn.execute(
                 "SELECT tape_epoch, position, seq, state FROM recorder_state WHERE card_id = ?", (self._card_id,)
@@ -106,7 +118,12 @@ class Journal:
         if row is None:
             return None
         self._tape_epoch, self._seq = row[0], row[2]
-        return Checkpoint(row[0], row[1], msgspec.json.decode(row[3], type=list[ChannelState]))
+        try:
+            states = [_state_of(raw) for raw in msgspec.json.decode(row[3], type=list[msgspec.Raw])]
+        except msgspec.DecodeError as error:
+            log.error("the checkpoint cannot be read, all channels begin anew: %s", error)
+            states = []
+        return Checkpoint(row[0], row[1], states)
 
     def begin(self, tape_epoch: str) -> None:
         """What is committed from now on belongs to this tape."""
@@ -269,3 +286,11 @@ class Journal:
                     (at_ms, self._card_id),
                 )
         doorbell.ring(self._home.doorbells)
+
+
+def _state_of(raw: msgspec.Raw) -> ChannelState:
+    try:
+        return msgspec.json.decode(raw, type=ChannelState)
+    except msgspec.DecodeError as error:
+        log.error("a channel begins anew, its state cannot be read: %s", error)
+        return ChannelState()

@@ -32,6 +32,8 @@ from recorder.tracking.policy import WITHDRAWN, CallFacts, decide
 
 LATE_S = 0.25
 """Cards may report an event up to 200 ms after it began; time-outs wait that long."""
+REMEMBERED_S = 60
+"""A pause is remembered so long: a pre-roll (30 s at most) or an order that came late may reach back to it."""
 
 
 def segment_id(call_id: str, segment: int, started_ms: int) -> str:
@@ -60,6 +62,13 @@ class CallLife:
         """Ms between two positions, 0 when they are the wrong way round."""
         return max(0, end - start) * 1000 // self.rate
 
+    def call_ms(self, at: int) -> int:
+        """Unix ms of a sample of the running call, by the clock at its start: one that is set since makes no
+        call longer or shorter."""
+        call = self.state.call
+        assert call is not None
+        return call.started_ms + (at - call.started_sample) * 1000 // self.rate
+
     @property
     def longest_samples(self) -> int:
         """The longest segment."""
@@ -71,7 +80,8 @@ class CallLife:
         """A call begins; nothing is told yet. ``digits``: dialled before it began."""
         started_ms = self.wall_ms(at)
         kept = self.state
-        before = kept.calls_at[1] + 1 if kept.calls_at[0] == at else 0
+        last, others = kept.calls_at
+        before = others + 1 if at <= last else 0
         name = uuid7(started_ms, self._tape_epoch, self.channel, at, before)
         call = Call(name, self.channel, direction, call_state, at, started_ms, simulated=self.simulated)
         self.state = ChannelState(
@@ -82,21 +92,23 @@ class CallLife:
             early_caller_id=kept.early_caller_id,
             early_caller_id_at=kept.early_caller_id_at,
             answer_supervision=kept.answer_supervision,
-            calls_at=(at, before),
+            calls_at=(max(at, last), before),
             pauses=kept.pauses,
             continuous=kept.continuous,
             manual=kept.manual,
             manual_to=kept.manual_to,
+            heard_to=kept.heard_to,
+            settings=kept.settings,
         )
         return call
 
     def begin_audio(self, at: int) -> None:
-        """The call has audio from ``at`` on, and its pre-roll."""
+        """The call has audio from ``at`` on, and its pre-roll, as far as that is not the audio of another call."""
         state = self.state
         assert state.call is not None
         state.off_hook = at
         state.segment = 0
-        state.segment_from = max(0, at - self.samples(self.settings.pre_roll_ms))
+        state.segment_from = max(0, at - self.samples(self.settings.pre_roll_ms), min(at, state.heard_to))
         state.segment_ms = self.wall_ms(state.segment_from)
         state.call.from_sample = state.segment_from
 
@@ -105,7 +117,7 @@ class CallLife:
         call = self.state.call
         assert call is not None
         call.state, call.result, call.answer_basis = CallState.TALKING, "answered", basis
-        call.answered_ms = self.wall_ms(at)
+        call.answered_ms = self.call_ms(at)
         self.state.answered = at
         self.tell(CallEventKind.CALL_ANSWERED, at)
 
@@ -133,7 +145,7 @@ class CallLife:
         call = None if about_line or self.state.call is None else self.state.call
         if call is not None:
             self._decide(call)
-            call.pauses = pauses.touching(self.state.pauses, _beginning(call))
+            call.pauses = [] if call.from_sample is None else pauses.touching(self.state.pauses, call.from_sample)
             call = msgspec.structs.replace(call)
         self.out.append(CallEvent(kind, self.channel, at, self.wall_ms(at), call))
 
@@ -161,12 +173,13 @@ class CallLife:
         call.to_sample = max(until, state.segment_from)
         if call.from_sample is None:  # it began under a version that did not note it
             call.from_sample = state.segment_from
+        state.heard_to = max(state.heard_to, at)
         state.pauses = pauses.closed(state.pauses, call.to_sample)
         self._decide(call)
         too_short = at - state.off_hook < self.samples(self.settings.shortest_recording_ms)
         if call.kept and too_short and not state.segment and state.wish is None:
             call.kept, call.kept_reason = False, "too_short"
-        call.state, call.ended_ms = CallState.ENDED, self.wall_ms(at)
+        call.state, call.ended_ms = CallState.ENDED, self.call_ms(at)
         call.end_reason = call.end_reason or reason
         if call.kept:
             self.cut_due(call.to_sample)
@@ -177,14 +190,14 @@ class CallLife:
         self._end(call, at, reason)
 
     def _end(self, call: Call, at: int, reason: str) -> None:
-        call.state, call.ended_ms = CallState.ENDED, self.wall_ms(at)
+        call.state, call.ended_ms = CallState.ENDED, self.call_ms(at)
         call.end_reason = call.end_reason or reason
         self.tell(CallEventKind.CALL_ENDED, at)
         if call.kept_reason == "never_list":
             self.state.pauses = [*self.state.pauses, *self._unlawful(call)]
         self.state.call = self.state.off_hook = self.state.on_hook = None
         self.state.digits = ""
-        self._forget_pauses(at - self.samples(self.settings.pre_roll_ms))
+        self._forget_pauses(at)
 
     def _decide(self, call: Call) -> None:
         """By the record policy. What was cut is taken back only by a rule that says so."""
@@ -278,12 +291,12 @@ class CallLife:
         """A call that must not be recorded is silence in the recordings beside it."""
         return [] if call.from_sample is None else [Pause(call.from_sample, call.to_sample, "rule", "never_list")]
 
-    def _forget_pauses(self, before: int) -> None:
-        """Those before this sample that no running recording will meet any more."""
+    def _forget_pauses(self, now: int) -> None:
+        """Those that no recording will meet any more, neither one that runs nor one that is to begin."""
         if not self.state.pauses:
             return
         call = self.state.call
-        needed = [before, *(take.from_sample for _, take in self.takes())]
+        needed = [now - REMEMBERED_S * self.rate, *(take.from_sample for _, take in self.takes())]
         if call is not None:
             needed.append(_beginning(call))
         self.state.pauses = pauses.touching(self.state.pauses, min(needed))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 import msgspec
 
@@ -44,6 +45,19 @@ SYSTEM_SETTINGS = ("holidays", "site_area_code", "outside_line_prefix")
 """Fields of TrackerSettings that are system parameters."""
 
 
+def differences(settings: TrackerSettings) -> dict[str, Any]:
+    """Settings as they are stored with a running call: where they are not as they come from the factory."""
+    factory = TrackerSettings()
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    return {name: value for name, value in values.items() if value != getattr(factory, name)}
+
+
+def settings_of(stored: Mapping[str, Any]) -> TrackerSettings:
+    """The settings again; what this version does not know is left out."""
+    known = {field.name for field in fields(TrackerSettings)}
+    return TrackerSettings(**{name: value for name, value in stored.items() if name in known})
+
+
 class Take(msgspec.Struct, omit_defaults=True):
     """A recording that runs beside the calls: what it has from ``from_sample`` (heard at ``from_ms``) is not cut yet.
 
@@ -60,9 +74,10 @@ class ChannelState(msgspec.Struct, omit_defaults=True):
 
     ``off_hook`` is where the call's audio begins: off-hook, speech or set-up, by the start trigger. ``on_hook`` is
     where it ends unless it goes on within the patience of the trigger. ``wish`` is what ``wish_by`` asked for last.
-    ``calls_at``: where the last call began, and how many had begun there before.
-    ``code`` and ``code_at``: digits heard within the call, and where each begins. ``manual_to``: where the last
-    recording by hand ended.
+    ``calls_at``: the last place where a call began, and how many began there or, told late, before it.
+    ``code`` and ``code_at``: digits heard within the call, and where each begins. ``heard_to``: where the audio of the
+    last call ended. ``manual_to``: where the last recording by hand ended. ``settings``: what the running call follows,
+    where it differs from the factory, once other settings came.
     """
 
     line: str = "unknown"
@@ -92,3 +107,5 @@ class ChannelState(msgspec.Struct, omit_defaults=True):
     continuous: Take | None = None
     manual: Take | None = None
     manual_to: int = 0
+    heard_to: int = 0
+    settings: dict[str, Any] | None = None

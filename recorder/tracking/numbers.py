@@ -22,7 +22,7 @@ from functools import lru_cache
 
 from firmware.errors import ConfigError
 
-_ENTRY = re.compile(r"\+?[0-9*]*[0-9][0-9*]*")
+_ENTRY = re.compile(r"\+?\**[0-9][0-9*]*")
 _MOST_STARS = 2
 """More would make a search slow."""
 _MOBILE = re.compile(r"1[3-9]\d{9}")

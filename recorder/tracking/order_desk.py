@@ -29,7 +29,8 @@ AHEAD_MS = 2000
 """An order is asked a little ahead of what was processed, and waits for the tape to come there, but no longer than
 this: a clock may differ, or the card be gone."""
 STALE_MS = 3_600_000
-"""An order about the present that is older than an hour means nothing any more (a store that was rebuilt)."""
+"""An order about the present that reaches the tape more than an hour late means nothing any more (a store that was
+rebuilt). One that waited with the tape is not late."""
 
 
 class OrderDesk:
@@ -83,9 +84,13 @@ class OrderDesk:
         return out
 
     def _carry_out(self, order: Order, tracker: ChannelTracker, block: TapeBlock) -> tuple[list[News], str]:
-        if now_ms() - order.at_ms > STALE_MS:
+        late_ms = block.wall_ms(block.end_sample, self._rate) - order.at_ms
+        age_ms = now_ms() - order.at_ms
+        if min(age_ms, late_ms) > STALE_MS:
             raise Refused("the order came too late")
-        at = block.first_sample + (order.at_ms - block.wall_ns // 1_000_000) * self._rate // 1000
+        if 0 <= age_ms < late_ms:  # the clock was set back, and the tape's labels do not follow yet
+            late_ms = age_ms
+        at = block.end_sample - late_ms * self._rate // 1000
         return tracker.order(order, at, block.end_sample, lambda sample: block.wall_ms(sample, self._rate))
 
     def _keep_ended(self, order: Order, tracker: ChannelTracker, block: TapeBlock) -> list[News]:
@@ -103,10 +108,10 @@ class OrderDesk:
         begin, end = call.from_sample if cut.upto is None else cut.upto, call.to_sample
         if call.kept and begin >= end:
             raise Refused("the call is kept already")
-        wall_ms = self._labels(call.tape_epoch, end, block)
+        wall_ms = self._labels(call.tape_epoch, end, block) if begin < end else None
         call.kept, call.kept_reason = True, "asked"
         told = CallEvent(CallEventKind.RECORDING_KEPT, call.channel, end, now_ms(), call)
-        return [told, *self._cuts(call, cut.next_segment, begin, tracker, wall_ms)]
+        return [told] if wall_ms is None else [told, *self._cuts(call, cut.next_segment, begin, tracker, wall_ms)]
 
     def _cuts(
         self, call: Call, segment: int, begin: int, tracker: ChannelTracker, wall_ms: Callable[[int], int]

@@ -14,7 +14,7 @@ from recorder.orders import Order
 from recorder.signals import Signal, ToneHeard
 from recorder.tracking import asked
 from recorder.tracking.call_life import LATE_S, CallLife
-from recorder.tracking.channel import ChannelState, Take, TrackerSettings
+from recorder.tracking.channel import ChannelState, Take, TrackerSettings, differences, settings_of
 from recorder.tracking.pauses import is_paused
 from recorder.tracking.triggers import TRIGGERS
 from recorder.tracking.triggers.line import MOST_DIGITS, end_running, end_waiting, on_tone, patience
@@ -47,6 +47,8 @@ class ChannelTracker:
     @state.setter
     def state(self, state: ChannelState) -> None:
         self._life.state = state
+        if state.call is not None and state.settings is not None:
+            self._life.settings = settings_of(state.settings)
 
     @property
     def settings(self) -> TrackerSettings:
@@ -56,11 +58,13 @@ class ChannelTracker:
     @settings.setter
     def settings(self, settings: TrackerSettings) -> None:
         self._newest = settings
+        if self._life.state.call is not None and settings != self._life.settings:
+            self._life.state.settings = differences(self._life.settings)
         self._renew_settings()
 
     def _renew_settings(self) -> None:
         if self._life.state.call is None:
-            self._life.settings = self._newest
+            self._life.settings, self._life.state.settings = self._newest, None
 
     @property
     def running(self) -> bool:

@@ -13,7 +13,7 @@ from firmware.config import Home
 from firmware.errors import StoreBusy, StoreError
 from firmware.store.connection import write
 from recorder.calls import Call, CallEvent, CallEventKind, CallState, Cut, OrderDone, Pause, Withdrawn
-from recorder.journal import Journal
+from recorder.journal import Checkpoint, Journal
 from recorder.tracking.channel import ChannelState, TrackerSettings
 from recorder.tracking.tracker import ChannelTracker
 
@@ -149,6 +149,21 @@ def test_a_checkpoint_of_an_earlier_version_is_taken_up(home: Home, journal: Jou
     assert (recording["segment"], recording["from_sample"], recording["to_sample"]) == (1, 96_000, 122_400)
     (row,) = rows(home, "SELECT * FROM calls")
     assert (row["from_sample"], row["to_sample"], row["kept"], row["caller_number"]) == (96_000, 122_400, 1, "10086")
+
+
+@pytest.mark.parametrize("broken", ['{"line":5}', '{"call":{"id":"c1"}}', "[]", "7"])
+def test_a_state_that_makes_no_sense_holds_up_no_other(home: Home, journal: Journal, broken: str) -> None:
+    with write(journal._db) as connection:
+        states = f'[{broken},{{"line":"present"}}]'
+        connection.execute("INSERT INTO recorder_state VALUES (?,?,?,?,?)", (CARD_ID, EPOCH, 100_000, 7, states))
+    checkpoint = journal.load()
+    assert checkpoint == Checkpoint(EPOCH, 100_000, [ChannelState(), ChannelState(line="present")])
+
+
+def test_a_checkpoint_that_is_none_begins_anew_where_it_was(home: Home, journal: Journal) -> None:
+    with write(journal._db) as connection:
+        connection.execute("INSERT INTO recorder_state VALUES (?,?,?,?,?)", (CARD_ID, EPOCH, 100_000, 7, "[{"))
+    assert journal.load() == Checkpoint(EPOCH, 100_000, [])
 
 
 def test_a_recording_without_a_call_is_ordered_once(home: Home, journal: Journal) -> None:

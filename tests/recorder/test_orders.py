@@ -199,13 +199,37 @@ def test_what_cannot_be_done_is_settled_with_the_reason(home: Home, tape: TapeRe
     ]
 
 
-def test_an_order_of_long_ago_means_nothing(home: Home, tape: TapeReader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk_module, "now_ms", lambda: ms(7200))
-    office = Office(home, tape)
-    office.ask("pause", 20.0)
+def test_an_order_of_long_ago_means_nothing(home: Home, tape: TapeReader) -> None:
+    office = Office(home, tape).run(20)
+    office.ask("pause", -3601.0)
     office.run(60)
     assert office.done() == [(1, 0, "the order came too late")]
     assert office.pauses() == ["[]"]
+
+
+def test_an_order_that_waited_with_the_tape_is_not_late(
+    home: Home, tape: TapeReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store refused for two hours: what was said in a pause is silence all the same."""
+    monkeypatch.setattr(desk_module, "now_ms", lambda: ms(7200))
+    office = Office(home, tape)
+    office.ask("pause", 20.0, reason="card")
+    office.ask("resume", 30.0)
+    office.run(60)
+    assert office.pauses() == [PAUSED]
+
+
+def test_a_clock_that_was_set_back_lets_no_order_reach_back(
+    home: Home, tape: TapeReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tape's labels follow some seconds later. Without this, ten seconds of the pause would be heard."""
+    office = Office(home, tape).run(19)
+    office.ask("pause", 20.0, reason="card")
+    office.run(30)
+    monkeypatch.setattr(desk_module, "now_ms", lambda: ms(30 - 7199.8))
+    office.ask("resume", 30 - 7200.0)
+    office.rest()
+    assert office.call()["pauses"] == '[{"from_sample":160000,"to_sample":238400,"by":"8001","reason":"card"}]'
 
 
 @pytest.mark.parametrize(
@@ -302,6 +326,20 @@ def test_what_was_discarded_in_part_can_be_kept_before_it_is_deleted(home: Home,
     assert [(row["from_sample"] // RATE_HZ, row["deleted_rule"]) for row in office.recordings()] == [
         (4, None), (19, None), (34, None),
     ]  # fmt: skip
+
+
+def test_what_was_discarded_whole_can_be_kept_when_the_tape_has_gone_round(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "t.tape"
+    office = Office(home, tape_of(path, 60, LIFT, minutes=1), longest_segment_s=15).run(60)
+    with write(open_store(home.calls_db)) as connection:
+        connection.execute("UPDATE calls SET kept = 0, kept_reason = 'discarded'")
+        connection.execute("UPDATE recordings SET deleted_rule = 'discarded', deleted_by = '8001'")
+    office.tape = tape_of(path, 140, [], minutes=1)
+    office.killed()
+    office.ask("keep", 59.0, call_id=office.call()["id"])
+    office.run(140)
+    assert office.done() == [(1, 1, "")]
+    assert {row["deleted_rule"] for row in office.recordings()} == {None}
 
 
 def test_a_call_whose_end_is_not_in_the_store_yet_can_be_kept(

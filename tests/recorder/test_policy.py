@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from firmware.errors import ConfigError
 from firmware.parameters import find_parameter, parameter_table
+from recorder.tracking.asked import REACH_S
+from recorder.tracking.call_life import REMEMBERED_S
 from recorder.tracking.channel import SYSTEM_SETTINGS, TrackerSettings
 from recorder.tracking.numbers import on_list, parse_numbers
 from recorder.tracking.policy import WITHDRAWN, CallFacts, Decision, decide, share
@@ -160,6 +162,12 @@ def test_any_number_on_any_list(number: str, numbers: str) -> None:
     except ConfigError:
         return
     on_list(number, numbers, "010", "")
+
+
+def test_pauses_are_remembered_longer_than_any_pre_roll() -> None:
+    longest_ms = find_parameter("channel", "pre_roll_ms").maximum
+    assert longest_ms is not None
+    assert longest_ms / 1000 + REACH_S < REMEMBERED_S
 
 
 def test_the_settings_are_as_the_parameters_come_from_the_factory() -> None:

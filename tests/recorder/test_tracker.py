@@ -294,3 +294,17 @@ def test_any_story_gives_whole_calls_and_a_restart_changes_nothing(story: list[L
     assert len(started) - len(ended) in (0, 1)
     for cut in straight.cuts:
         assert 0 <= cut.from_sample < cut.to_sample
+
+
+@pytest.mark.parametrize("step_ms", [3_600_000, -3_600_000])
+def test_a_clock_that_is_set_makes_no_call_longer_or_shorter(step_ms: int) -> None:
+    """It is set while the telephone rings."""
+    tracker = ChannelTracker(7, RATE_HZ, False, TrackerSettings())
+    news = [*tracker.feed(line(1, K.RING_ON), wall_ms), *tracker.feed(line(2, K.RING_OFF), wall_ms)]
+    for event in (line(5, K.OFF_HOOK), line(15, K.ON_HOOK)):
+        news += tracker.feed(event, lambda sample: wall_ms(sample) + step_ms)
+    news += tracker.advance(20 * RATE_HZ, lambda sample: wall_ms(sample) + step_ms)
+    (call,) = [item.call for item in news if isinstance(item, CallEvent) and item.kind is CallEventKind.CALL_ENDED]
+    assert call is not None
+    times = (call.started_ms, call.answered_ms, call.ended_ms)
+    assert times == tuple(wall_ms(at_s * RATE_HZ) for at_s in (1, 5, 15))

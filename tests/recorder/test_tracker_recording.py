@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tracked_line import RATE_HZ, TrackedLine, asks, digits, line, wall_ms
 
-from drivers.api import EventKind
+from drivers.api import EventKind, LineEvent
 from recorder.calls import CallEventKind, Pause
 from recorder.signals import Signal
 from recorder.tracking.channel import TrackerSettings
@@ -128,6 +128,35 @@ def test_a_call_that_was_cut_in_part_is_not_dropped_by_settings_read_at_a_restar
     assert (told.call.kept, told.call.kept_reason) == (True, "mode_all")
 
 
+def test_settings_that_came_while_a_call_runs_do_not_reach_it_by_a_restart_either() -> None:
+    told = TrackedLine(never_record_numbers="555").play(incoming(), 10)
+    new = TrackerSettings(record_mode="none", start_trigger="signalling", never_record_numbers="138*")
+    told.tracker.settings = new
+    told.restart(new)
+    later = [line(30, K.OFF_HOOK), line(40, K.CALL_SETUP, '{"direction": "outgoing"}')]
+    told.play([*incoming()[3:4], *later, line(45, K.CALL_RELEASED)], 50)
+    assert [call.kept_reason for call in told.calls] == ["mode_all", "mode_none"]
+    assert told.spans() == [(4, 20.3)]
+    assert told.tracker.state.settings is None
+
+
+def test_calls_never_share_a_name_whatever_order_the_card_tells_them_in() -> None:
+    setup = '{"direction": "outgoing"}'
+    told = TrackedLine(start_trigger="signalling")
+    for at in (100, 101, 100, 101, 100):
+        told.news += told.tracker.feed(LineEvent(K.CALL_SETUP, 0, at, setup), wall_ms)
+        told.restart()
+    told.news += told.tracker.card_lost(200)
+    assert len({call.id for call in told.calls}) == len(told.calls) == 5
+
+
+def test_the_pre_roll_has_nothing_of_the_call_before() -> None:
+    """That one may be discarded, or not kept at all: nothing of it may live on in another recording."""
+    later = [line(21, K.OFF_HOOK), line(30, K.ON_HOOK)]
+    told = TrackedLine(pre_roll_ms=30_000).play([*incoming(), asks(8, "discard"), *later], 40)
+    assert told.spans() == [(20, 30.3)]
+
+
 def test_a_long_post_roll_is_waited_for_unless_the_next_call_begins() -> None:
     parameters: dict[str, Any] = {"post_roll_ms": 8000}
     assert TrackedLine(**parameters).play(incoming(), 40).spans() == [(4, 28)]
@@ -245,8 +274,41 @@ def test_pausing_twice_is_refused() -> None:
 def test_the_pre_roll_of_the_next_call_keeps_silent_about_what_was_paused() -> None:
     later = [line(20.9, K.OFF_HOOK), line(30, K.ON_HOOK)]
     told = TrackedLine(pre_roll_ms=5000).play([*incoming(), asks(8, "pause"), *later], 40)
-    assert told.spans() == [(0, 20.3), (15.9, 30.3)]
-    assert [(low, high) for low, high, *_ in told.silences()] == [(8, 20.3), (15.9, 20.3)]
+    assert told.spans() == [(0, 20.3), (20, 30.3)]
+    assert [(low, high) for low, high, *_ in told.silences()] == [(8, 20.3), (20, 20.3)]
+
+
+@pytest.mark.parametrize("resumed_s", [11.0, 11.9])
+def test_what_was_paused_by_hand_is_silence_in_the_pre_roll_of_a_call_too(resumed_s: float) -> None:
+    """Although what ran meanwhile has been cut."""
+    paused = [asks(3, "record"), asks(5, "pause"), asks(resumed_s, "resume"), asks(12, "stop")]
+    call = [line(13, K.OFF_HOOK), line(20, K.ON_HOOK)]
+    told = TrackedLine(pre_roll_ms=30_000, continuous=True, longest_segment_s=12).play([*paused, *call], 30)
+    assert told.spans() == [(0, 12), (12, 20.3)]
+    assert told.silences() == [(5, resumed_s, "8001", "")]
+
+
+def test_a_recording_by_hand_that_was_asked_late_keeps_silent_about_what_was_paused_or_unlawful() -> None:
+    story = [*incoming(), asks(14, "pause"), asks(18, "resume")]
+    told = TrackedLine().play(story, 23)
+    told.ask(asks(15, "record"), 15 * RATE_HZ)
+    told.play([asks(25, "stop")], 30)
+    assert told.silences("manual") == [(15, 18, "8001", "")]
+    told = TrackedLine(never_record_numbers="138*").play(incoming(), 23)
+    told.ask(asks(15, "record"), 15 * RATE_HZ)
+    told.play([asks(25, "stop")], 30)
+    assert told.silences("manual") == [(15, 20.3, "rule", "never_list")]
+
+
+def test_pauses_of_long_ago_are_forgotten() -> None:
+    story = [*incoming(), asks(8, "pause"), asks(12, "resume"), line(100, K.OFF_HOOK), line(110, K.ON_HOOK)]
+    assert TrackedLine().play(story, 120).tracker.state.pauses == []
+
+
+def test_a_call_without_audio_has_no_pauses() -> None:
+    told = TrackedLine().play([asks(0.2, "record"), asks(0.5, "pause"), *incoming()[:2]], 20)
+    assert (told.call.result, told.call.pauses) == ("abandoned", [])
+    assert told.tracker.paused
 
 
 # ── beside the calls ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -76,10 +76,10 @@ class TrackedLine:
             return
         self.news += found
 
-    def restart(self) -> None:
+    def restart(self, settings: TrackerSettings | None = None) -> None:
         """The state goes through its stored form, into a tracker of its own."""
-        settings, text = self.tracker.settings, msgspec.json.encode(self.tracker.state)
-        self.tracker = ChannelTracker(7, RATE_HZ, False, settings)
+        text = msgspec.json.encode(self.tracker.state)
+        self.tracker = ChannelTracker(7, RATE_HZ, False, settings or self.tracker.settings)
         self.tracker.state = msgspec.json.decode(text, type=ChannelState)
 
     @property
