@@ -50,11 +50,12 @@ class OfficeEraser:
         return self.find(stores_of(library), subject)
 
 
-def _customers(crm: sqlite_utils.Database, subject: Subject) -> Iterator[Found]:
-    """Those in the recycle bin, too."""
+def _customers(crm: sqlite_utils.Database, subject: Subject, customer_id: str | None = None) -> Iterator[Found]:
+    """Those in the recycle bin, too. ``customer_id``: only this one."""
     for row in crm.conn.execute(
-        "SELECT * FROM customers WHERE id IN (SELECT customer_id FROM customer_phones WHERE match_key = ?) ORDER BY id",
-        (subject.key,),
+        "SELECT * FROM customers WHERE id IN (SELECT customer_id FROM customer_phones WHERE match_key = ?)"
+        " AND id = coalesce(?, id) ORDER BY id",
+        (subject.key, customer_id),
     ).fetchall():
         phones = crm.conn.execute(
             "SELECT label, number, match_key FROM customer_phones WHERE customer_id = ? ORDER BY position", (row["id"],)
@@ -107,22 +108,28 @@ def _lists(crm: sqlite_utils.Database, subject: Subject) -> Iterator[Found]:
     rows = crm.conn.execute(
         f"SELECT subject, key, value FROM parameters WHERE key IN ({','.join('?' * len(_LISTS))}) ORDER BY 1, 2", _LISTS
     )
+    site = read_settings(crm).site
     for channel, key, value in rows:
-        if any(one in subject.spellings for one in value.strip('"').split()):
+        if any(match_key(one, site) == subject.key for one in value.strip('"').replace(",", " ").split()):
             yield Found("number list", f"{key} of channel {channel}", {"value": value}, "edit the parameter")
 
 
 def _erase(crm: sqlite_utils.Database, subject: Subject, one: Found, actor: Actor) -> None:
+    """A customer is looked at again: a hold or another number may have come since."""
     with write(crm) as connection:
         if one.kind == "hold":
             connection.execute("UPDATE holds SET subject = NULL WHERE id = ?", (one.id,))
             audit.append(connection, actor, "hold.erase", one.id)
-        elif one.kind == "customer":
-            connection.execute("DELETE FROM customers WHERE id = ?", (one.id,))
-            audit.append(connection, actor, "customer.erase", one.id)
-        else:
-            _take_number(connection, subject, one.id)
-            audit.append(connection, actor, "customer.erase_number", one.id)
+            return
+        for now in _customers(crm, subject, one.id):
+            if now.kept is not None:
+                continue
+            if now.kind == "customer":
+                connection.execute("DELETE FROM customers WHERE id = ?", (now.id,))
+                audit.append(connection, actor, "customer.erase", now.id)
+            else:
+                _take_number(connection, subject, now.id)
+                audit.append(connection, actor, "customer.erase_number", now.id)
 
 
 def _take_number(connection: sqlite3.Connection, subject: Subject, customer_id: str) -> None:

@@ -20,7 +20,7 @@ from typing import TypeVar
 from firmware import doorbell
 from firmware.clock import now_ms
 from firmware.config import Home
-from firmware.errors import BoxError
+from firmware.errors import BoxError, StoreError
 from firmware.parameters import get_all
 from firmware.store import event_log
 from firmware.store.connection import open_store, write
@@ -42,12 +42,16 @@ STORAGE_FULL = "storage-full"
 _KEPT_HEADS = 600
 _PENDING = """
 SELECT r.*, c.port FROM recordings r JOIN channels c ON c.number = r.channel
-WHERE r.card_id = ? AND r.state = 'pending' ORDER BY r.from_sample LIMIT 1024
+WHERE r.card_id = ? AND r.state = 'pending' ORDER BY r.from_sample
 """
 _CALLS_WITHOUT_MANIFEST = """
 SELECT * FROM calls WHERE card_id = ? AND state = 'ended' AND manifest IS NULL
-AND NOT EXISTS (SELECT 1 FROM recordings WHERE call_id = calls.id AND state = 'pending') LIMIT 1024
+AND NOT EXISTS (SELECT 1 FROM recordings WHERE call_id = calls.id AND state = 'pending')
 """
+_IS_WANTED = (
+    "SELECT 1 FROM recordings WHERE id = ? AND state = 'pending'"
+    " UNION ALL SELECT 1 FROM calls WHERE id = ? AND manifest IS NULL"
+)
 _LAST_RECORDING = "SELECT path FROM recordings WHERE call_id = ? AND state = 'ready' ORDER BY segment DESC LIMIT 1"
 _From = TypeVar("_From")
 _To = TypeVar("_To")
@@ -60,6 +64,7 @@ class Cutter:
         self._home, self._card_id = home, card_id
         self._epoch, self._block_samples = tape.epoch, tape.geometry.block_samples
         self._again_at: dict[str, float] = {}
+        self._failing: dict[str, tuple[float, str]] = {}
         self._encrypts = False
         with ExitStack() as opened:
             self._db = open_store(home.calls_db)
@@ -96,10 +101,27 @@ class Cutter:
         self._log.heartbeat(now_ms())
         return done
 
-    def _due(self, query: str) -> list[Row]:
+    def failing(self) -> tuple[float, str] | None:
+        """Since when (monotonic s) the first of what is still wanted cannot be made, and why."""
+        for identifier, failure in list(self._failing.items()):
+            if self._db.conn.execute(_IS_WANTED, (identifier, identifier)).fetchone() is not None:
+                return failure
+            del self._failing[identifier]
+        return None
+
+    def _due(self, query: str, is_ready: Callable[[sqlite3.Row], bool] = lambda _: True) -> list[Row]:
+        """The next batch: first what never failed, so that a thousand impossible orders hold up no possible one."""
         now = time.monotonic()
-        rows = self._db.conn.execute(query, (self._card_id,)).fetchall()
-        return [dict(row) for row in rows if self._again_at.get(row["id"], 0.0) <= now]
+        fresh: list[Row] = []
+        failed: list[Row] = []
+        with closing(self._db.conn.execute(query, (self._card_id,))) as rows:
+            for row in rows:
+                if len(fresh) == MOST_AT_ONCE:
+                    break
+                again_at = self._again_at.get(row["id"])
+                if is_ready(row) and (again_at is None or (again_at <= now and len(failed) < MOST_AT_ONCE)):
+                    (fresh if again_at is None else failed).append(dict(row))
+        return [*fresh, *failed][:MOST_AT_ONCE]
 
     def _each(
         self, items: Iterable[_From], identify: Callable[[_From], str], step: Callable[[_From], _To]
@@ -117,13 +139,14 @@ class Cutter:
         for identifier in identifiers:
             log.warning("%s must wait: %s", identifier, error, exc_info=not isinstance(error, BoxError))
             self._again_at[identifier] = time.monotonic() + RETRY_S
+            since, _ = self._failing.get(identifier, (time.monotonic(), ""))
+            self._failing[identifier] = since, str(error)
 
     def _cut_orders(self, stopping: Callable[[], bool], held: int | None) -> int:
-        orders = [
-            order
-            for order in self._due(_PENDING)
-            if held is None or order["tape_epoch"] != self._epoch or order["to_sample"] <= held
-        ][:MOST_AT_ONCE]
+        def is_ready(order: sqlite3.Row) -> bool:
+            return held is None or order["tape_epoch"] != self._epoch or order["to_sample"] <= held
+
+        orders = self._due(_PENDING, is_ready)
         if not orders:
             return 0
         self._look_whether_to_encrypt()
@@ -150,7 +173,7 @@ class Cutter:
 
     def _finish_calls(self, stopping: Callable[[], bool]) -> int:
         """A call with recordings is described by the manifest of its last one; any other gets one of its own."""
-        calls = list(takewhile(lambda _: not stopping(), self._due(_CALLS_WITHOUT_MANIFEST)))[:MOST_AT_ONCE]
+        calls = list(takewhile(lambda _: not stopping(), self._due(_CALLS_WITHOUT_MANIFEST)))
         paths = {call["id"]: self._last_recording(call["id"]) for call in calls}
         described = {identifier: manifest_file(path) for identifier, path in paths.items() if path is not None}
         if described:
@@ -169,19 +192,26 @@ class Cutter:
         """Bring staged pieces to the medium, the log and the store, in this order; returns those that came there."""
         for step in (Piece.sync_content, Piece.name_papers, Piece.sync_names, Piece.name_audio, Piece.sync_names):
             pieces = self._each(pieces, _id_of_piece, partial(_after, step))
-        if not pieces:
-            return []
+        pieces = self._settle(pieces, settle) if pieces else []
+        if pieces:
+            doorbell.ring(self._home.doorbells)
+        return pieces
+
+    def _settle(self, pieces: list[Piece], settle: Callable[[sqlite3.Connection, Piece], None]) -> list[Piece]:
+        """Enter pieces and settle their orders, all or none; one that cannot be settled is parted from the others."""
         try:
             self._enter([piece for piece in pieces if piece.signed is not None])
             with write(self._db) as connection:
                 for piece in pieces:
                     settle(connection, piece)
-        except (BoxError, sqlite3.Error) as error:
+        except Exception as error:
+            if len(pieces) > 1 and _is_of_one(error):
+                return [one for piece in pieces for one in self._settle([piece], settle)]
             self._wait([piece.id for piece in pieces], error)
             return []
         for piece in pieces:
             self._again_at.pop(piece.id, None)
-        doorbell.ring(self._home.doorbells)
+            self._failing.pop(piece.id, None)
         return pieces
 
     def _enter(self, pieces: list[Piece]) -> None:
@@ -216,6 +246,11 @@ class Cutter:
 
 def _settle_call(connection: sqlite3.Connection, identifier: str, path: str) -> None:
     connection.execute("UPDATE calls SET manifest = ? WHERE id = ?", (path, identifier))
+
+
+def _is_of_one(error: Exception) -> bool:
+    """Whether one piece is at fault, not the log or the store as a whole."""
+    return isinstance(error.__cause__, sqlite3.IntegrityError) or not isinstance(error, StoreError | sqlite3.Error)
 
 
 def _after(step: Callable[[Piece], None], piece: Piece) -> Piece:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from firmware.config import Home
+from firmware.errors import StoreError
 from recorder.cutting.manifest import (
     audio_facts,
     call_manifest,
@@ -22,12 +23,13 @@ from recorder.cutting.manifest import (
 )
 from recorder.cutting.masters import Tags, encode_master
 from recorder.cutting.peaks import peaks_of, peaks_path
-from recorder.cutting.staging import drop, give_name, stage, sync, sync_names
+from recorder.cutting.staging import drop, give_name, part_path, stage, sync, sync_names
 from recorder.cutting.taped import SharedTape, Taped, joined
 from recorder.library.evidence.log import EvidenceLog, SignedManifest, canonical, new_salt, read_manifest
 from recorder.tape.format import Range
 
 Row = Mapping[str, Any]
+_WITHOUT_AUDIO = (".part", ".peaks", ".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,10 @@ class Piece:
             sync(self.audio)
 
     def name_papers(self) -> None:
-        """Raises StoreError."""
-        for path in self.papers:
-            give_name(path)
-        if self.outline is not None:
-            give_name(self.outline)
+        """The manifest last: where it is, the rest of them is. Raises StoreError."""
+        for path in (self.outline, *self.papers):
+            if path is not None:
+                give_name(path)
 
     def name_audio(self) -> None:
         """Raises StoreError."""
@@ -92,9 +93,11 @@ def recording_piece(
         return Piece(order, name.parent, signed, is_old=True)
     tracks = range(order["port"] * order["tracks"], (order["port"] + 1) * order["tracks"])
     taped = tape.read_order(order["tape_epoch"], tracks, order["from_sample"], order["to_sample"])
+    if (taped.is_lost or taped.gaps) and _has_audio(name.parent, order["id"]):
+        raise StoreError(f"{name}: its audio is there, but not as a manifest says, and the tape holds less of it")
+    _begin_again(name.parent, order["id"])
     if taped.is_lost:
         return Piece(order, name.parent, None)
-    _begin_again(name.parent, order["id"])
     staged = _Staged([])
     try:
         return _cut(home, log, name, order, call, taped, encrypts, staged)
@@ -153,7 +156,7 @@ def call_piece(home: Home, log: EvidenceLog, call: Row) -> Piece:
     """Describe a call that has no recording. Raises StoreError."""
     path = home.recordings / f"{recording_name(call, call)}.json"
     signed = read_manifest(path) if path.exists() else None
-    if signed is not None and signed.salt and signed.is_genuine():
+    if signed is not None and signed.has_salt and _is_of(signed, call["id"]):
         return Piece(call, path.parent, signed, is_old=True)
     signed = log.sign(call_manifest(log.describe("call", call["id"]), call))
     stage(path, canonical(signed) + b"\n")
@@ -182,34 +185,57 @@ def _finished(folder: Path, identifier: str) -> SignedManifest | None:
     """The manifest of a recording that was finished before its cutter was killed, or its log refused.
 
     The call may have gone on since, and its number become known: what was finished stays as it is. One of version 1
-    gets the salt that the log needs.
+    gets the salt that the log needs; so does one whose salt, which nobody signed, is damaged.
     """
     for path in _files_of(folder, identifier, (f"_{identifier}.json",)):
         signed = read_manifest(path)
-        if signed is None or not signed.is_genuine() or not _audio_is_there(folder, signed):
+        if signed is None or not _is_of(signed, identifier) or not _audio_is_there(folder, signed):
             continue
-        if not signed.salt:
+        if not signed.has_salt:
             signed = msgspec.structs.replace(signed, salt=new_salt())
             stage(path, canonical(signed) + b"\n")
             sync(path)
             give_name(path)
+        _remove(folder, identifier, (".part",))
         return signed
     return None
 
 
+def _is_of(signed: SignedManifest, identifier: str) -> bool:
+    return signed.manifest.get("id") == identifier and signed.is_genuine()
+
+
 def _audio_is_there(folder: Path, signed: SignedManifest) -> bool:
-    """Whether the audio is the one that the manifest describes."""
+    """Whether the audio is the one that the manifest describes; it may have come to the medium without its name."""
     file = signed.manifest.get("stored") or signed.manifest["audio"]
-    try:
-        with (folder / file["file"]).open("rb") as audio:
-            return bool(hashlib.file_digest(audio, "sha256").hexdigest() == file["sha256"])
-    except FileNotFoundError:
+    audio = folder / file["file"]
+    if _sha256(audio) == file["sha256"]:
+        return True
+    if audio.exists() or _sha256(part_path(audio)) != file["sha256"]:
         return False
+    give_name(audio)
+    return True
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def _has_audio(folder: Path, identifier: str) -> bool:
+    return any(not path.name.endswith(_WITHOUT_AUDIO) for path in _files_of(folder, identifier, ("",)))
 
 
 def _begin_again(folder: Path, identifier: str) -> None:
     """Remove what an earlier attempt left without its audio; audio itself is never removed."""
-    for path in _files_of(folder, identifier, (".part", ".peaks", ".json")):
+    _remove(folder, identifier, _WITHOUT_AUDIO)
+
+
+def _remove(folder: Path, identifier: str, endings: tuple[str, ...]) -> None:
+    for path in _files_of(folder, identifier, endings):
         path.unlink(missing_ok=True)
 
 

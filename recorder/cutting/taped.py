@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from array import array
 from collections.abc import Iterable, Sequence
@@ -153,7 +154,12 @@ class SharedTape:
     def _rows_into(self, place: memoryview, block: int, head: _Head, tracks: range) -> bool:
         """Read the tracks of a block from its slot; False when they are not what its head says."""
         size, at = self._track_bytes, self._first_track + block % self._slots * self._slot_bytes
-        if os.preadv(self._fd, [place], at + tracks.start * size) < len(place):
+        try:
+            if os.preadv(self._fd, [place], at + tracks.start * size) < len(place):
+                return False
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
             return False
         for index, track in enumerate(tracks):
             if checksum(place[index * size : (index + 1) * size]) != head.track_crcs[track]:

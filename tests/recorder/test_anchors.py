@@ -34,10 +34,14 @@ from recorder.library.evidence.anchors import (
     printed_page,
     read_anchor,
 )
+from recorder.library.evidence.files import read_entries
 from recorder.library.evidence.outlets import OutletFailed, ask_time_stamp, send_email, send_webhook
+from recorder.library.evidence.proof import proof_for
 from recorder.library.evidence.signing import canonical
 from recorder.library.keeping.task import Library
 from recorder.library.keeping.tasks import TASKS
+from recorder.library.verification.check_logs import check_logs
+from recorder.library.verification.index import EvidenceIndex
 from recorder.library.verification.verifier import tapdeck_verify
 
 HOUR_MS = 3_600_000
@@ -80,6 +84,35 @@ def test_no_second_anchor_of_one_second_and_none_of_nothing(box: Box, tmp_path: 
     empty.create()
     with pytest.raises(Refused):
         make_anchor(empty, False, DAY_MS)
+
+
+def findings(box: Box) -> list[str]:
+    folder = check_logs(box.home, False, [box.log.device], [], box.now_ms, EvidenceIndex())
+    return [one.code for one in folder if one.code.startswith("anchor")]
+
+
+def test_a_clock_that_went_back_breaks_no_chain(box: Box) -> None:
+    """A clock leaps into next year, an anchor is made, and the clock is set right: names are no order."""
+    year_ms = 365 * 86_400_000
+    at = [DAY_MS, DAY_MS + year_ms, DAY_MS + 86_400_000, DAY_MS + 2 * 86_400_000]
+    paths = [make_anchor(box.home, False, at_ms) for at_ms in at]
+    assert anchor_paths(box.home, False) == paths
+    assert [read_anchor(path).anchor.number for path in paths] == [1, 2, 3, 4]
+    assert findings(box) == []
+
+
+def test_a_damaged_anchor_is_named_and_stops_neither_anchors_nor_proofs(box: Box) -> None:
+    paths = [make_anchor(box.home, False, DAY_MS + day * 86_400_000) for day in range(3)]
+    paths[1].write_bytes(b"{")
+    paths.append(make_anchor(box.home, False, DAY_MS + 3 * 86_400_000))
+    assert findings(box) == ["anchor_damaged"]
+    paths[3].write_bytes(b"")
+    paths.append(make_anchor(box.home, False, DAY_MS + 4 * 86_400_000))
+    assert anchor_paths(box.home, False) == paths
+    assert findings(box) == ["anchor_damaged", "anchor_damaged"]
+    (entry,) = [entry for entry, _ in read_entries(box.log.path) if entry.kind == "recording"]
+    proof = proof_for(box.home, entry.manifest_id)
+    assert [one["anchor"]["anchor"]["number"] for one in proof["anchors"]] == [1, 5]
 
 
 def test_receipts_are_kept_and_change_nothing_signed(box: Box) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import soundfile
 from cut_office import ENCRYPTED, FROM, PLAIN, START_MS, TO, Office
@@ -104,6 +105,8 @@ def watched(patched: pytest.MonkeyPatch, kill_at: float) -> list[str]:
 
     for place, name in STEPS:
         wrap(place, name)
+    if kill_at >= 0:
+        patched.setattr(piece_module, "drop", lambda path: None)  # a killed process tidies nothing up
     return done
 
 
@@ -145,7 +148,7 @@ def test_killed_at_any_step_and_a_call_that_went_on_meanwhile(
     assert rows(office.home, "SELECT manifest FROM calls")[0]["manifest"]
 
 
-@pytest.mark.parametrize("at", [8.5, 9, 9.5, 10, 10.5, 11, 11.5, 12])
+@pytest.mark.parametrize("at", [6.5, 7, 7.5, 8, 8.5, 9, 9.5, 10, 10.5, 11, 11.5, 12])
 def test_a_finished_recording_is_never_made_again(office: Office, monkeypatch: pytest.MonkeyPatch, at: float) -> None:
     """The tape goes round between the kill and the next attempt: what is there is all there will ever be."""
     office.order()
@@ -158,6 +161,122 @@ def test_a_finished_recording_is_never_made_again(office: Office, monkeypatch: p
     tape.close()
     office.new_cutter().work()
     office.check()
+    assert office.files() == PLAIN
+
+
+@pytest.mark.parametrize("at", [2.5, 5.5, 6.5])
+def test_of_a_lost_recording_nothing_is_left_behind(office: Office, monkeypatch: pytest.MonkeyPatch, at: float) -> None:
+    """Killed before anything of it was whole on the medium, and the tape went round."""
+    office.order()
+    with monkeypatch.context() as patched:
+        watched(patched, at)
+        with pytest.raises(Killed):
+            office.cutter.work()
+    for part in office.home.recordings.rglob("*.flac.part"):
+        part.write_bytes(b"torn")
+    tape = TapeWriter(office.path, office.tape.geometry, CARD_ID)
+    put(tape, noise(4, office.tape.geometry.slots * 800, seed=9), tape.end_sample)
+    tape.close()
+    office.new_cutter().work()
+    assert office.recording()["state"] == "lost"
+    assert office.files() == [".json"], "the call's own"
+
+
+@pytest.mark.parametrize("tape_is", ["gone", "written over", "written over in part"])
+def test_audio_whose_manifest_is_damaged_gives_way_only_to_a_whole_one(
+    office: Office, monkeypatch: pytest.MonkeyPatch, tape_is: str
+) -> None:
+    """What lies on the disk, key and all, is better than what the tape still holds."""
+    office.encrypt()
+    office.order()
+    with monkeypatch.context() as patched:
+        patched.setattr(LogLines, "append", refuse_all)
+        office.cutter.work()
+    (manifest,) = office.home.recordings.rglob("*recording-of-call-1.json")
+    manifest.write_bytes(b"{")
+    before = {path: path.read_bytes() for path in office.home.recordings.rglob("*") if path.is_file()}
+    tape = TapeWriter(office.path, office.tape.geometry, CARD_ID)
+    slots = office.tape.geometry.slots
+    past = {"gone": 0, "written over": slots, "written over in part": slots - 40}[tape_is] * 800
+    if past:
+        put(tape, noise(4, past, seed=9), tape.end_sample)
+    else:
+        office.write("UPDATE recordings SET tape_epoch = 'gone'")
+    tape.close()
+    assert office.new_cutter().work() == 0
+    assert office.recording()["state"] == "pending"
+    assert {path: path.read_bytes() for path in before} == before
+    failing = office.cutter.failing()
+    assert failing is not None
+    assert "its audio is there" in failing[1]
+
+
+def test_a_damaged_manifest_is_made_anew_from_a_whole_tape(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.order()
+    with monkeypatch.context() as patched:
+        patched.setattr(LogLines, "append", refuse_all)
+        office.cutter.work()
+    (manifest,) = office.home.recordings.rglob("*recording-of-call-1.json")
+    manifest.write_bytes(b"{")
+    office.new_cutter().work()
+    office.check()
+
+
+def test_a_damaged_salt_is_made_anew(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not signed: a bit that flips there must not make a finished recording one that can never be entered."""
+    for call in ("call-1", "call-2"):
+        office.order(call)
+    with monkeypatch.context() as patched:
+        patched.setattr(LogLines, "append", refuse_all)
+        office.cutter.work()
+    (path,) = office.home.recordings.rglob("*_recording-of-call-1.json")
+    signed = read_manifest(path)
+    assert signed is not None
+    path.write_bytes(canonical(msgspec.structs.replace(signed, salt="zz" + signed.salt[2:])))
+    office.cutter._again_at.clear()
+    assert office.cutter.work() == 4
+    (entry,) = [entry for entry in office.entries() if entry.manifest_id == "recording-of-call-1"]
+    found = read_manifest(path)
+    assert found is not None
+    assert found.commitment() == entry.commitment
+
+
+def refuse_all(*arguments: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_one_piece_that_cannot_be_settled_does_not_hold_up_its_batch(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here it is the store that refuses one row."""
+    for number in range(1, 4):
+        office.order(f"call-{number}")
+    office.write(
+        "CREATE TRIGGER never BEFORE UPDATE ON recordings WHEN new.call_id = 'call-2'"
+        " BEGIN SELECT raise(ABORT, 'never'); END"
+    )
+    assert office.cutter.work() == 4
+    states = {row["call_id"]: row["state"] for row in rows(office.home, "SELECT * FROM recordings")}
+    assert states == {"call-1": "ready", "call-2": "pending", "call-3": "ready"}
+    office.write("DROP TRIGGER never")
+    office.cutter._again_at.clear()
+    assert office.cutter.work() == 2
+    assert sorted(entry.manifest_id for entry in office.entries()) == [f"recording-of-call-{n}" for n in (1, 2, 3)]
+
+
+def test_a_thousand_impossible_orders_do_not_hold_up_a_possible_one(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are older, fail again and again, and are tried again as soon as their time has come."""
+    monkeypatch.setattr(cutter_module, "RETRY_S", 0.0)
+    monkeypatch.setattr(cutter_module, "MOST_AT_ONCE", 4)
+    for number in range(9):
+        office.order(f"call-{number}", from_sample=FROM - 100, tracks=99)
+    office.order("call-9")
+    for _ in range(4):
+        office.cutter.work()
+    states = {row["call_id"]: row["state"] for row in rows(office.home, "SELECT * FROM recordings")}
+    assert states == {f"call-{n}": "pending" for n in range(9)} | {"call-9": "ready"}
 
 
 def test_a_finished_recording_is_kept_while_its_evidence_cannot_be_entered(
@@ -420,3 +539,33 @@ def test_the_thread_survives_what_keeps_it_from_cutting(office: Office, monkeypa
     head = last_head(office.home.evidence / "device" / f"{CARD_ID}.heads")
     assert head is not None
     assert head.head.reason == "stop"
+
+
+@pytest.mark.parametrize("damage", ["key", "order"])
+def test_an_alarm_stands_while_something_cannot_be_cut(
+    office: Office, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    """The tape waits, but not for ever."""
+    for module in ("recorder.cutting.thread", "recorder.cutting.cutter"):
+        monkeypatch.setattr(f"{module}.RETRY_S", 0.01)
+    monkeypatch.setattr("recorder.cutting.thread.ALARM_AFTER_S", 0.05)
+    office.kill()
+    key = office.home.keys / "device.pem"
+    whole = key.read_bytes()
+    office.order(**({"tracks": 99} if damage == "order" else {}))
+    if damage == "key":
+        key.write_text("damaged")
+    thread = CuttingThread(office.home, CARD_ID, office.path, False, lambda: None)
+    thread.start()
+
+    def wait_for(condition: str) -> None:
+        while not rows(office.home, f"SELECT * FROM alarms WHERE code = 'cutting_waits' AND {condition}"):
+            thread.wake()
+            thread._stopping.wait(0.02)
+
+    wait_for(f"subject = '{CARD_ID}' AND cleared_ms IS NULL AND data LIKE '%error%'")
+    key.write_bytes(whole)
+    office.write("UPDATE recordings SET tracks = 1")
+    wait_for("cleared_ms IS NOT NULL")
+    thread.stop()
+    office.check()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,23 @@ from click.testing import CliRunner
 
 from crm_client_api.domain.audit import CONSOLE, Actor
 from crm_client_api.domain.customers import Phone, add_customer
+from crm_client_api.domain.erasure import OfficeEraser
 from crm_client_api.domain.numbers import Site
 from firmware.cli import root as tapdeck
 from firmware.config import Home
-from firmware.errors import BadInput, StoreError
+from firmware.errors import BadInput, Refused, StoreError
 from firmware.store.connection import write
+from recorder.cutting.manifest import recording_name
 from recorder.library.archive.copying import ArchiveTask
 from recorder.library.archive.office import add_place, remove_place
 from recorder.library.erasure import erase, erasers
 from recorder.library.erasure.erase import Certificate, Found, Stores, erase_number, find_all, number_sha256, subject_of
 from recorder.library.erasure.erase_order import ask_erasure, erase_order
 from recorder.library.evidence.log import EvidenceLog, read_entries, read_manifest
+from recorder.library.keeping.alarms import raise_alarm
 from recorder.library.keeping.library import LibraryThread
-from recorder.library.storage import deletion_tasks
+from recorder.library.rebuilding.reconciliation import Finding, Pass, load_pass, save_pass
+from recorder.library.storage import deletion_tasks, removal
 from recorder.library.storage.deletion import delete_recordings
 
 NUMBER, OTHER = "13800138000", "13911112222"
@@ -234,6 +239,37 @@ def test_mentions_and_lists_are_named_and_left_to_people(box: ArchiveBox) -> Non
     assert certificate.erased == {}
 
 
+@pytest.mark.parametrize(("entry", "is_it"), [("+8613800138000", True), ("013800138000,110", True), ("139*", False)])
+def test_an_entry_of_a_list_is_found_in_any_spelling(box: ArchiveBox, entry: str, is_it: bool) -> None:
+    with write(box.crm) as connection:
+        connection.execute(
+            "INSERT INTO parameters VALUES ('channel', '3', 'always_record_numbers', ?, 0, '')", (json.dumps(entry),)
+        )
+    assert ("number list" in kinds(find(box))) == is_it
+
+
+def test_what_was_held_or_added_since_it_was_found_stays(box: ArchiveBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is looked at again in the transaction that erases it."""
+    held, grown = customer(box, "张三", NUMBER), customer(box, "李四", NUMBER)
+    found = OfficeEraser.find
+
+    def meanwhile(self: OfficeEraser, stores: Stores, subject: Any) -> list[Found]:
+        result = found(self, stores, subject)
+        monkeypatch.undo()
+        hold(box, "customer", held)
+        with write(box.crm) as connection:
+            connection.execute("INSERT INTO customer_phones VALUES (?, 9, '', ?, ?)", (grown, OTHER, "+86" + OTHER))
+        return result
+
+    with box.library() as library:
+        subject = subject_of(box.crm, ASKED)
+        monkeypatch.setattr(OfficeEraser, "find", meanwhile)
+        left = OfficeEraser().erase(library, subject, "1000")
+    assert [(one.kind, one.id, one.kept) for one in left] == [("customer", held, "hold hold-customer")]
+    phones = {(str(row["customer_id"]), row["number"]) for row in box.crm.query("SELECT * FROM customer_phones")}
+    assert phones == {(held, NUMBER), (grown, OTHER)}
+
+
 def test_copies_that_cannot_be_reached_are_named_and_removed_later(box: ArchiveBox, tmp_path: Path) -> None:
     disk, away = tmp_path / "second", tmp_path / "away"
     disk.mkdir()
@@ -309,6 +345,91 @@ def test_recordings_whose_files_are_gone_or_lost(box: ArchiveBox) -> None:
     (box.home.recordings / missing["path"]).unlink()
     with write(box.calls) as connection:
         connection.execute("UPDATE recordings SET state = 'lost' WHERE id = ?", (lost["id"],))
+    erase_it(box)
+    assert traces(box) == []
+
+
+def tombstones(box: ArchiveBox) -> list[Any]:
+    found = [read_manifest(path) for path in box.home.recordings.rglob("*.tombstone.json")]
+    return [one.manifest["of"] for one in found if one is not None]
+
+
+def test_every_manifest_that_goes_leaves_a_tombstone(box: ArchiveBox) -> None:
+    lost, damaged = box.recording(), box.call(NUMBER)
+    (box.home.recordings / damaged["manifest"]).write_bytes(b"{")
+    with write(box.calls) as connection:
+        connection.execute("UPDATE recordings SET state = 'lost' WHERE id = ?", (lost["id"],))
+    erase_it(box)
+    assert traces(box) == []
+    assert {lost["id"], damaged["id"]} <= set(tombstones(box))
+
+
+def test_alarms_and_findings_forget_the_names_of_files(box: ArchiveBox) -> None:
+    row = box.recording()
+    raise_alarm(box.calls, "recording_missing", "recordings", {"count": 1, "examples": [row["path"]]})
+    save_pass(box.calls, Pass(1, phase="done", findings=[Finding("missing", row["path"])]))
+    assert traces(box)
+    erase_it(box)
+    assert traces(box) == []
+    assert row["id"] in box.calls.conn.execute("SELECT data FROM alarms").fetchone()[0]
+    now = load_pass(box.calls)
+    assert now is not None
+    assert row["id"] in now.findings[0].path
+
+
+def test_a_call_that_was_kept_only_after_its_end_has_two_manifests(box: ArchiveBox) -> None:
+    """Its own, from when it had no recording, is named by no row any more."""
+    row = box.recording()
+    (call,) = box.calls.query("SELECT * FROM calls WHERE id = ?", [row["call_id"]])
+    own = box.home.recordings / f"{recording_name(call, call)}.json"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    (box.home.recordings / call["manifest"]).rename(own)
+    described_by = str(Path(row["path"]).with_suffix(".json"))
+    with write(box.calls) as connection:
+        connection.execute("UPDATE calls SET manifest = ? WHERE id = ?", (described_by, call["id"]))
+    erase_it(box)
+    assert traces(box) == []
+    assert sorted(tombstones(box)) == sorted([row["id"], call["id"]])
+
+
+def test_a_call_whose_older_removal_cannot_be_finished_is_not_called_erased(box: ArchiveBox) -> None:
+    """The removal names the files: done afterwards, it would write the number down again."""
+    row = box.recording()
+    with box.library() as library:
+        carried = removal._finish
+        removal._finish = lambda *_: None  # type: ignore[assignment]
+        delete_recordings(library, [row["id"]], "retention", "box", "")
+        removal._finish = carried
+    (written,) = (box.home.root / "removals").iterdir()
+    tombstone = box.home.recordings / json.loads(written.read_bytes())[0]["tombstone_file"]
+    tombstone.mkdir()  # it cannot be written
+    with box.library() as library, suppress(StoreError):
+        erase_number(library, ASKED, "1000", SALT)
+    assert find(box), "it is still known, and can be erased later"
+    tombstone.rmdir()
+    erase_it(box)
+    assert traces(box) == []
+
+
+def test_nothing_is_erased_while_the_store_is_made_anew(box: ArchiveBox) -> None:
+    """What the rebuild has not found yet would stay, and the certificate would not say so."""
+    row = box.recording()
+    save_pass(box.calls, Pass(1, rebuilding=True, phase="store"))
+    with box.library() as library, pytest.raises(Refused, match="being rebuilt"):
+        erase_number(library, ASKED, "1000", SALT)
+    with pytest.raises(Refused, match="being rebuilt"):
+        find(box)
+    with pytest.raises(Refused, match="being rebuilt"):
+        tap(box, ASKED, "--yes")
+    with write(box.crm) as connection:
+        ask_erasure(connection, ASKED, "1000", SALT)
+    with box.library() as library:
+        deletion_tasks.OrdersTask().run(library, lambda: False)
+    (result,) = box.calls.query("SELECT ok, message FROM order_results")
+    assert (result["ok"], "being rebuilt" in result["message"]) == (0, True)
+    assert [one["data"] for one in box.crm.query("SELECT data FROM orders")] == ["{}"], "the order forgets the number"
+    assert box.row(row["id"])["state"] == "ready"
+    save_pass(box.calls, Pass(1, rebuilding=True, phase="done"))
     erase_it(box)
     assert traces(box) == []
 

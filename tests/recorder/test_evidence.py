@@ -471,6 +471,50 @@ def test_setting_aside_survives_a_kill_at_any_step(home: Home, monkeypatch: pyte
     assert kept.with_name(f"{kept.name}.heads").exists() or list(kept.parent.glob("*.heads"))
 
 
+@pytest.mark.parametrize("renames", range(4))
+def test_setting_a_log_aside_that_has_only_begun_survives_a_kill_too(
+    home: Home, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    with opened(home) as log:
+        pass
+    left = log.path.read_bytes()
+    replace_in(heads_path(log.path), b'"reason":"stop"', b'"reason":"none"')
+    rename, done = Path.rename, 0
+
+    def killing(path: Path, target: Path) -> Path:
+        nonlocal done
+        if done == renames and path.parent == log.path.parent:
+            raise Killed
+        done += 1
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", killing)
+        with pytest.raises(Killed):
+            EvidenceLog(home, "c", False)
+    with opened(home) as again:
+        fresh = read_manifest(begun_path(again.path))
+        assert fresh is not None
+        assert entries(again.path)[0].commitment == fresh.commitment()
+    kept = again.path.with_name(fresh.manifest["follows"]["file"])
+    assert kept.read_bytes() == left
+
+
+@pytest.mark.parametrize("which", [lambda path: path, heads_path], ids=["log", "heads"])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: cut_last(path, 1)], ids=["gone", "cut"])
+def test_a_log_cut_off_under_its_writer_is_noticed_at_once(
+    home: Home, which: Callable[[Path], Path], damage: Callable[[Path], None]
+) -> None:
+    """Not filled with zeros: the writer says so, and whoever opens it anew sets it aside."""
+    with opened(home) as log:
+        enter(log, "a", "b")
+        damage(which(log.path))
+        left = which(log.path).read_bytes() if which(log.path).exists() else None
+        with pytest.raises(StoreError, match="cut off"):
+            enter(log, "c")
+        assert (which(log.path).read_bytes() if which(log.path).exists() else None) == left
+
+
 def test_a_log_of_version_1_is_followed_by_a_new_one(home: Home) -> None:
     folder = home.evidence / "device"
     folder.mkdir()
@@ -496,7 +540,7 @@ def test_practice_has_a_key_and_a_log_of_its_own(home: Home) -> None:
     keys = [load_key(home, simulated).public_key().public_bytes_raw() for simulated in (False, True)]
     assert keys[0] != keys[1]
     assert load_key(home, False).public_key().public_bytes_raw() == keys[0]
-    assert [path.stat().st_mode & 0o777 for path in home.keys.iterdir()] == [0o600, 0o600]
+    assert [path.stat().st_mode & 0o037 for path in home.keys.iterdir()] == [0, 0]
 
 
 def test_a_key_or_manifest_that_cannot_be_used_is_named(home: Home) -> None:

@@ -8,7 +8,11 @@ import json
 import os
 import random
 import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -287,6 +291,28 @@ def test_a_damaged_key_is_named_and_holds_up_no_recording(
     assert read(home, store(home, b"audio")) == b"audio"
     assert name in caplog.text
     assert "rubbish" in [file.read_text() for file in home.vault.iterdir()]
+
+
+def test_recorders_that_find_a_damaged_key_at_once_agree_on_the_next(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one sets aside the key under which the other has just encrypted."""
+    (home.vault / "vault.pem").write_text("rubbish")
+    both_read = threading.Barrier(2)
+    load = vault_keys._load_private
+
+    def slow(pem: bytes, passphrase: str | None) -> Any:
+        if pem == b"rubbish":
+            with suppress(threading.BrokenBarrierError):
+                both_read.wait(0.5)  # the other one comes here too, unless it must wait until we are done
+        return load(pem, passphrase)
+
+    monkeypatch.setattr(vault_keys, "_load_private", slow)
+    with ThreadPoolExecutor(2) as pool:
+        keys = [one.result() for one in [pool.submit(vault_keys.own_device_key, home) for _ in range(2)]]
+    assert len({key.public_key().public_bytes_raw() for key in keys}) == 1
+    (aside,) = home.vault.glob("*.set-aside")
+    assert aside.read_text() == "rubbish"
 
 
 def test_key_files_of_other_versions_are_refused() -> None:

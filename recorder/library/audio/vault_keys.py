@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import logging
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,17 +114,28 @@ def own_device_key(home: Home) -> X25519PrivateKey:
 
     path = home.vault / "vault.pem"
     try:
-        if path.exists():
-            try:
-                return _load_private(path.read_bytes(), None)
-            except BadInput:
-                log.error("%s is damaged: it is set aside; what it encrypted needs the recovery key", path)
-                path.rename(path.with_name(f"vault-{secrets.token_hex(4)}.set-aside"))
-        with suppress(FileExistsError):  # two recorders make it at once: the first one's counts
+        with _alone(home.vault):
+            if path.exists():
+                try:
+                    return _load_private(path.read_bytes(), None)
+                except BadInput:
+                    log.error("%s is damaged: it is set aside; what it encrypted needs the recovery key", path)
+                    path.rename(path.with_name(f"vault-{secrets.token_hex(4)}.set-aside"))
             _place_new(path, _private_pem(X25519PrivateKey.generate(), None), 0o640)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
     return device_key(home)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Recorders that make a key at once: nobody sets aside what another has just made. Raises OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def recovery_public_key(home: Home) -> X25519PublicKey | None:

@@ -23,7 +23,7 @@ import sqlite_utils
 from firmware.clock import now_ms, uuid7
 from firmware.config import Home
 from firmware.durable import write_whole
-from firmware.errors import BadInput, ConfigError, StoreError
+from firmware.errors import BadInput, ConfigError, Refused, StoreError
 from firmware.store.connection import BUSY_TIMEOUT_MS
 from recorder.library.evidence.log import canonical
 from recorder.library.keeping.task import Library
@@ -110,15 +110,17 @@ def subject_of(crm: sqlite_utils.Database, number: str) -> Subject:
 
 
 def find_all(stores: Stores, subject: Subject) -> list[Found]:
-    """Everything about the number, on all floors."""
+    """Everything about the number, on all floors. Raises Refused: the store is being made anew."""
+    _require_whole(stores.calls)
     return [one for eraser in registered_erasers() for one in eraser.find(stores, subject)]
 
 
 def export_all(stores: Stores, subject: Subject, folder: Path) -> list[Found]:
     """Write everything into an empty folder: ``found.json``, and the files beside it; what was written.
 
-    Raises BadInput: the folder holds something; StoreError.
+    Raises BadInput: the folder holds something; Refused: the store is being made anew; StoreError.
     """
+    _require_whole(stores.calls)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -144,14 +146,24 @@ def erase_number(library: Library, number: str, by: str, salt: str) -> Certifica
 
     ``salt`` (hexadecimal) makes the number's hash in the certificate; the box forgets it. Whoever was given it can
     show that the certificate is about the number, and nobody else can find the number by trying all.
-    Raises BadInput, StoreError, sqlite3.Error, ConfigError; then call it again.
+    Raises BadInput; Refused: the store is being made anew; StoreError, sqlite3.Error, ConfigError: call it again.
     """
+    _require_whole(library.calls)
     subject = subject_of(library.crm, number)
     with overwriting(library.calls):
         erasers = registered_erasers()
         found = [one for eraser in erasers for one in eraser.find(stores_of(library), subject)]
         left = [one for eraser in erasers for one in eraser.erase(library, subject, by)]
     return _certify(library, subject, by, salt, found, left)
+
+
+def _require_whole(calls: sqlite_utils.Database) -> None:
+    """What a rebuild has not found yet would stay, and the certificate would not say so. Raises Refused."""
+    from recorder.library.rebuilding.reconciliation import load_pass
+
+    now = load_pass(calls)
+    if now is not None and now.rebuilding and now.phase != "done":
+        raise Refused("the store is being rebuilt and does not know all recordings yet: ask again when that is done")
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def erase_order(library: Library, order: Order) -> str:
     with closing(crm.conn):
         try:
             certificate = erase_number(library, asked.number, order.asked_by, asked.salt)
-        except BadInput:
+        except (BadInput, Refused):  # such an order is not carried out again
             _forget(crm, order.id)
             raise
         _forget(crm, order.id)

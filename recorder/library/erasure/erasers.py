@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import sqlite_utils
@@ -17,6 +17,7 @@ from firmware.clock import iso_utc, now_ms
 from firmware.durable import sync_folder, write_whole
 from firmware.errors import BoxError
 from firmware.store.connection import write
+from recorder.cutting.manifest import recording_name
 from recorder.library.archive import copies
 from recorder.library.archive.copying import remove_copies
 from recorder.library.archive.places import read_places
@@ -151,13 +152,18 @@ def _erase_call(library: Library, call: _Call, targets: list[str], by: str) -> N
         for row in stored:
             copies.expect_removal(connection, targets, row["id"], row["path"])
     done = delete_recordings(library, [row["id"] for row in stored], copies.ERASURE, by, "", remove_manifest=True)
-    if "held" in done.refused.values():  # since we looked
+    lost = {row["id"] for row in stored if row["state"] == "lost"}
+    if done.refused.keys() - lost:  # held since we looked, or an older removal names its files and is not finished
         return
-    for row in stored:  # also those whose audio was lost
+    for row in stored:
+        if row["id"] in lost:
+            papers = names.papers(row["path"])
+            _bury(library, row, papers, _stone_file(row["path"], row["id"]), "audio and manifest", by)
         _remove_files(library.home.recordings / row["path"])
-    stone = _bury(library, call, by)
+    stone = _bury_call(library, call, by)
     with write(library.calls) as connection:
         _forget_events(connection, call.row["id"])
+        _forget_names(connection, call)
         connection.execute(
             "UPDATE recordings SET path = NULL, deleted_rule = ? WHERE call_id = ?", (copies.ERASURE, call.row["id"])
         )
@@ -186,27 +192,62 @@ def _forget_events(connection: sqlite3.Connection, call_id: str) -> None:
             )
 
 
-def _bury(library: Library, call: _Call, by: str) -> str:
+def _bury_call(library: Library, call: _Call, by: str) -> str:
     """What ``calls.manifest`` names from now on: a tombstone, for the call itself if it had a manifest of its own.
 
-    It must name something: a call without a manifest gets one from the recorder.
+    It must name something: a call without a manifest gets one from the recorder. A call that was kept only after its
+    end has a manifest of its own beside those of its recordings.
     """
-    papers = {paper for row in call.recordings if row["path"] for paper in names.papers(row["path"])}
-    path = str(call.row["manifest"])
-    if path in papers:
-        identifier = max((row for row in call.recordings if row["path"]), key=lambda row: row["segment"])["id"]
-        return PurePosixPath(path).with_name(f"{identifier}.tombstone.json").as_posix()
-    stone = PurePosixPath(path).with_name(f"{call.row['id']}.tombstone.json").as_posix()
-    manifest = manifest_at(library, path)
-    if path == stone or manifest is None:
+    path, row = str(call.row["manifest"]), call.row
+    papers = {paper for one in call.recordings if one["path"] for paper in names.papers(one["path"])}
+    own = {f"{recording_name(row, row)}.json", path} - papers
+    stone = _stone_file(path, row["id"])
+    _bury(library, row, sorted(own - {stone}), stone, "call", by)
+    if path not in papers:
         return stone
-    log, at_ms = library.log(bool(call.row["simulated"])), now_ms()
-    commitment = [manifest.commitment()]
-    signed = make_tombstone(log, call.row["id"], commitment, "call", copies.ERASURE, by, "", iso_utc(at_ms))
+    last = max((one for one in call.recordings if one["path"]), key=lambda one: int(one["segment"]))
+    return _stone_file(path, last["id"])
+
+
+def _forget_names(connection: sqlite3.Connection, call: _Call) -> None:
+    """Alarms and what the daily comparison found name files, and so the number."""
+    paths = {one["id"]: one["path"] for one in call.recordings if one["path"]}
+    paths |= {call.row["id"]: str(recording_name(call.row, call.row))}
+    for identifier, path in paths.items():
+        name = PurePosixPath(names.stem_of(path)).name
+        for table, column in (("alarms", "data"), ("meta", "value")):
+            connection.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?) WHERE instr({column}, ?)",
+                (name, identifier, name),
+            )
+
+
+def _stone_file(beside: str, identifier: str) -> str:
+    """Of a tombstone whose name tells no number."""
+    return PurePosixPath(beside).with_name(f"{identifier}.tombstone.json").as_posix()
+
+
+def _bury(
+    library: Library,
+    row: dict[str, Any],
+    files: Sequence[str],
+    stone: str,
+    what: Literal["call", "audio and manifest"],
+    by: str,
+) -> None:
+    """A tombstone for those of the manifests that are there, damaged ones too, and their end."""
+    there = [path for file in files if (path := library.home.recordings / file).is_file()]
+    if not there:
+        return
+    log, at_ms = library.log(bool(row["simulated"])), now_ms()
+    commitments = [manifest.commitment() for file in files if (manifest := manifest_at(library, file)) is not None]
+    signed = make_tombstone(log, row["id"], commitments, what, copies.ERASURE, by, "", iso_utc(at_ms))
     write_whole(library.home.recordings / stone, canonical(signed) + b"\n")
     log.enter(signed.manifest["id"], "tombstone", at_ms, signed)
-    (library.home.recordings / path).unlink(missing_ok=True)
-    return stone
+    for path in there:
+        path.unlink(missing_ok=True)
+    for folder in {path.parent for path in there}:
+        sync_folder(folder)
 
 
 def _export_recording(stores: Stores, path: str, folder: Path) -> None:

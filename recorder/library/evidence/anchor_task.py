@@ -39,11 +39,11 @@ class AnchorTask:
 
 
 def _todays(library: Library, simulated: bool) -> Path | None:
-    from recorder.library.evidence.anchors import anchor_paths, make_anchor, read_anchor
+    from recorder.library.evidence.anchors import make_anchor, read_anchor, readable_anchors
 
-    paths = anchor_paths(library.home, simulated)
-    if paths and 0 <= now_ms() - read_anchor(paths[-1]).anchor.at_ms < DAY_MS:
-        return paths[-1]
+    newest = readable_anchors(library.home, simulated)[-1:]
+    if newest and 0 <= now_ms() - read_anchor(newest[0]).anchor.at_ms < DAY_MS:
+        return newest[0]
     try:
         return make_anchor(library.home, simulated, now_ms())
     except Refused:  # no log yet
@@ -80,14 +80,14 @@ def _has(anchor: AnchorFile, kind: str) -> bool:
 
 def _failing_since(library: Library, kind: str, parameter: str) -> int:
     """When the first anchor was made that this outlet did not get, or when the outlet was set, in Unix ms."""
-    from recorder.library.evidence.anchors import anchor_paths, read_anchor
+    from recorder.library.evidence.anchors import read_anchor, readable_anchors
 
     row = library.crm.conn.execute(
         "SELECT changed_ms FROM parameters WHERE scope = 'system' AND key = ?", (parameter,)
     ).fetchone()
     set_ms = 0 if row is None else int(row[0])
     since_ms = now_ms()
-    for path in reversed(anchor_paths(library.home, False)):
+    for path in reversed(readable_anchors(library.home, False)):
         anchor = read_anchor(path)
         if _has(anchor, kind) or anchor.anchor.at_ms < set_ms:
             break

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from firmware.errors import Refused, StoreError
 from recorder.library.evidence.files import GENESIS, evidence_folder
 from recorder.library.evidence.heads import HeadLine, last_head
 from recorder.library.evidence.signing import canonical, sha256_hex, signer
+
+log = logging.getLogger("library")
 
 
 class AnchoredHead(msgspec.Struct, frozen=True):
@@ -63,8 +66,28 @@ def anchors_folder(home: Home, simulated: bool) -> Path:
 
 
 def anchor_paths(home: Home, simulated: bool) -> list[Path]:
-    """Every anchor file, oldest first."""
-    return sorted(anchors_folder(home, simulated).glob("*.json"))
+    """Every anchor file by its number, damaged ones where their names stand.
+
+    Names are times, and a clock that went back gives an anchor an earlier name than the one before it has.
+    """
+    return [path for _, path, _ in _numbered(home, simulated)]
+
+
+def readable_anchors(home: Home, simulated: bool) -> list[Path]:
+    """Every anchor file that is not damaged, by its number."""
+    return [path for _, path, is_readable in _numbered(home, simulated) if is_readable]
+
+
+def _numbered(home: Home, simulated: bool) -> list[tuple[int, Path, bool]]:
+    """Number, file, whether it can be read; the number of a damaged one follows from that of its neighbour."""
+    found: list[tuple[int, Path, bool]] = []
+    for path in sorted(anchors_folder(home, simulated).glob("*.json")):
+        try:
+            found.append((read_anchor(path).anchor.number, path, True))
+        except StoreError as error:
+            log.error("%s", error)
+            found.append((found[-1][0] + 1 if found else 1, path, False))
+    return sorted(found)
 
 
 def read_anchor(path: Path) -> AnchorFile:
@@ -88,8 +111,9 @@ def make_anchor(home: Home, simulated: bool, at_ms: int) -> Path:
         heads = [AnchoredHead(line.head.log, line.head.root, line.head.tree_size) for line in lines]
         if not heads:
             raise Refused("there is no evidence log yet")
-        before = [read_anchor(one) for one in anchor_paths(home, simulated)[-1:]]
-        number, previous = (before[0].anchor.number + 1, before[0].digest()) if before else (1, GENESIS)
+        number = max((one[0] for one in _numbered(home, simulated)), default=0) + 1
+        before = readable_anchors(home, simulated)[-1:]
+        previous = read_anchor(before[0]).digest() if before else GENESIS
         hand = signer(home, simulated)
         body = AnchorBody(at_ms, hand.device, heads, number, previous)
         write_whole(path, _pretty(AnchorFile(body, hand.public_key, hand.sign(body))))

@@ -31,6 +31,11 @@ class SignedManifest(msgspec.Struct, frozen=True):
     signature: str
     salt: str = ""
 
+    @property
+    def has_salt(self) -> bool:
+        """Whether the salt, which is not signed, is one."""
+        return _HASH.fullmatch(self.salt) is not None
+
     def commitment(self) -> str:
         """What the log says of it: SHA-256(salt ‖ SHA-256(canonical manifest)), in hexadecimal."""
         return sha256_hex(bytes.fromhex(self.salt) + hashlib.sha256(canonical(self.manifest)).digest())

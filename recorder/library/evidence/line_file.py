@@ -22,6 +22,8 @@ class LineFile:
     def append(self, lines: bytes) -> None:
         """Write whole lines behind the end and bring them to the medium."""
         is_new = not self.path.exists()
+        if self.end and (is_new or self.path.stat().st_size < self.end):
+            raise OSError(errno.ESTALE, "it was cut off by somebody else", str(self.path))
         with os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o660), "rb+", buffering=0) as file:
             file.truncate(self.end)
             file.seek(self.end)

@@ -36,6 +36,7 @@ from recorder.library.evidence.files import (
 from recorder.library.evidence.heads import HeadsFile, Reason, last_head
 from recorder.library.evidence.log_aside import Aside, is_version_1
 from recorder.library.evidence.log_lines import LogLines, NewEntry
+from recorder.library.evidence.public_key import publish_key
 from recorder.library.evidence.signing import canonical, device_id, load_key, signer
 
 __all__ = [
@@ -88,6 +89,9 @@ class EvidenceLog:
         except BaseException:
             os.close(self._lock)
             raise
+        problem = publish_key(home, simulated, self._signer)
+        if problem is not None and not self.problems:  # another key was told of with the log
+            self.problems.append(problem)
 
     def _open(self) -> None:
         try:
@@ -95,6 +99,8 @@ class EvidenceLog:
             if head is not None and (head.head.log, head.head.device) != (self.name, self.device):
                 raise ValueError("its heads are of another log or device")
             self._lines = LogLines(self.path, None if head is None else head.head)
+            if head is None and self._lines.tree.size and not self._names_begun():
+                raise ValueError("its first manifest is not what it names")
         except ValueError as error:
             self._set_aside(str(error))
             self._lines = LogLines(self.path, None)
@@ -102,6 +108,12 @@ class EvidenceLog:
         if not self._lines.tree.size:
             self._begin()
         self._write_head("start", now_ms())
+
+    def _names_begun(self) -> bool:
+        """Whether the first leaf is of the manifest beside it; a log is set aside with a new one there."""
+        path = begun_path(self.path)
+        signed = read_manifest(path) if path.exists() else None
+        return signed is not None and self._lines.recent.get(signed.manifest["id"]) == signed.commitment()
 
     def _set_aside(self, problem: str) -> None:
         if is_version_1(self.path):

@@ -13,7 +13,7 @@ import sqlite_utils
 from firmware.config import Home
 from firmware.durable import write_whole
 from firmware.errors import BadInput, NotFound, Refused, StoreError
-from recorder.library.evidence.anchors import AnchorFile, anchor_paths, read_anchor
+from recorder.library.evidence.anchors import AnchorFile, read_anchor, readable_anchors
 from recorder.library.evidence.files import (
     LogEntry,
     evidence_folder,
@@ -79,7 +79,7 @@ def _path(log: Path, index: int, size: int) -> list[str]:
 
 
 def _covering(home: Home, simulated: bool, log: str, index: int) -> Iterator[tuple[AnchorFile, int]]:
-    for path in anchor_paths(home, simulated):
+    for path in readable_anchors(home, simulated):
         anchor = read_anchor(path)
         size = next((head.tree_size for head in anchor.anchor.heads if head.log == log), 0)
         if size > index:
