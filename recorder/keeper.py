@@ -8,12 +8,13 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from drivers.discovery import FoundCard, find_cards, watch
 from firmware.config import Home
-from firmware.errors import BadInput, ConfigError
+from firmware.errors import BadInput, ConfigError, StoreError
 from firmware.notify import notify
 from firmware.supervise import DaemonSpec, read_wanted, remove_wanted, wanted_names, write_wanted
 from recorder.library.keeping.library import LibraryThread
@@ -29,12 +30,23 @@ _SIMULATED_CARD = "sim"
 class CardPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A line card and where it is: an entry of ``cards.json``, or what discovery found.
 
-    ``name`` names its processes and files; ``driver`` and ``address`` are what ``tapdeck recorder`` takes.
+    ``name`` names its processes and files; ``driver`` and ``address`` are what ``tapdeck recorder`` takes. The size of
+    its tape is ``tape_hours`` or ``tape_gib``, or the recorder's own choice where neither is given.
     """
 
     name: str
     driver: str
     address: str
+    tape_hours: Annotated[float, msgspec.Meta(ge=0.01, le=100_000)] | None = None
+    tape_gib: Annotated[float, msgspec.Meta(ge=0.001, le=100_000)] | None = None
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Of the command ``tapdeck recorder``."""
+        place = ("--name", self.name, "--driver", self.driver, "--address", self.address)
+        if self.tape_hours is not None:
+            return (*place, "--tape-hours", f"{self.tape_hours:g}")
+        return place if self.tape_gib is None else (*place, "--tape-gib", f"{self.tape_gib:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +65,7 @@ def decide(
     Without any card the simulated exchange and its recorder, unless ``simulation`` is None or this box ever
     held a real card: an office must never take made-up calls for its own.
     """
-    real = tuple(
-        DaemonSpec(
-            f"{_RECORDER}{card.name}",
-            ("recorder", "--name", card.name, "--driver", card.driver, "--address", card.address),
-        )
-        for card in cards
-    )
+    real = tuple(DaemonSpec(f"{_RECORDER}{card.name}", ("recorder", *card.arguments)) for card in cards)
     if real or held_real_card or simulation is None:
         return real
     link = str(simulation.link)
@@ -88,6 +94,8 @@ def read_configured(file: Path) -> tuple[CardPlace, ...]:
             raise ConfigError(f"{file}: name {name!r} must be letters, digits and _ . - only, and not 'sim'")
         if names.count(name) > 1:
             raise ConfigError(f"{file}: name {name!r} is given twice")
+    if any(card.tape_hours is not None and card.tape_gib is not None for card in cards):
+        raise ConfigError(f"{file}: tape_hours and tape_gib: give one of them")
     return cards
 
 
@@ -162,12 +170,13 @@ class Keeper:
         self._seen: tuple[CardPlace, ...] = ()
         self._wake = threading.Event()
         self._stop = False
+        self._problem = ""
 
     def run(self) -> None:
-        """Keep on until SIGTERM or SIGINT. Thread: the main thread. Raises StoreError."""
+        """Keep on until SIGTERM or SIGINT. Thread: the main thread."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._asked_to_stop)
-        self._look()
+        self._try_to_look()
         plugs = watch(self._plugged)
         library = LibraryThread(self._home)
         library.start()
@@ -177,11 +186,21 @@ class Keeper:
                 notify("WATCHDOG=1")
                 self._wake.wait(_LOOK_EVERY_S)
                 self._wake.clear()
-                self._look()
+                self._try_to_look()
         finally:
             notify("STOPPING=1")
             plugs.close()
             library.stop()
+
+    def _try_to_look(self) -> None:
+        """On a full disk nothing can be written down, and only the library, which runs beside this, makes room."""
+        try:
+            self._look()
+            self._problem = ""
+        except (StoreError, OSError) as error:
+            if str(error) != self._problem:
+                _log.error("the wanted processes cannot be written down: %s", error)
+            self._problem = str(error)
 
     def _look(self) -> None:
         try:

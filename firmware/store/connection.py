@@ -37,7 +37,7 @@ def open_store(path: Path, *, readonly: bool = False, busy_timeout_ms: int = BUS
     try:
         mode = "ro" if readonly else "rwc"
         connection = sqlite3.connect(
-            f"file:{path.absolute()}?mode={mode}", uri=True, timeout=busy_timeout_ms / 1000, check_same_thread=False
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=busy_timeout_ms / 1000, check_same_thread=False
         )
         connection.row_factory = sqlite3.Row
         if not readonly:

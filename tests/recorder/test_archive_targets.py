@@ -276,12 +276,21 @@ def test_addresses_that_cannot_be(url: str, words: str) -> None:
         split_url(url)
 
 
-def test_keys_are_for_nobody_else_and_their_absence_is_named(home: Home) -> None:
+def test_keys_are_for_the_group_of_the_keys_folder_and_their_absence_is_named(home: Home) -> None:
     write_access(home, "t", S3Access("a", "b"))
-    assert access_path(home, "t").stat().st_mode & 0o777 == 0o600
+    assert access_path(home, "t").stat().st_mode & 0o777 == 0o640
     assert [path.name for path in home.keys.iterdir()] == ["archive-t.json"]
     for torn in (b"{", b'{"access_key":"\xff"}'):
         access_path(home, "t").write_bytes(torn)
         for name in ("t", "none"):
             with pytest.raises(TargetError, match=rf"archive-{name}\.json"):
                 open_place(home, name, "s3://bucket?endpoint=https://host")
+
+
+def test_the_recordings_are_not_their_own_copies(home: Home, tmp_path: Path) -> None:
+    home.recordings.mkdir(exist_ok=True)
+    alias = tmp_path / "alias"
+    alias.symlink_to(home.recordings)
+    for path in (home.recordings, alias):
+        with pytest.raises(TargetError, match="their own copies"):
+            open_place(home, "t", f"file://{path}")

@@ -13,6 +13,7 @@ import pytest
 from library_box import NOW_MS, RATE_HZ, Box, flac, never, open_box, speech
 
 from firmware.config import Home
+from firmware.errors import StoreBusy
 from recorder.library.audio.stored import open_audio
 from recorder.library.audio.vault import encrypt_recording, key_path
 from recorder.library.evidence.log import read_entries, read_manifest
@@ -279,3 +280,39 @@ def test_a_converted_recording_is_deleted_like_any_other(box: Box) -> None:
     delete_recordings(box.library, [recording], "erasure", "8001", "", remove_manifest=True)
     assert [file.name for file in box.home.recordings.rglob("*") if file.is_file()] == [f"{recording}.tombstone.json"]
     assert len(box.tombstone(recording)["of_commitments"]) == 4
+
+
+def test_two_seconds_that_an_hour_lacks_are_noticed() -> None:
+    whole = speech(300)
+    hole = whole.copy()
+    hole[200 * RATE_HZ : 202 * RATE_HZ] = 0
+    assert difference(sound(whole), sound(hole)) == "channel 0: missing after 200.2 s"
+    assert difference(sound(hole), sound(whole)) == "channel 0: added after 200.2 s"
+
+
+def test_a_hold_that_is_set_while_it_is_encoded_protects_the_master(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = master_of(box)
+
+    def encode_slowly(*arguments: Any) -> bytes:
+        box.hold("call", "c")
+        return encode(*arguments)
+
+    monkeypatch.setattr(converter, "encode", encode_slowly)
+    assert not convert(box.library, recording, "opus")
+    assert box.row(recording)["format"] == "flac"
+    assert box.endings(recording) == ["flac", "json", "peaks"]
+
+
+def test_a_conversion_that_was_begun_is_finished_before_a_deletion(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise its audio would be moved into place after the recording was deleted."""
+    with open_box(home) as box:
+        monkeypatch.setattr(aging, "now_ms", lambda: NOW_MS)
+        recording = master_of(box)
+        with monkeypatch.context() as patched:
+            patched.setattr(removal, "_move_files", lambda *_: (_ for _ in ()).throw(StoreBusy("locked")))
+            with pytest.raises(StoreBusy):
+                convert(box.library, recording, "opus")
+        assert delete_recordings(box.library, [recording], "order", "8001", "x").deleted == (recording,)
+        FinishTask().run(box.library, never)
+        assert box.row(recording)["state"] == "deleted"
+        assert [name for name in box.endings(recording) if "json" not in name] == []

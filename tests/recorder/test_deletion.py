@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from library_box import Box, never, open_box
+from library_box import DAY_MS, NOW_MS, Box, never, open_box
 
 from firmware.config import Home
 from firmware.errors import StoreError
@@ -17,7 +17,8 @@ from firmware.store.connection import open_store, write
 from recorder.library.audio.vault import encrypt_recording, key_path
 from recorder.library.evidence.log import SignedManifest, canonical, read_entries, read_manifest
 from recorder.library.keeping.task import Library
-from recorder.library.storage import removal
+from recorder.library.rebuilding.reconciliation import Pass, save_pass
+from recorder.library.storage import deletion_tasks, removal
 from recorder.library.storage.deletion import delete_recordings
 from recorder.library.storage.deletion_tasks import FinishTask, MarkedTask, OrdersTask
 from recorder.library.storage.removal import finish_removals
@@ -311,3 +312,73 @@ def test_tombstone_files_are_canonical(box: Box) -> None:
     (file,) = box.home.recordings.rglob("*.tombstone.json")
     signed = msgspec.json.decode(file.read_bytes(), type=SignedManifest)
     assert file.read_bytes() == canonical(signed) + b"\n"
+
+
+def interrupted(home: Home, monkeypatch: pytest.MonkeyPatch, step: str = "_change_rows") -> str:
+    """A recording whose deletion was written down before a kill."""
+    with open_box(home) as box, monkeypatch.context() as patched:
+        recording = box.recording(box.call("c"))
+        patched.setattr(removal, step, lambda *_: (_ for _ in ()).throw(Killed()))
+        with pytest.raises(Killed):
+            delete(box.library, recording)
+    return recording
+
+
+def test_a_hold_that_was_set_after_the_kill_protects(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = interrupted(home, monkeypatch)
+    with open_box(home) as box:
+        box.hold("call", "c")
+        FinishTask().run(box.library, never)
+        assert box.row(recording)["state"] == "ready"
+        assert box.endings(recording) == ["flac", "json", "peaks"]
+        assert finish_removals(box.library) == 0
+
+
+def test_what_cannot_be_finished_holds_up_nothing_else(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = interrupted(home, monkeypatch)
+    broken = home.root / "removals" / "00000000.json"
+    broken.write_bytes(b"torn")
+    with open_box(home) as box:
+        with pytest.raises(StoreError, match="00000000"):
+            FinishTask().run(box.library, never)
+        check_deleted_but(box, recording, broken.name)
+        other = box.recording(box.call("d"), name="other")
+        assert delete(box.library, other).deleted == (other,)
+
+
+def check_deleted_but(box: Box, recording: str, left: str) -> None:
+    assert box.row(recording)["state"] == "deleted"
+    assert [file.name for file in (box.home.root / "removals").iterdir()] == [left]
+
+
+def test_what_was_begun_is_finished_before_it_is_deleted_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = interrupted(home, monkeypatch)
+    with open_box(home) as box:
+        delete(box.library, recording)
+        check_deleted(box, recording)
+
+
+def test_a_mark_is_seen_although_the_clock_was_in_another_year(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = MarkedTask()
+    with monkeypatch.context() as patched:
+        patched.setattr(deletion_tasks, "now_ms", lambda: NOW_MS + 400 * DAY_MS)
+        task.run(box.library, never)
+    monkeypatch.setattr(deletion_tasks, "now_ms", lambda: NOW_MS)
+    marked = box.recording(box.call("c"), deleted_rule="never_list")
+    task.run(box.library, never)
+    assert box.row(marked)["state"] == "deleted"
+    old = box.recording(box.call("d"), age_days=30, deleted_rule="never_list")
+    monkeypatch.setattr(deletion_tasks, "WHOLE_PASS_S", 0.0)
+    MarkedTask().run(box.library, never)
+    assert box.row(old)["state"] == "deleted"
+
+
+def test_while_a_rebuild_reads_back_the_past_orders_wait(box: Box) -> None:
+    recording = box.recording(box.call("c"))
+    placed = order(box, recording_id=recording)
+    save_pass(box.library.calls, Pass(1, rebuilding=True))
+    OrdersTask().run(box.library, never)
+    assert results(box) == []
+    save_pass(box.library.calls, Pass(1, rebuilding=True, phase="store"))
+    OrdersTask().run(box.library, never)
+    assert results(box) == [(placed, 1, "1 deleted")]

@@ -248,3 +248,15 @@ def test_an_unknown_customer_cannot_be_held(crm) -> None:
     with pytest.raises(NotFound):
         set_hold(crm, WantedHold("customer", "x", "99"), ANNA, SITE)
     assert audited(crm) == []
+
+
+def test_more_holds_than_sqlite_takes_conditions(box: Box) -> None:
+    recording = box.recording(box.call("c", caller_number="13800138000"))
+    box.recording(box.call("d", caller_number="13900139000"))
+    box.in_crm(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100)"
+        " INSERT INTO holds (id, kind, from_ms, to_ms, reason, set_by, set_ms)"
+        " SELECT 'p' || i, 'period', i, i, 'x', '1', 1 FROM n"
+    )
+    box.hold("number", "13800138000")
+    assert held(box) == {recording}

@@ -108,6 +108,9 @@ def test_a_configured_card_wins_over_the_same_one_found(tmp_path: Path) -> None:
         '[{"name": "a/b", "driver": "serial_card", "address": "/dev/x"}]',
         '[{"name": "sim", "driver": "serial_card", "address": "/dev/x"}]',
         '[{"name": "a", "driver": "d", "address": "/x"}, {"name": "a", "driver": "d", "address": "/y"}]',
+        '[{"name": "a", "driver": "d", "address": "/x", "tape_hours": 2, "tape_gib": 2}]',
+        '[{"name": "a", "driver": "d", "address": "/x", "tape_hours": 0}]',
+        '[{"name": "a", "driver": "d", "address": "/x", "tape_gib": "2"}]',
     ],
 )
 def test_bad_card_files_are_refused(tmp_path: Path, text: str) -> None:
@@ -233,3 +236,30 @@ def test_a_bad_card_file_at_the_start_is_a_configuration_error(
     _, errors = keeper.process.communicate(timeout=PATIENCE_S)
     assert keeper.process.returncode == 3
     assert b"cards.json" in errors
+
+
+def test_the_size_of_a_tape_reaches_its_recorder(tmp_path: Path) -> None:
+    file = tmp_path / "cards.json"
+    file.write_text(
+        '[{"name": "a", "driver": "d", "address": "/x", "tape_hours": 36},'
+        ' {"name": "b", "driver": "d", "address": "/y", "tape_gib": 1.5},'
+        ' {"name": "c", "driver": "d", "address": "/z"}]'
+    )
+    specs = decide(read_configured(file), held_real_card=True, simulation=None)
+    assert [spec.argv[7:] for spec in specs] == [("--tape-hours", "36"), ("--tape-gib", "1.5"), ()]
+
+
+def test_where_nothing_can_be_written_down_the_library_still_makes_room(
+    home: Home, start_keeper: Callable[..., KeeperProcess]
+) -> None:
+    home.wanted.rmdir()
+    home.wanted.write_text("in the way, as a full disk is")
+    keeper = start_keeper("--lines", "3")
+    keeper.wait_for("READY=1")
+    wait_until((home.root / "aging.json").exists)
+    home.wanted.unlink()
+    home.wanted.mkdir()
+    wait_until(lambda: wanted_names(home) == ["exchange", "recorder@sim"])
+    code, errors = keeper.stop()
+    assert code == 0
+    assert errors.count("cannot be written down") == 1

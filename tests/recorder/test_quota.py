@@ -12,6 +12,7 @@ import pytest
 from library_box import Box, never, open_box
 
 from firmware.config import Home
+from recorder.library.rebuilding.reconciliation import Pass, save_pass
 from recorder.library.storage import quota_task
 from recorder.library.storage.holds import Hold
 from recorder.library.storage.judge import Judged
@@ -195,10 +196,57 @@ def test_the_disk_is_measured(box: Box) -> None:
 
 def test_the_reserve_of_the_disk_is_kept(box: Box) -> None:
     fill(box, 0)
+    reserve_just_missed(box)
+    QuotaTask().run(box.library, never)
+    assert 0 < len(box.ready()) < 10
+    assert "r1" not in box.ready()
+
+
+def reserve_just_missed(box: Box) -> None:
+    """A reserve that is a little larger than what is free now; the disk is used by others, too."""
+    free_bytes = measure(box.home, box.library.calls).free_bytes
+    box.in_calls("UPDATE recordings SET bytes = ?", free_bytes // 40)
+    box.set("storage_reserve_gib", free_bytes * 1.02 / GIB)
+
+
+@pytest.mark.parametrize("quota", [0, 6500])
+def test_where_deleting_everything_would_not_help_nothing_is_deleted(box: Box, quota: int) -> None:
+    fill(box, quota)
     box.set("storage_reserve_gib", 10_000)
     QuotaTask().run(box.library, never)
-    assert box.ready() == []
+    assert len(box.ready()) == 10
     assert full_flag(box.home).exists()
+    assert alarms(box)
+
+
+def test_recordings_whose_disk_is_not_mounted_are_not_called_deleted(box: Box) -> None:
+    fill(box, 6500)
+    box.home.recordings.rename(box.home.root / "disk")
+    box.home.recordings.mkdir()
+    QuotaTask().run(box.library, never)
+    assert len(box.ready()) == 10
+    assert full_flag(box.home).exists()
+    assert [file for file in box.home.recordings.rglob("*") if file.is_file()] == []
+
+
+def test_while_a_rebuild_reads_back_the_past_nothing_goes(box: Box) -> None:
+    """It reads the newest first: the oldest that it knows is not the oldest."""
+    fill(box, 6500)
+    save_pass(box.library.calls, Pass(1, rebuilding=True))
+    task = QuotaTask()
+    task.run(box.library, never)
+    assert len(box.ready()) == 10
+    save_pass(box.library.calls, Pass(1, rebuilding=True, phase="store"))
+    task.run(box.library, never)
+    assert len(box.ready()) == 6
+
+
+def test_what_a_clock_before_2026_labelled_goes_last(box: Box) -> None:
+    fill(box, 6500)
+    newest = box.recording(box.call("new"), age_days=20_000)
+    QuotaTask().run(box.library, never)
+    assert newest in box.ready()
+    assert len(box.ready()) == 6
 
 
 @pytest.fixture
@@ -251,3 +299,19 @@ def test_whatever_the_action_a_held_recording_stays(box: Box, action: FullAction
     box.hold("call", "c4")
     QuotaTask().run(box.library, never)
     assert box.ready() == ([f"r{n}" for n in range(1, 11)] if action == "stop_and_alarm" else ["r5"])
+
+
+def test_a_disk_that_shows_free_room_late_costs_nothing_more(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As btrfs, until its next commit."""
+    fill(box, 0)
+    box.set("storage_reserve_gib", 100_000 / GIB)
+    monkeypatch.setattr(quota_task, "measure", lambda *_: Usage(1000 * len(box.ready()), 99_000))
+    task = QuotaTask()
+    for _ in range(3):
+        task.run(box.library, never)
+        assert box.ready() == [f"r{n}" for n in range(4, 11)]
+    assert not full_flag(box.home).exists()
+    monkeypatch.setattr(quota_task, "SETTLE_S", 0.0)
+    monkeypatch.setattr(quota_task, "measure", lambda *_: Usage(1000 * len(box.ready()), 102_000))
+    QuotaTask().run(box.library, never)
+    assert len(box.ready()) == 7

@@ -450,3 +450,16 @@ def test_a_deletion_that_was_cut_off_is_carried_on_with(office: ArchivedOffice) 
     rebuilt(office.home)
     (row,) = rows(office.home, "SELECT * FROM recordings WHERE id = 'rec-by-hand'")
     assert (row["state"], row["deleted_rule"], row["deleted_by"]) == ("ready", "retention", "box")
+
+
+def test_what_was_marked_for_deletion_is_not_forgotten(office: ArchivedOffice) -> None:
+    office.day()
+    db = open_store(office.home.calls_db)
+    with write(db) as connection:
+        connection.execute("UPDATE recordings SET deleted_rule = 'never_list' WHERE id = 'rec-by-hand'")
+    db.conn.close()
+    before = office.recordings()
+    assert rebuilt(office.home).counts == {}
+    after = {row["id"]: row["deleted_rule"] for row in office.recordings()}
+    assert after == {row["id"]: row["deleted_rule"] for row in before}
+    assert after["rec-by-hand"] == "never_list"

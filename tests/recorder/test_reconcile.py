@@ -346,3 +346,12 @@ def test_what_a_recorder_found_twice_is_entered_once(office: ArchivedOffice, cal
     before = office.calls(), office.recordings()
     assert compared(office.home, calls).counts == {"duplicate": 6}
     assert (office.calls(), office.recordings()) == before
+
+
+def test_a_clock_that_was_in_another_year_does_not_put_it_off(office: ArchivedOffice) -> None:
+    with open_library(office.home) as library:
+        save_pass(library.calls, Pass(int(time.time() * 1000) + 400 * EVERY_MS, phase="done"))
+        ReconcileTask().run(library, lambda: False)
+        now = load_pass(library.calls)
+        assert now is not None
+        assert now.began_ms < (time.time() + 60) * 1000

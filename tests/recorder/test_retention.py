@@ -11,7 +11,7 @@ from library_box import DAY_MS, NOW_MS, Box, never, open_box
 from firmware.clock import now_ms
 from firmware.config import Home
 from recorder.library.keeping.office import CallSubjects
-from recorder.library.storage import aging
+from recorder.library.storage import aging, retention_task
 from recorder.library.storage.aging import NOT_SET_BEFORE_MS, AgingTask, advance, aged_now_ms, trust_wall_clock
 from recorder.library.storage.judge import Judge
 from recorder.library.storage.retention import Kept, RetentionRules, kept_for, read_rules
@@ -51,8 +51,11 @@ def test_of_several_customers_the_longest_counts(days: tuple[int, int], longest:
 
 def test_the_time_is_over_at_the_millisecond() -> None:
     kept = Kept(3, "system")
-    assert not kept.over(1000, 1000 + 3 * DAY_MS - 1)
-    assert kept.over(1000, 1000 + 3 * DAY_MS)
+    assert not kept.over(NOW_MS, NOW_MS + 3 * DAY_MS - 1)
+    assert kept.over(NOW_MS, NOW_MS + 3 * DAY_MS)
+    unset = NOT_SET_BEFORE_MS
+    assert kept.over(unset, NOW_MS)
+    assert not kept.over(unset - 1, NOW_MS), "a clock that was not set says nothing about age"
     assert not Kept(0, "system").over(0, 1 << 60)
 
 
@@ -128,17 +131,18 @@ def test_a_leap_of_the_wall_clock_deletes_nothing(box: Box, monkeypatch: pytest.
     box.set("retention_days", 30)
     box.recording(age_days=29)
     box.recording(age_days=31, name="old")
+    box.recording(name="young")
     task = AgingTask()
     task.run(box.library, never)
     wall += 365 * DAY_MS + DAY_MS // 2
     task.run(box.library, never)
     RetentionTask().run(box.library, never)
-    assert len(box.ready()) == 1
+    assert len(box.ready()) == 2
     (alarm,) = box.rows("SELECT * FROM alarms WHERE cleared_ms IS NULL")
     assert (alarm["code"], alarm["data"]) == ("clock_leapt", '{"days":365}')
     AgingTask().run(box.library, never)  # a restart changes nothing
     RetentionTask().run(box.library, never)
-    assert len(box.ready()) == 1
+    assert len(box.ready()) == 2
     wall -= 365 * DAY_MS
     task.run(box.library, never)
     assert box.rows("SELECT * FROM alarms WHERE cleared_ms IS NULL") == []
@@ -161,3 +165,45 @@ def test_a_clock_that_was_never_set_counts_nothing(box: Box, monkeypatch: pytest
     assert not (box.home.root / "aging.json").exists()
     monkeypatch.undo()
     assert NOT_SET_BEFORE_MS < aged_now_ms(box.home) <= now_ms()
+
+
+def test_a_rule_that_was_changed_meanwhile_holds_at_once(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aging, "now_ms", lambda: NOW_MS)
+    monkeypatch.setattr(retention_task, "AT_ONCE", 1)
+    box.set("retention_days", 30)
+    first, second = (box.recording(box.call(f"x{n}"), age_days=50 - n) for n in range(2))
+    asked = iter((False, False))
+
+    def somebody_changes_it() -> bool:
+        if box.row(first)["state"] == "deleted":
+            box.set("retention_days", 0)
+        return next(asked, False)
+
+    RetentionTask().run(box.library, somebody_changes_it)
+    assert box.ready() == [second]
+
+
+def test_recordings_whose_disk_is_not_mounted_stay_in_the_store(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aging, "now_ms", lambda: NOW_MS)
+    box.set("retention_days", 30)
+    recording = box.recording(box.call("x"), age_days=50)
+    away = box.home.root / "disk"
+    box.home.recordings.rename(away)
+    box.home.recordings.mkdir()
+    RetentionTask().run(box.library, never)
+    assert box.ready() == [recording]
+    box.home.recordings.rmdir()
+    away.rename(box.home.recordings)
+    RetentionTask().run(box.library, never)
+    assert box.ready() == []
+
+
+def test_a_box_that_meets_its_first_keeper_with_a_wrong_clock(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aging, "now_ms", lambda: NOW_MS + 3000 * DAY_MS)
+    box.set("retention_days", 30)
+    box.recording(age_days=29)
+    box.recording(age_days=0)
+    AgingTask().run(box.library, never)
+    RetentionTask().run(box.library, never)
+    assert len(box.ready()) == 2
+    assert [row["code"] for row in box.rows("SELECT code FROM alarms WHERE cleared_ms IS NULL")] == ["clock_leapt"]

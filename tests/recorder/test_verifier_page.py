@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import json
+import random
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from evidence_material import Box, encode, speech
 from outside_world import Authority, web_server
@@ -54,6 +58,7 @@ def by_page(page: Page, folder: Path, key: str = "") -> list[dict[str, Any]]:
     """What the page says about all files of a folder."""
     page.goto(PAGE.as_uri())
     page.fill("#key", key)
+    page.set_input_files("#anchors", [path for path in sorted(folder.iterdir()) if path.name.startswith("anchor")])
     page.set_input_files("#files", sorted(folder.iterdir()))
     page.wait_for_function("() => window.busy === 0")
     found: list[dict[str, Any]] = page.evaluate("() => window.results")
@@ -199,7 +204,141 @@ def test_a_browser_that_cannot_check_says_so(page: Page, box: Box) -> None:
     context.close()
 
 
+def test_an_anchor_that_came_with_the_recording_is_not_one_that_you_hold(page: Page, box: Box, tmp_path: Path) -> None:
+    audio = box.record("1", 1)
+    anchor = make_anchor(box.home, False, box.now_ms)
+    out = exported(box, audio, tmp_path / "out").parent
+    shutil.copy(anchor, out / "brought.json")
+    assert [one["by"] for one in same(page, out, box.log.device)["anchored"]] == ["box"]
+    digits = read_anchor(anchor).digest()
+    page.fill("#held", "-".join(digits[at : at + 4] for at in range(0, 16, 4)))
+    expect(page.locator("#results")).to_contain_text("which you hold")
+    page.fill("#held", digits[:15])
+    expect(page.locator("#results")).not_to_contain_text("which you hold")
+
+
+def test_bytes_that_are_no_text_never_pass_for_the_text_that_was_signed(page: Page, box: Box) -> None:
+    """A decoder that puts U+FFFD for what it cannot read would find the signature right."""
+    call = box.call_row("1", 5) | {"caller_name": "\ufffd\ufffd"}
+    path = box.home.recordings / "call.json"
+    signed = box.log.sign(box.log.describe("call", call["id"]) | {"call": call})
+    whole = msgspec.json.encode(signed)
+    for text, verdict in (
+        (whole, "authentic"),
+        (b"\xef\xbb\xbf" + whole, "manifest_altered"),
+        (whole.replace("\ufffd".encode(), b"\xff", 1), "manifest_altered"),
+        (whole.replace("\ufffd".encode(), b"\\ud800", 1), "manifest_altered"),
+        (whole.replace("\ufffd".encode(), b"\\ufffd", 1), "authentic"),
+    ):
+        path.write_bytes(text)
+        assert same(page, box.home.recordings, box.log.device)["verdict"] == verdict
+
+
+def test_names_are_sorted_by_characters(page: Page, box: Box) -> None:
+    manifest = box.log.describe("call", "x") | {
+        "call": {"\ue000": 1, "\U00010000": 2, "__proto__": 3, "b\u2028": "\x7f\x1f/"}
+    }
+    (box.home.recordings / "call.json").write_bytes(msgspec.json.encode(box.log.sign(manifest)))
+    assert same(page, box.home.recordings, box.log.device)["verdict"] == "authentic"
+
+
+def test_numbers_and_depths_that_languages_read_differently(page: Page, box: Box) -> None:
+    path = box.home.recordings / "call.json"
+    deep: Any = 1
+    for _ in range(98):
+        deep = [deep]
+    for value, verdict in (
+        ((1 << 53) - 1, "authentic"), (1 - (1 << 53), "authentic"), (1 << 53, "manifest_altered"),
+        (-1 << 53, "manifest_altered"), (deep, "authentic"), ([deep], "manifest_altered"),
+    ):  # fmt: skip
+        path.write_bytes(msgspec.json.encode(box.log.sign(box.log.describe("call", "x") | {"value": value})))
+        assert same(page, box.home.recordings, box.log.device)["verdict"] == verdict
+
+
+def test_folders_with_files_of_one_name_stay_apart(page: Page, box: Box) -> None:
+    """Else the good one would be shown for both."""
+    audio = box.record("1", 2)
+    whole = [(path.name, base64.b64encode(path.read_bytes()).decode()) for path in sorted(audio.parent.iterdir())]
+    page.fill("#key", box.log.device)
+    said = page.evaluate(
+        """async ([files, key]) => {
+          const given = new Map();
+          for (const folder of ["a/", "b/"]) for (const [name, text] of files) {
+            const data = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+            if (folder === "a/" && name.endsWith(".flac")) data[data.length - 9] ^= 1;
+            given.set(folder + name, new File([data], name));
+          }
+          return (await verifyAll(given, { devices: [key], anchors: [] })).map((one) => [one.file, one.verdict]);
+        }""",
+        [whole, box.log.device],
+    )
+    assert said == [[f"a/{audio.name}", "altered"], [f"b/{audio.name}", "authentic"]]
+
+
+def test_what_cannot_be_read_is_not_called_altered(page: Page, box: Box) -> None:
+    audio = box.record("1", 2)
+    page.fill("#key", box.log.device)
+    copy = audio.with_name("copy")
+    copy.mkdir()
+    for path in (audio, audio.with_suffix(".json")):
+        shutil.copy(path, copy)
+    page.set_input_files("#files", sorted(copy.iterdir()))
+    expect(page.locator(".verdict")).to_have_text("Authentic")
+    (copy / audio.name).write_bytes(b"changed since it was chosen")
+    page.fill("#key", "0" * 32)
+    page.fill("#key", box.log.device)
+    expect(page.locator(".verdict")).to_have_text("Cannot be checked")
+
+
 def test_it_has_no_way_out() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert "default-src 'none'" in text
     assert not [word for word in ("http://", "https://", "fetch(", "XMLHttpRequest", "import(", "src=") if word in text]
+
+
+CHANGED: list[Any] = [None, True, 0, -1, "", "x", [], {}, [[]], 1 << 53, 1.5, "\U0001f600", "a/b", "..", "0" * 64, 99]
+
+
+def changed_somewhere(value: Any, dice: random.Random) -> Any:
+    """The same value with one part of it changed or taken away."""
+    value = json.loads(json.dumps(value))
+    places: list[tuple[Any, Any]] = []
+    layers = [value]
+    for one in layers:
+        inner = one.items() if isinstance(one, dict) else enumerate(one) if isinstance(one, list) else ()
+        for name, part in inner:
+            places.append((one, name))
+            layers.append(part)
+    where, name = dice.choice(places)
+    if isinstance(where, dict) and dice.random() < 0.2:
+        del where[name]
+    else:
+        where[name] = dice.choice(CHANGED)
+    return value
+
+
+def test_page_and_program_agree_on_whatever_a_forger_sends(page: Page, box: Box, tmp_path: Path) -> None:
+    """Parts changed at random in every file, as they are and signed anew: the same verdict, and never a crash."""
+    audio, gone = box.record("1", 3), box.record("4", 2)
+    make_anchor(box.home, False, box.now_ms)
+    out = exported(box, audio, tmp_path / "out").parent
+    for path in (box.delete(gone), gone.with_suffix(".json"), box.miss("3")):
+        shutil.copy(path, out)
+    files = {path.name: path.read_bytes() for path in out.iterdir()}
+    dice, verdicts = random.Random(7), set()
+    for turn in range(80):
+        name = dice.choice([one for one in files if one.endswith(".json")])
+        file = json.loads(files[name])
+        if turn % 2 and "manifest" in file:
+            file["manifest"] = changed_somewhere(file["manifest"], dice)
+            with suppress(TypeError):
+                file["signature"] = box.log.sign(file["manifest"]).signature
+        else:
+            file = changed_somewhere(file, dice)
+        (out / name).write_text(json.dumps(file, ensure_ascii=False))
+        key = dice.choice(["", box.log.device])
+        on_page = sorted(without_notes(by_page(page, out, key)), key=str)
+        assert on_page == sorted(without_notes(by_program(out, key)), key=str), (turn, name)
+        verdicts |= {one["verdict"] for one in on_page}
+        (out / name).write_bytes(files[name])
+    assert verdicts >= {"authentic", "deleted", "manifest_altered", "not_in_log", "part_missing", "unknown_device"}

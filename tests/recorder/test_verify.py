@@ -355,6 +355,114 @@ def _mangled(data: bytes, dice: random.Random) -> bytes:
     }[dice.randrange(8)]()
 
 
+def test_what_cannot_be_read_is_not_called_altered(box: Box) -> None:
+    audio = box.record("1", 2)
+    path = audio.with_suffix(".json")
+    for unreadable in (audio, path, audio.with_name(f"{audio.stem}.proof.json")):
+        kept = unreadable.read_bytes() if unreadable.exists() else b""
+        unreadable.unlink(missing_ok=True)
+        unreadable.symlink_to("/proc/self/mem")  # opens, and fails with EIO when it is read
+        result = tapdeck_verify.verify(path, tapdeck_verify.Known(devices=[box.log.device]))
+        assert result["verdict"] in ("cannot_check", "authentic"), unreadable.suffixes
+        assert result["in_log"] is None
+        assert result["notes"]
+        unreadable.unlink()
+        unreadable.write_bytes(kept)
+
+
+def test_numbers_and_depths_that_languages_read_differently_are_refused() -> None:
+    for text in (b"9007199254740992", b"-9007199254740992", b"1e2", b"[" * 101 + b"1" + b"]" * 101, b'"\\ud800"',
+                 b"\xef\xbb\xbf1", b'"\xff"', b"NaN", b"9" * 5000, b"[" * 900 + b"]" * 900):  # fmt: skip
+        with pytest.raises(tapdeck_verify.Malformed):
+            tapdeck_verify.parse(text)
+    for text in (b"9007199254740991", b"-9007199254740991", b"[" * 100 + b"1" + b"]" * 100, b'"\\ud83d\\ude00"'):
+        tapdeck_verify.parse(text)
+
+
+def test_a_hostile_file_writes_nothing_into_the_terminal(box: Box) -> None:
+    """Self-signed by anybody: a file's name that clears the line and says what the verifier would say."""
+    import msgspec
+
+    audio = box.record("1", 1)
+    manifest = read(audio.with_suffix(".json")).manifest
+    manifest["audio"]["file"] = "x\x1b[2K\rgood.flac: authentic\n  signed by a key you know: yes\u202e.flac"
+    folder = box.home.root / "hostile"
+    folder.mkdir()
+    (folder / "y.json").write_bytes(msgspec.json.encode(box.log.sign(manifest)))
+    shutil.copy(audio, folder / "y.flac")
+    command = [sys.executable, "-I", str(SCRIPT), "--lang", "en", str(folder)]
+    said = subprocess.run(command, capture_output=True, check=False).stdout.decode()
+    assert not [sign for sign in said if not sign.isprintable() and sign != "\n"]
+    assert len(said.splitlines()) == 6
+
+
+def test_nothing_is_not_authentic_and_other_audio_is_named(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert one(tmp_path / "empty")[0] == 2
+    audio = exported(box, box.record("1", 1), tmp_path / "out")
+    for name in ("x.FLAC", "x.m4a"):
+        shutil.copy(audio, audio.with_name(name))
+    code, results = run(audio.parent, "--key", box.log.device)
+    assert (code, [result["verdict"] for result in results]) == (2, ["authentic", "cannot_check", "cannot_check"])
+
+
+def test_the_short_form_as_it_is_printed(box: Box, tmp_path: Path) -> None:
+    audio = box.record("1", 1)
+    digits = read_anchor(make_anchor(box.home, False, box.now_ms)).digest()
+    short = "-".join(digits[at : at + 4] for at in range(0, 16, 4))
+    _, result = one(exported(box, audio, tmp_path / "out"), "--key", box.log.device, "--anchor", short)
+    assert [claim["by"] for claim in result["anchored"]] == ["held", "box"]
+
+
+def test_a_tombstone_speaks_for_the_manifest_that_it_names(box: Box) -> None:
+    """Of two manifests of one id, say of before and after a repair, only the one that was deleted."""
+    import msgspec
+
+    audio = box.record("1", 1)
+    box.delete(audio)
+    path = audio.with_suffix(".json")
+    known = tapdeck_verify.Known(devices=[box.log.device])
+    result = tapdeck_verify.verify(path, known)
+    assert result["verdict"] == "deleted"
+    assert "by 1001, rule order" in result["notes"][-1]
+    path.write_bytes(msgspec.json.encode(box.log.sign(read(path).manifest)))
+    assert tapdeck_verify.verify(path, known)["verdict"] == "part_missing"
+
+
+def test_a_log_of_others_and_lines_that_nobody_signed_prove_nothing(box: Box, tmp_path: Path) -> None:
+    audio = box.record("1", 1)
+    for path in (box.log.path, box.log.path.with_suffix(".heads")):
+        shutil.copy(path, tmp_path)
+    log = tmp_path / "card-a.log"
+    late = box.record("2", 1)
+    log.write_bytes(box.log.path.read_bytes())  # one line more, and no head for it
+    given = ("--key", box.log.device, "--log", log)
+    code, results = run(audio, *given)
+    assert (code, results[0]["code"], results[1]["in_log"]) == (0, "not_signed_yet", True)
+    code, results = run(late, *given)
+    assert (code, results[1]["verdict"]) == (1, "not_in_log")
+    other = log.rename(tmp_path / "card-b.log")
+    log.with_suffix(".heads").rename(tmp_path / "card-b.heads")
+    code, results = run(audio, "--key", box.log.device, "--log", other)
+    assert code == 1
+    assert {found.get("code") for found in results} >= {"head_foreign"}
+
+
+def test_an_anchor_that_the_log_contradicts_is_claimed_for_nothing(box: Box, tmp_path: Path) -> None:
+    """Root with the key writes history anew; whoever holds the old anchor is told; no recording is adorned by it."""
+    box.record("1", 1)
+    held = make_anchor(box.home, False, box.now_ms)
+    box.stop()
+    for path in box.log.path.parent.glob("card-a.*"):
+        path.unlink()
+    box.start()
+    audio = box.record("2", 1)
+    code, results = run(audio, "--key", box.log.device, "--log", box.log.path, "--anchor", held)
+    assert code == 1
+    assert [found["code"] for found in results if "code" in found] == ["anchor_differs"]
+    assert results[-1]["anchored"] == []
+
+
 def test_time_stamps_never_crash_it() -> None:
     dice = random.Random(6)
     for _ in range(2000):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ from firmware.store.connection import open_store
 from recorder.library.evidence.heartbeat import HeartbeatTask
 from recorder.library.evidence.log import EvidenceLog, NewEntry
 from recorder.library.evidence.proof import export
+from recorder.library.evidence.public_key import public_key_path
+from recorder.library.evidence.signing import device_of
 from recorder.library.keeping.library import open_library
+from recorder.library.storage import removal
 from recorder.library.storage.conversion import convert
 from recorder.library.storage.deletion import delete_recordings
 from recorder.library.verification import everything as verification
@@ -207,6 +211,122 @@ def test_a_recording_that_is_deleted_while_the_box_is_verified(box: Box, monkeyp
         assert codes(findings(box.home, at_ms=box.now_ms)) == []
     assert not audio.exists()
     assert codes(findings(box.home, at_ms=box.now_ms)) == []
+
+
+def test_a_manifest_that_stays_after_its_audio_was_deleted_cannot_go_unseen(box: Box) -> None:
+    audio = box.record("1", 1)
+    box.delete(audio)
+    assert codes(findings(box.home, at_ms=box.now_ms)) == []
+    audio.with_suffix(".json").unlink()
+    assert "manifest_missing" in codes(findings(box.home, at_ms=box.now_ms))
+
+
+@pytest.mark.parametrize("change", ["call_id = 'another'", "state = 'lost'", "kind = 'manual'"])
+def test_a_recording_that_is_given_to_another_call_or_hidden(box: Box, change: str) -> None:
+    box.record("1", 1)
+    box.sql(f"UPDATE recordings SET {change}")
+    assert codes(findings(box.home, at_ms=box.now_ms)) == ["row_differs"]
+
+
+def test_the_key_of_practice_signs_no_real_call(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    practice = Box(home, monkeypatch, simulated=True)
+    practice.log.simulated = False
+    practice.record("1", 1)
+    assert "practice_mixed" in codes(findings(home, at_ms=practice.now_ms))
+
+
+@pytest.mark.parametrize("before", ["convert", "convert, delete", "delete"])
+def test_what_was_converted_or_deleted_before_it_was_erased(home: Home, before: str) -> None:
+    office = Office(home)
+    office.order("it")
+    office.cutter.work()
+    office.cutter.close()
+    with open_library(home) as library:
+        if "convert" in before:
+            assert convert(library, "recording-of-it", "opus")
+        if "delete" in before:
+            delete_recordings(library, ["recording-of-it"], "order", "1001", "asked")
+        assert codes(findings(home)) == []
+        delete_recordings(library, ["recording-of-it"], "erasure", "1001", "asked", remove_manifest=True)
+    assert codes(findings(home)) == []
+
+
+def test_a_box_that_was_killed_between_manifest_and_log(box: Box) -> None:
+    """Until its next start: nothing is wrong, and somebody must know it. What the store does not expect is wrong."""
+    call = box.call_row("1", 5)
+    path = box.home.recordings / "call.json"
+    path.write_bytes(msgspec.json.encode(box.log.sign(box.log.describe("call", call["id"]) | {"call": call})))
+    box.rows(calls=call | {"manifest": None})
+    assert codes(findings(box.home, at_ms=box.now_ms)) == ["manifest_not_yet"]
+    box.sql("UPDATE calls SET manifest = 'call.json'")
+    assert codes(findings(box.home, at_ms=box.now_ms)) == ["manifest_not_in_log"]
+
+
+@pytest.mark.parametrize("step", ["_move_files", "_change_rows", "_remove_files", "_tell"])
+@pytest.mark.parametrize("job", ["convert", "delete", "erase"])
+def test_a_keeper_that_was_killed_in_a_removal(
+    home: Home, monkeypatch: pytest.MonkeyPatch, step: str, job: str
+) -> None:
+    """At every step; before the next start and after it."""
+    office = Office(home)
+    office.order("it")
+    office.cutter.work()
+    office.cutter.close()
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    name = "recording-of-it"
+    with open_library(home) as library:
+        with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
+            patched.setattr(removal, step, killed)
+            if job == "convert":
+                convert(library, name, "opus")
+            else:
+                delete_recordings(library, [name], "erasure", "1001", "asked", remove_manifest=job == "erase")
+        assert list((home.root / "removals").iterdir()), "it was not killed on the way"
+        assert codes(findings(home), "error") == []
+        removal.finish_removals(library)
+    assert codes(findings(home)) == []
+
+
+def test_a_recording_that_is_converted_while_the_box_is_verified(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    office = Office(home)
+    office.order("it")
+    office.cutter.work()
+    office.cutter.close()
+    original = verification.FileCheck._check_folder
+    with open_library(home) as library:
+
+        def check_folder(check: Any, folder: Path, names: list[str]) -> Any:
+            if any(name.endswith(".flac") for name in names):
+                assert convert(library, "recording-of-it", "opus")
+            return original(check, folder, names)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(verification.FileCheck, "_check_folder", check_folder)
+            assert codes(findings(home)) == []
+        assert codes(findings(home)) == []
+
+
+def test_the_published_key_is_the_boxs_own(box: Box) -> None:
+    published = public_key_path(box.home, False)
+    right = published.read_bytes()
+    for wrong in (b"", b"x", bytes(40), right[:-5], b"A" * 43 + b"="):
+        published.write_bytes(wrong)
+        assert codes(findings(box.home, at_ms=box.now_ms)) == ["public_key_differs"]
+    box.stop()
+    box.start()
+    assert published.read_bytes() == right
+    assert box.log.problems == ["the published key was that of device " + device_of(bytes(32))]
+
+
+def test_logs_that_changed_their_names(box: Box) -> None:
+    box.record("1", 1)
+    for end in (".log", ".heads", ".begun.json"):
+        path = box.log.path.with_name(f"card-a{end}")
+        path.rename(path.with_name(f"card-b{end}"))
+    assert codes(findings(box.home, at_ms=box.now_ms)) == ["head_of_another_log"]
 
 
 def test_lost_logs_and_files_without_a_home(box: Box) -> None:

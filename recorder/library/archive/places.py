@@ -85,7 +85,10 @@ def open_place(home: Home, name: str, url: str) -> AbstractContextManager[Target
     if parts.scheme == "file":
         from recorder.library.archive.folder import FolderTarget
 
-        return _unclosed(FolderTarget(Path(path), must_be_mounted=options.get("mount") == "1"))
+        root = Path(path)
+        if root.exists() and home.recordings.exists() and root.samefile(home.recordings):
+            raise TargetError(f"{path} is the folder of the recordings themselves: they would be their own copies")
+        return _unclosed(FolderTarget(root, must_be_mounted=options.get("mount") == "1"))
     if parts.scheme == "sftp":
         from recorder.library.archive.sftp import PORT, SftpAccess, open_sftp
 
@@ -106,7 +109,7 @@ def _unclosed(target: Target) -> Iterator[Target]:
 
 
 def access_path(home: Home, name: str) -> Path:
-    """Where the keys for a target are, mode 0600; never in a store."""
+    """Where the keys for a target are, mode 0640; never in a store."""
     return home.keys / f"archive-{name}.json"
 
 

@@ -56,9 +56,10 @@ class LibraryThread:
         # The lowest priority that is still served; the disk's follows from it (ioprio_set(2)). The idle classes are
         # never served on a busy box, and would hold up the recorder with the store's write lock in their hand.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
-        tasks = [_Scheduled(task()) for task in self._tasks or _all_tasks()]
+        tasks: list[_Scheduled] = []
         while not self._stopping.is_set():
             try:
+                tasks = tasks or [_Scheduled(task()) for task in self._tasks or _all_tasks()]
                 with open_library(self._home) as library:
                     while not self._stopping.is_set():
                         self._run_next(library, tasks)

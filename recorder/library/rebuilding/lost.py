@@ -6,7 +6,6 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Sequence
-from pathlib import Path
 
 import sqlite_utils
 
@@ -54,9 +53,11 @@ def _is_there(home: Home, row: sqlite3.Row) -> bool:
 
 
 def _is_whole(home: Home, row: sqlite3.Row) -> bool:
-    path = Path(home.recordings / row["path"])
-    with path.open("rb") as file:
-        return row["sha256"] is None or hashlib.file_digest(file, "sha256").hexdigest() == row["sha256"]
+    try:
+        with (home.recordings / row["path"]).open("rb") as file:
+            return row["sha256"] is None or hashlib.file_digest(file, "sha256").hexdigest() == row["sha256"]
+    except OSError:  # gone again, or unreadable: it stays lost
+        return False
 
 
 def _settle(

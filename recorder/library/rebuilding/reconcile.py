@@ -26,7 +26,7 @@ class ReconcileTask:
         keep_channels(library.home, library.calls)
         now = load_pass(library.calls)
         if now is None or now.phase == "done":
-            if now is not None and now_ms() - now.began_ms < EVERY_MS:
+            if now is not None and 0 <= now_ms() - now.began_ms < EVERY_MS:
                 self.every_s = IDLE_S
                 return
             now = begin_pass(library.calls)

@@ -85,6 +85,14 @@ def save_pass(calls: sqlite_utils.Database, now: Pass) -> None:
         )
 
 
+def past_is_missing(calls: sqlite_utils.Database) -> bool:
+    """Whether a rebuild has not read everything back yet: then the oldest known is not the oldest, calls that a hold
+    names may be unknown, and no rule may delete or convert anything. Raises sqlite3.Error.
+    """
+    last = load_pass(calls)
+    return last is not None and last.rebuilding and last.phase == "disk"
+
+
 def begin_pass(calls: sqlite_utils.Database) -> Pass:
     """Begin anew. A rebuild that is under way goes on instead. Raises StoreError, sqlite3.Error."""
     last = load_pass(calls)

@@ -10,7 +10,7 @@ from pathlib import Path
 _TABLES = ("cards", "channels", "order_marks", "order_results", "archive_copies")
 _WORK_IN_HAND = {
     "calls": "state <> 'ended' OR manifest IS NULL",
-    "recordings": "state = 'pending'",
+    "recordings": "state = 'pending' OR (state = 'ready' AND deleted_rule IS NOT NULL)",
     "recorder_state": "1",
 }
 """Only all of it together, or none: a checkpoint says that everything before it is in the store."""

@@ -19,12 +19,10 @@ from firmware.durable import write_whole
 from firmware.errors import StoreError
 from recorder.library.keeping.alarms import clear_alarm, raise_alarm
 from recorder.library.keeping.task import Library, Stopping
-from recorder.library.storage.retention import DAY_MS
+from recorder.library.storage.retention import DAY_MS, NOT_SET_BEFORE_MS
 
 ALARM = "clock_leapt"
 ALARM_BEYOND_MS = 2 * DAY_MS
-NOT_SET_BEFORE_MS = 1_767_225_600_000
-"""2026-01-01: a wall clock before it was never set, and nothing is counted by it."""
 
 
 class _Aging(msgspec.Struct, frozen=True):
@@ -65,13 +63,22 @@ class AgingTask:
         wall_ms = now_ms()
         if wall_ms < NOT_SET_BEFORE_MS:
             return
-        aged_ms = advance(_read(library.home), wall_ms, ran_ms)
+        last_ms = _read(library.home)
+        aged_ms = advance(_newest_ms(library, wall_ms) if last_ms is None else last_ms, wall_ms, ran_ms)
         write_whole(_file(library.home), msgspec.json.encode(_Aging(aged_ms)))
         self._boottime_ms = boottime_ms
         if wall_ms - aged_ms > ALARM_BEYOND_MS:
             raise_alarm(library.calls, ALARM, "", {"days": (wall_ms - aged_ms) // DAY_MS})
         else:
             clear_alarm(library.calls, ALARM, "")
+
+
+def _newest_ms(library: Library, wall_ms: int) -> int | None:
+    """Where the clock begins on a box that has recordings already: its wall clock may be wrong at that very moment."""
+    row = library.calls.conn.execute(
+        "SELECT max(started_ms) FROM recordings WHERE started_ms BETWEEN ? AND ?", (NOT_SET_BEFORE_MS, wall_ms)
+    ).fetchone()
+    return None if row[0] is None else int(row[0])
 
 
 def _file(home: Home) -> Path:

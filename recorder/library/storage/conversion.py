@@ -21,11 +21,12 @@ from recorder.library.audio import names, vault
 from recorder.library.audio.stored import open_audio
 from recorder.library.evidence.log import SignedManifest, canonical
 from recorder.library.keeping.task import Library, Stopping
+from recorder.library.rebuilding.reconciliation import past_is_missing
 from recorder.library.storage.aging import aged_now_ms
 from recorder.library.storage.deletion import manifest_at
 from recorder.library.storage.judge import Judge
-from recorder.library.storage.removal import Removal, carry_out, make_tombstone
-from recorder.library.storage.retention import DAY_MS
+from recorder.library.storage.removal import Removal, carry_out, make_tombstone, unfinished
+from recorder.library.storage.retention import DAY_MS, NOT_SET_BEFORE_MS
 from recorder.library.storage.stock import StoredRecording, find
 
 if TYPE_CHECKING:
@@ -51,12 +52,13 @@ class ConversionTask:
         """Convert what is old enough and unprotected, oldest first."""
         parameters = get_all(library.crm, "system")
         days, wanted = parameters["convert_after_days"], parameters["convert_format"]
-        if not isinstance(days, int) or not days:
+        if not isinstance(days, int) or not days or past_is_missing(library.calls):
             return
         before_ms = aged_now_ms(library.home) - days * DAY_MS
         for one in Judge(library.calls, library.crm).all(before_ms):
             recording = one.recording
-            if recording.format not in MASTER_FORMATS or recording.ended_ms > before_ms or one.protection is not None:
+            old = NOT_SET_BEFORE_MS <= recording.ended_ms <= before_ms
+            if recording.format not in MASTER_FORMATS or not old or one.protection is not None:
                 continue
             if recording.id in self._refused:
                 continue
@@ -64,7 +66,7 @@ class ConversionTask:
                 return
             try:
                 convert(library, recording.id, "mp3" if wanted == "mp3" else "opus")
-            except (BadInput, NotFound) as error:
+            except (BadInput, NotFound, OSError) as error:
                 log.warning("recording %s is not converted: %s", recording.id, error)
                 self._refused.add(recording.id)
 
@@ -72,14 +74,13 @@ class ConversionTask:
 def convert(library: Library, recording_id: str, wanted: ConvertedFormat) -> bool:
     """Convert one master; False when something protects it by now.
 
-    Raises BadInput, NotFound: it stays as it is; StoreError.
+    Raises BadInput, NotFound, OSError (its audio cannot be read): it stays as it is; StoreError.
     """
     from recorder.library.storage.converter import decode, difference, encode
 
-    found = find(library.calls, [recording_id])
-    if not found or Judge(library.calls, library.crm).judge(found)[0].protection is not None:
+    recording = None if unfinished(library, [recording_id]) else _unprotected(library, recording_id)
+    if recording is None:
         return False
-    recording = found[0]
     master = _master_manifest(library, recording)
     with open_audio(library.home, recording.path) as file:
         content = file.read()
@@ -96,8 +97,18 @@ def convert(library: Library, recording_id: str, wanted: ConvertedFormat) -> boo
         f"{PurePosixPath(names.stem_of(recording.path)).name}.{wanted}",
         wanted, converted, sound.sample_rate_hz, sound.samples.shape[1], len(sound.samples),
     )  # fmt: skip
+    if _unprotected(library, recording_id) != recording:  # a hold set while it was encoded
+        return False
     _replace(library, recording, master, facts, converted)
     return True
+
+
+def _unprotected(library: Library, recording_id: str) -> StoredRecording | None:
+    """The recording, if there is one and nothing protects it now."""
+    found = find(library.calls, [recording_id])
+    if not found or Judge(library.calls, library.crm).judge(found)[0].protection is not None:
+        return None
+    return found[0]
 
 
 def _master_manifest(library: Library, recording: StoredRecording) -> SignedManifest:

@@ -23,6 +23,9 @@ _FLOOR_DB = -60.0
 _MOST_LEVEL_ERROR_DB = 2.0
 _LEAST_CORRELATION = 0.9
 _FLAT_DB = 3.0
+_LOUD_DB = -45.0
+"""A window so loud must be found in the other sound, at most ``_MOST_DROP_DB`` softer."""
+_MOST_DROP_DB = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,21 @@ def _levels_db(samples: npt.NDArray[np.int16], rate: int) -> npt.NDArray[np.floa
     return levels
 
 
+def _around(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The loudest of each window and those as near as a coder's delay may have moved the sound."""
+    reach = round(LONGEST_DELAY_S / _WINDOW_S)
+    padded = np.pad(levels, reach, mode="edge")
+    loudest: npt.NDArray[np.float64] = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1)
+    return loudest
+
+
 def _levels_differ(wanted: npt.NDArray[np.float64], got: npt.NDArray[np.float64]) -> str | None:
     if not len(wanted):
         return None
+    for heard, missed, what in ((wanted, got, "missing"), (got, wanted, "added")):
+        lost = (heard > _LOUD_DB) & (_around(missed) < heard - _MOST_DROP_DB)
+        if lost.any():
+            return f"{what} after {int(np.argmax(lost)) * _WINDOW_S:.1f} s"
     error_db = float(np.mean(np.abs(wanted - got)))
     if error_db > _MOST_LEVEL_ERROR_DB:
         return f"its level differs by {error_db:.1f} dB"

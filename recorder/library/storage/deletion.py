@@ -13,7 +13,7 @@ from recorder.library.audio import names
 from recorder.library.evidence.log import SignedManifest, read_manifest
 from recorder.library.keeping.task import Library
 from recorder.library.storage.judge import Judge, Judged, Protection
-from recorder.library.storage.removal import Removal, carry_out, make_tombstone
+from recorder.library.storage.removal import Removal, carry_out, make_tombstone, unfinished
 from recorder.library.storage.stock import StoredRecording, find
 
 AT_ONCE = 50
@@ -23,7 +23,7 @@ MUST_GO = frozenset({"never_list", "erasure"})
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of each recording. ``absent``: there is no such recording with audio."""
+    """What became of each recording. ``absent``: there is no such recording with audio, or its removal is under way."""
 
     deleted: tuple[str, ...]
     refused: Mapping[str, Protection | Literal["absent"]]
@@ -42,8 +42,10 @@ def delete_recordings(
     refused: dict[str, Protection | Literal["absent"]] = dict.fromkeys(ids, "absent")
     states = ("ready", "deleted") if remove_manifest else ("ready",)
     for first in range(0, len(ids), AT_ONCE):
+        some = set(ids[first : first + AT_ONCE])
+        some -= unfinished(library, some)
         removals = []
-        for one in Judge(library.calls, library.crm).judge(find(library.calls, ids[first : first + AT_ONCE], states)):
+        for one in Judge(library.calls, library.crm).judge(find(library.calls, some, states)):
             why = protection(one, rule)
             if why is None:
                 removals.append(_removal(library, one.recording, rule, by, reason, remove_manifest))

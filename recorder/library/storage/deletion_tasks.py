@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 from firmware.clock import now_ms
 from firmware.errors import BadInput, Refused
 from firmware.store.connection import write
 from recorder.library.keeping.task import Library, Stopping
+from recorder.library.rebuilding.reconciliation import past_is_missing
 from recorder.library.storage.deletion import Outcome, delete_recordings
 from recorder.library.storage.removal import finish_removals
 from recorder.library.storage.retention import DAY_MS
 from recorder.orders import Order, last_settled, read_orders, settle_order
 
 READER = "library"
+WHOLE_PASS_S = 3600.0
 _WORDS = {"held": "a hold protects it", "unarchived": "an archive does not hold it yet", "absent": "it has no audio"}
 
 
@@ -36,6 +39,8 @@ class OrdersTask:
 
     def run(self, library: Library, stopping: Stopping) -> None:
         """Carry out what is new; an order that a crash interrupted is carried out again."""
+        if past_is_missing(library.calls):
+            return  # the calls that holds name may not be known yet
         for order in read_orders(library.crm, last_settled(library.calls, READER), None):
             if stopping():
                 return
@@ -97,20 +102,25 @@ class MarkedTask:
     every_s = 60.0
 
     def __init__(self) -> None:
-        self._since_ms = 0
+        self._whole_pass_s = 0.0
 
     def run(self, library: Library, stopping: Stopping) -> None:
-        """Delete it; what a hold protects stays marked. Marks are made soon after a call: once seen, old ones end."""
-        begun_ms = now_ms()
+        """Delete it; what a hold protects stays marked. Looks at recent recordings every time, at all once an hour."""
+        if past_is_missing(library.calls):
+            return
+        whole = time.monotonic() >= self._whole_pass_s
         rows = library.calls.conn.execute(
-            "SELECT id, deleted_rule, deleted_by FROM recordings"
+            "SELECT id, path, deleted_rule, deleted_by FROM recordings"
             " WHERE started_ms >= ? AND state = 'ready' AND deleted_rule IS NOT NULL ORDER BY started_ms",
-            (self._since_ms,),
+            (0 if whole else now_ms() - 2 * DAY_MS,),
         ).fetchall()
         refused = False
         for row in rows:
             if stopping():
                 return
+            if not (library.home.recordings / row["path"]).exists():
+                continue  # its disk may not be mounted
             outcome = delete_recordings(library, [row["id"]], row["deleted_rule"], row["deleted_by"] or "box", "")
             refused = refused or bool(outcome.refused)
-        self._since_ms = 0 if refused else begun_ms - 2 * DAY_MS
+        if whole and not refused:
+            self._whole_pass_s = time.monotonic() + WHOLE_PASS_S

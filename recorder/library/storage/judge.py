@@ -8,20 +8,23 @@ from __future__ import annotations
 import sqlite3
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import sqlite_utils
 
+from firmware.config import Home
 from recorder.library.keeping.office import CallSubjects, open_office
 from recorder.library.storage.holds import Heard, Hold, holding, needs_office, read_holds
-from recorder.library.storage.retention import DAY_MS, Kept, RetentionRules, kept_for, read_rules
-from recorder.library.storage.stock import Sql, StoredRecording, pages
+from recorder.library.storage.retention import DAY_MS, NOT_SET_BEFORE_MS, Kept, RetentionRules, kept_for, read_rules
+from recorder.library.storage.stock import EVER_MS, EVERYTHING, Sql, StoredRecording, pages
 
 Protection = Literal["held", "unarchived"]
 FOR_EVER_MS = 1 << 62
 _TAIL_DIGITS = 6
+_MOST_CONDITIONS = 200
+"""SQLite takes no expression that is deeper than 1,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,19 @@ class Judge:
         self.required_targets = tuple(str(row[0]) for row in rows)
 
     def all(self, before_ms: int = FOR_EVER_MS) -> Iterator[Judged]:
-        """Every recording in stock that began before ``before_ms``, oldest first."""
-        for page in pages(self._calls, before_ms):
-            yield from self.judge(page)
+        """Every recording in stock that began before ``before_ms``, oldest first.
+
+        Those that a clock labelled which had not been set come last: nobody knows how old they are.
+        """
+        for since_ms, until_ms in ((NOT_SET_BEFORE_MS, before_ms), (EVER_MS, min(before_ms, NOT_SET_BEFORE_MS))):
+            for page in pages(self._calls, since_ms, until_ms):
+                yield from self.judge(page)
 
     def held(self) -> Iterator[Judged]:
         """Every held recording, oldest first, without a look at those that cannot be."""
         if self.holds:
-            for page in pages(self._calls, condition=self._maybe_held()):
+            few = len(self.holds) + len(self._tails) <= _MOST_CONDITIONS
+            for page in pages(self._calls, condition=self._maybe_held() if few else EVERYTHING):
                 yield from (one for one in self.judge(page) if one.hold is not None)
 
     def _maybe_held(self) -> Sql:
@@ -166,6 +174,13 @@ class Judge:
         ):
             held[row[0]] += 1
         return {identifier for identifier, copies in held.items() if copies == len(self.required_targets)}
+
+
+def with_audio(home: Home, stock: Iterable[Judged]) -> Iterator[Judged]:
+    """Those whose audio is on the disk. Where the disk is not mounted, no rule may call a recording deleted."""
+    for one in stock:
+        if (home.recordings / one.recording.path).exists():
+            yield one
 
 
 def _digits(text: str) -> str:

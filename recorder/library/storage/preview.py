@@ -17,8 +17,8 @@ from firmware.errors import BadInput
 from firmware.parameters import Value, find_parameter, get_all
 from firmware.store.connection import open_store
 from recorder.library.storage.aging import aged_now_ms
-from recorder.library.storage.judge import Judge, Judged
-from recorder.library.storage.quota import GIB, Limits, excess_bytes, limits_of, measure, surplus
+from recorder.library.storage.judge import Judge, Judged, with_audio
+from recorder.library.storage.quota import GIB, Limits, excess_bytes, limits_of, measure, surplus, to_free_bytes
 from recorder.library.storage.retention import RetentionRules, read_rules
 
 PARAMETERS = ("retention_days", "storage_quota_gib", "storage_reserve_gib", "storage_full_action")
@@ -67,14 +67,14 @@ def preview(home: Home, changes: Mapping[str, Value]) -> Preview:
         judge = Judge(calls, crm, rules)
         at_ms = aged_now_ms(home)
         retention, quota, protected = Share("retention"), Share("quota"), {"held": 0, "unarchived": 0}
-        for one in judge.expired(at_ms):
+        for one in with_audio(home, judge.expired(at_ms)):
             if one.protection is None:
                 retention.add(one)
             else:
                 protected[one.protection] += 1
         usage = measure(home, calls).after(retention.bytes)
-        need_bytes = excess_bytes(limits, usage)
-        for one in surplus(_staying(judge, at_ms), need_bytes, limits.action):
+        need_bytes = to_free_bytes(limits, usage)
+        for one in surplus(with_audio(home, _staying(judge, at_ms)), need_bytes, limits.action):
             quota.add(one)
         short_bytes = excess_bytes(limits, usage.after(quota.bytes))
     shares = tuple(share for share in (retention, quota) if share.recordings)

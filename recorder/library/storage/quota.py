@@ -90,6 +90,15 @@ def excess_bytes(limits: Limits, usage: Usage, was_full: bool = False) -> int:
     return max((over + spare for over, spare in beyond if over > (-spare if was_full else 0)), default=0)
 
 
+def to_free_bytes(limits: Limits, usage: Usage, was_full: bool = False) -> int:
+    """What recordings have to make free; 0 also where all of them together are too little.
+
+    Then something else fills the disk, or the reserve is larger than the disk: to delete everything would not help.
+    """
+    need_bytes = excess_bytes(limits, usage, was_full)
+    return need_bytes if need_bytes <= usage.used_bytes else 0
+
+
 def may_go(one: Judged, action: FullAction) -> bool:
     """Whether a recording may be deleted because there is no room."""
     if one.protection is not None or action == "stop_and_alarm":

@@ -7,7 +7,9 @@ from the beginning; every step may be done twice. A conversion goes the same way
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from firmware.store.event_log import Origin
 from recorder.library.audio import vault
 from recorder.library.evidence.log import EvidenceLog, NewEntry, SignedManifest, canonical
 from recorder.library.keeping.task import Library
+
+log = logging.getLogger("library")
 
 
 class Removal(msgspec.Struct, frozen=True):
@@ -57,18 +61,64 @@ def carry_out(library: Library, removals: Sequence[Removal]) -> None:
         _finish(library, path, removals)
 
 
-def finish_removals(library: Library) -> int:
-    """Do what was written down before a crash; returns how many. Raises StoreError."""
-    done = 0
-    folder = _folder(library)
-    for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+def finish_removals(library: Library, only: Collection[str] | None = None) -> int:
+    """Do what was written down before a crash; returns how many. ``only``: what is about these recordings.
+
+    One that cannot be done does not keep the others from being done. Raises StoreError: the first that could not be.
+    """
+    done, problem = 0, None
+    for path in _written_down(library):
         try:
-            removals = msgspec.json.decode(path.read_bytes(), type=list[Removal])
-        except (OSError, msgspec.DecodeError) as error:
-            raise StoreError(f"{path}: {error}") from error
-        _finish(library, path, removals)
-        done += len(removals)
+            removals = _read(path)
+            if only is None or any(one.recording_id in only for one in removals):
+                _finish(library, path, _not_held(library, removals))
+                done += len(removals)
+        except StoreError as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
     return done
+
+
+def unfinished(library: Library, recording_ids: Collection[str]) -> set[str]:
+    """Of these recordings, those that an earlier removal is still about, after another attempt to finish it.
+
+    Nothing new may be written down about them: it would be done before what is older.
+    """
+    with suppress(StoreError):
+        finish_removals(library, recording_ids)
+    found = set()
+    for path in _written_down(library):
+        with suppress(StoreError):
+            found |= {one.recording_id for one in _read(path)}
+    return found & set(recording_ids)
+
+
+def _written_down(library: Library) -> list[Path]:
+    return sorted(_folder(library).glob("*.json"))
+
+
+def _read(path: Path) -> list[Removal]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Removal])
+    except (OSError, msgspec.DecodeError) as error:
+        raise StoreError(f"{path}: {error}") from error
+
+
+def _not_held(library: Library, removals: Sequence[Removal]) -> list[Removal]:
+    """Those that no hold of this moment forbids. A conversion that was begun is finished: the recording stays."""
+    from recorder.library.storage.judge import Judge
+    from recorder.library.storage.stock import find
+
+    deletions = [one.recording_id for one in removals if one.successor is None]
+    held = {
+        one.recording.id for one in Judge(library.calls, library.crm).judge(find(library.calls, deletions)) if one.hold
+    }
+    for one in removals:
+        if one.successor is None and one.recording_id in held:
+            log.warning("recording %s stays: a hold was set before it was gone", one.recording_id)
+            (library.home.recordings / one.tombstone_file).unlink(missing_ok=True)
+    return [one for one in removals if one.successor is not None or one.recording_id not in held]
 
 
 def make_tombstone(

@@ -18,6 +18,8 @@ from firmware.parameters import get_all
 from recorder.library.keeping.office import CallSubjects
 
 DAY_MS = 86_400_000
+NOT_SET_BEFORE_MS = 1_767_225_600_000
+"""2026-01-01: a wall clock before it was never set, and nothing is counted by it."""
 Source = Literal["customer", "operator", "channel", "group", "system"]
 
 
@@ -53,8 +55,11 @@ class Kept:
     subject: str = ""
 
     def over(self, ended_ms: int, at_ms: int) -> bool:
-        """Whether the time of a recording that ended at ``ended_ms`` is over at ``at_ms``."""
-        return self.days > 0 and ended_ms + self.days * DAY_MS <= at_ms
+        """Whether the time of a recording that ended at ``ended_ms`` is over at ``at_ms``.
+
+        Never when its clock had not been set: nobody knows how old it is.
+        """
+        return self.days > 0 and NOT_SET_BEFORE_MS <= ended_ms <= at_ms - self.days * DAY_MS
 
     def __str__(self) -> str:
         """For tombstones: the rule, without naming a person."""

@@ -38,13 +38,18 @@ def _stored(row: sqlite3.Row) -> StoredRecording:
 
 Sql = tuple[str, Sequence[object]]
 """A condition for a WHERE clause and its arguments."""
+EVERYTHING: Sql = ("1", ())
+EVER_MS = -(1 << 62)
 
 
 def pages(
-    calls: sqlite_utils.Database, before_ms: int = 1 << 62, condition: Sql = ("1", ())
+    calls: sqlite_utils.Database, since_ms: int = EVER_MS, before_ms: int = 1 << 62, condition: Sql = EVERYTHING
 ) -> Iterator[list[StoredRecording]]:
-    """Recordings in stock that began before ``before_ms``, oldest first. Rows may change or go between two pages."""
-    last = (-(1 << 62), "")
+    """Recordings in stock that began from ``since_ms`` on and before ``before_ms``, oldest first.
+
+    Rows may change or go between two pages.
+    """
+    last = (since_ms, "")
     while True:
         rows = calls.conn.execute(
             f"SELECT {_COLUMNS} FROM recordings WHERE state = 'ready' AND started_ms < ?"
