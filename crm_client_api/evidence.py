@@ -1,6 +1,7 @@
 """Evidence for people who ask: read from the box's logs, which only the recorder and the keeper write.
 
-The API does not hold the signing keys: the device is the one that signed the newest heads.
+The API may not read the signing keys. It trusts the public key that the recorder publishes beside its logs, and no
+other; whether that is the box's own, ``tapdeck verify --all`` says, and the fingerprint kept elsewhere.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from recorder.library.evidence.anchors import anchor_paths, read_anchor
 from recorder.library.evidence.files import evidence_folder, read_manifest
 from recorder.library.evidence.heads import HeadLine, last_head
 from recorder.library.evidence.proof import proof_for
+from recorder.library.evidence.public_key import read_public_device
 
 
 def evidence_of_box(home: Home) -> EvidenceInfo:
@@ -34,14 +36,24 @@ def evidence_of_box(home: Home) -> EvidenceInfo:
 
 def _device(home: Home, *, simulated: bool) -> DeviceEvidence:
     problems: list[str] = []
+    device = _own_device(home, simulated, problems)
     heads = [one.head for one in _heads(home, simulated, problems)]
-    newest = max(heads, key=lambda head: head.at_ms, default=None)
+    problems += [f"{one.log}: signed by another device ({one.device})" for one in heads if one.device != device]
     return DeviceEvidence(
-        None if newest is None else newest.device,
+        device,
         [HeadInfo(head.log, head.tree_size, head.root, iso_utc(head.at_ms), head.reason) for head in heads],
         _last_anchor(home, simulated, problems),
         problems,
     )
+
+
+def _own_device(home: Home, simulated: bool, problems: list[str]) -> str | None:
+    """The only device whose signature counts; None: it is not known."""
+    try:
+        return read_public_device(home, simulated)
+    except StoreError as error:
+        problems.append(str(error))
+        return None
 
 
 def _heads(home: Home, simulated: bool, problems: list[str]) -> Iterator[HeadLine]:
@@ -88,19 +100,25 @@ def evidence_of_recording(home: Home, manifest: Path) -> RecordingEvidence:
     )  # fmt: skip
 
 
-def verdict_on(home: Home, recording_id: str, manifest: Path, *, simulated: bool) -> VerdictInfo:
-    """Check manifest, audio and log as the stand-alone verifier does. Raises StoreError."""
+def verdict_on(home: Home, recording_id: str, audio: Path, manifest: Path, *, simulated: bool) -> VerdictInfo:
+    """Check manifest, audio and log as the stand-alone verifier does. Raises StoreError.
+
+    ``audio``: the very file that is played. ``simulated``: what the store says, and whose key must have signed.
+    """
     from recorder.library.verification.verifier import tapdeck_verify as verifier
 
     problems: list[str] = []
-    devices = sorted({one.head.device for one in _heads(home, simulated, problems)})
-    result: dict[str, Any] = verifier.verify(manifest, verifier.Known(devices=devices))
+    device = _own_device(home, simulated, problems)
+    result: dict[str, Any] = verifier.verify(manifest, verifier.Known(devices=[] if device is None else [device]))
     result["notes"] += problems
     if result["id"] is not None:
         _check_log(home, manifest, result)
-        if not _is_of(manifest, recording_id):
+        if not _is_of(manifest, recording_id) or result["simulated"] != simulated:
             result |= {"verdict": "manifest_altered", "self_consistent": False}
             result["notes"].append("this manifest is of another recording")
+        elif result["file"] != audio.name and result["verdict"] in ("authentic", "unknown_device"):
+            result |= {"verdict": "altered", "self_consistent": False}
+            result["notes"].append(f"what is played is {audio.name}, which has no manifest")
     return VerdictInfo(
         verdict=result["verdict"],
         self_consistent=result["self_consistent"],

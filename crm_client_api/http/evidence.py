@@ -34,7 +34,7 @@ def get_recording_evidence(request: Request, recording_id: str) -> RecordingEvid
     """Show what the stand-alone verifier needs beside the audio."""
     from crm_client_api.evidence import evidence_of_recording
 
-    _, manifest = _manifest(request, recording_id)
+    _, _, manifest = _files(request, recording_id)
     return evidence_of_recording(request.api.home, manifest)
 
 
@@ -46,20 +46,20 @@ def post_verify(request: Request, recording_id: str) -> VerdictInfo:
     """Read the whole recording; what was found is audited."""
     from crm_client_api.evidence import verdict_on
 
-    recording, manifest = _manifest(request, recording_id)
-    verdict = verdict_on(request.api.home, recording.id, manifest, simulated=recording.simulated)
+    recording, audio, manifest = _files(request, recording_id)
+    verdict = verdict_on(request.api.home, recording.id, audio, manifest, simulated=recording.simulated)
     with write(request.stores.crm) as connection:
         audit.append(connection, request.actor, "recording.verify", recording.id, {"verdict": verdict.verdict})
     return verdict
 
 
-def _manifest(request: Request, recording_id: str) -> tuple[Recording, Path]:
-    """The recording and where its manifest is. Raises NotFound."""
+def _files(request: Request, recording_id: str) -> tuple[Recording, Path, Path]:
+    """The recording, its audio and its manifest. Raises NotFound."""
     recording = get_recording(request.stores.calls, recording_id, request.desk.channels)
     if not recording.readable or recording.path is None:
         raise NotFound("this recording has no audio (yet, or any more)")
-    audio_path(request.api.home, recording.path)
+    audio = audio_path(request.api.home, recording.path)
     manifest = request.api.home.recordings / manifest_file(recording.path)
     if not manifest.is_file():
         raise NotFound("the manifest of this recording is not there")
-    return recording, manifest
+    return recording, audio, manifest

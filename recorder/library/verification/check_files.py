@@ -19,8 +19,18 @@ from recorder.library.verification.verifier.tapdeck_verify import AUDIO, Malform
 class FileCheck:
     """Checks one manifest at a time. ``fast``: sizes instead of hashes, and no tags."""
 
-    def __init__(self, home: Home, devices: Collection[str], rows: Rows, index: EvidenceIndex, fast: bool) -> None:
+    def __init__(
+        self,
+        home: Home,
+        devices: Collection[str],
+        own: Mapping[bool, str],
+        rows: Rows,
+        index: EvidenceIndex,
+        fast: bool,
+    ) -> None:
+        """``own``: the ids of the box's own keys, by ``simulated``."""
         self._home, self._devices, self._rows, self._index, self._fast = home, devices, rows, index, fast
+        self._is_practice = {device: simulated for simulated, device in own.items()}
         self.manifests = self.audio_bytes = self.clock_unknown = 0
 
     def check_all(self) -> Iterator[Finding | None]:
@@ -35,6 +45,13 @@ class FileCheck:
         if self.clock_unknown:
             yield Finding("clock_unknown", "manifests", {"count": self.clock_unknown})
 
+    def check_later(self) -> Iterator[Finding]:
+        """Manifests that came while the others were checked: of what was converted or deleted meanwhile."""
+        for path in sorted(self._home.recordings.rglob("*.json")):
+            is_new = not self._index.has("SELECT 1 FROM manifests WHERE file = ?", self._name(path))
+            if is_new and not path.name.endswith((".key.json", ".proof.json")):
+                yield from self._check_manifest(path, set())
+
     def _check_folder(self, folder: Path, names: list[str]) -> Iterator[Finding | None]:
         claimed: set[str] = set()
         for name in names:
@@ -42,7 +59,9 @@ class FileCheck:
                 yield from self._check_manifest(folder / name, claimed)
                 yield None
         for name in names:
-            if name.endswith(AUDIO) and name not in claimed:
+            paper = f"{name.removesuffix('.tde').rpartition('.')[0]}.json"
+            has_changed = not (folder / name).exists() or (paper not in names and (folder / paper).exists())
+            if name.endswith(AUDIO) and name not in claimed and not has_changed:
                 yield Finding("audio_without_manifest", self._name(folder / name))
 
     def _name(self, path: Path) -> str:
@@ -58,6 +77,9 @@ class FileCheck:
             commitment, device = verifier.commitment_of(file), verifier.device_of(key)
             if device not in self._devices:
                 yield Finding("manifest_foreign", name, {"device": device})
+            simulated = manifest.get("simulated") is True
+            if simulated != self._is_practice.get(device, simulated):
+                yield Finding("practice_mixed", name, {"simulated": simulated})
             clock = manifest.get("clock")
             self.clock_unknown += isinstance(clock, dict) and clock.get("synchronised") is False
             call = manifest.get("call") if isinstance(manifest.get("call"), dict) else None
@@ -78,7 +100,7 @@ class FileCheck:
     def _note_grave(self, name: str, manifest: Mapping[str, Any], commitment: bytes) -> Iterator[Finding]:
         of, what = verifier.field(manifest, "of", str), verifier.field(manifest, "what", str)
         for one in verifier.field(manifest, "of_commitments", list):
-            self._index.add("graves", of, verifier.hex32({"of": one}, "of"), what, commitment)
+            self._index.add("stones", of, verifier.hex32({"of": one}, "of"), what, commitment)
         values = {"id": of, "what": what, "at": manifest.get("deleted_at")}
         yield Finding("tombstone", name, {**values, "by": manifest.get("by"), "rule": manifest.get("rule")})
 

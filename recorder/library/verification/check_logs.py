@@ -41,7 +41,7 @@ def check_logs(
         unsaid = [said] if not paths else []
         for path in paths:
             problems: list[Problem] = []
-            yield from _check_log(path, said, devices, now_ms, index, problems)
+            yield from _check_log(path, name, said, devices, now_ms, index, problems)
             unsaid.append({(one.root, one.at) for one in problems})
         # A log that was set aside left its name to the next: an anchor speaks of one of the two.
         for _, size in sorted(set.intersection(*unsaid), key=lambda head: head[1]):
@@ -93,6 +93,7 @@ def _hash(path: Path) -> str:
 
 def _check_log(
     path: Path,
+    name: str,
     said: Collection[tuple[str, int]],
     devices: Collection[str],
     now_ms: int,
@@ -111,6 +112,9 @@ def _check_log(
             if item.device not in devices and item.device not in foreign:
                 foreign.add(item.device)
                 yield Finding("head_foreign", path.name, {"device": item.device})
+            if item.log != name and item.log not in foreign:
+                foreign.add(item.log)
+                yield Finding("head_of_another_log", path.name, {"log": item.log})
         elif item.root:
             anchor_problems.append(item)
         else:

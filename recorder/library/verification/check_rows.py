@@ -43,7 +43,13 @@ class Rows:
                 self._missing.append((file, "recordings", identifier))
             elif row["state"] != "deleted":
                 is_master = row["converted_from"] is not None and manifest["kind"] == "recording"
-                yield from _compare(file, dict(row), _recording(manifest, is_master))
+                wanted = _recording(manifest, is_master)
+                if row["state"] == "lost" and (self._home.root / file).with_name(str(wanted.get("file"))).is_file():
+                    wanted["state"] = "ready"
+                found = list(_compare(file, dict(row), wanted))
+                if found and identifier in unfinished_removals(self._home, self._devices):
+                    found = [Finding("removal_unfinished", file, {"id": identifier})]
+                yield from found
         if call is not None:
             row = self._db.execute("SELECT * FROM calls WHERE id = ?", (call.get("id"),)).fetchone()
             columns = CALL_COLUMNS if call.get("state") == "ended" else _FROM_THE_START
@@ -58,13 +64,20 @@ class Rows:
             if self._db.execute(f"SELECT 1 FROM {table} WHERE id = ?", (identifier,)).fetchone() is None:
                 yield Finding("row_missing", file, {"table": table, "id": identifier})
 
+    def is_unfinished(self, kind: str, identifier: str) -> bool:
+        """Whether the store expects a manifest that no log names yet: its writer is at it, or was killed there."""
+        if kind == "recording":
+            asked = "SELECT 1 FROM recordings WHERE id = ? AND state = 'pending'"
+        else:
+            asked = "SELECT 1 FROM calls WHERE id = ? AND manifest IS NULL"
+        return self._db.execute(asked, (identifier,)).fetchone() is not None
+
     def without_evidence(self, index: EvidenceIndex, now_ms: int) -> Iterator[Finding]:
         """Rows that no manifest and no tombstone speaks of. Ask when the index is ready."""
         for row in self._db.execute("SELECT id, state, path FROM recordings"):
             if row["state"] == "deleted":
                 gone = self._home.recordings / (row["path"] or "-")
-                has_grave = index.has("SELECT 1 FROM graves WHERE of_id = ?", row["id"])
-                if not has_grave and not is_just_deleted(index, self._home, gone):
+                if not _is_buried(index, row["id"]) and not is_just_deleted(index, self._home, gone):
                     yield Finding("deleted_without_tombstone", "store", {"id": row["id"]})
             elif row["state"] == "ready" and not _is_known(index, row["id"]) and not self._is_new(row):
                 yield Finding("row_without_manifest", "store", {"table": "recording", "id": row["id"]})
@@ -96,7 +109,23 @@ class Rows:
     def _has_graves(self, index: EvidenceIndex, call_id: str) -> bool:
         """Whether the recordings that described a call were deleted with their manifests."""
         rows = self._db.execute("SELECT id FROM recordings WHERE call_id = ?", (call_id,)).fetchall()
-        return any(index.has("SELECT 1 FROM graves WHERE of_id = ?", row["id"]) for row in rows)
+        return any(_is_buried(index, row["id"]) for row in rows)
+
+
+def unfinished_removals(home: Home, devices: Collection[str]) -> Collection[str]:
+    """Manifests and recordings that genuine removals speak of: the box is at it, or was killed there."""
+    found: set[str] = set()
+    for path in (home.root / "removals").glob("*.json"):
+        try:
+            for removal in verifier.parse(verifier.read_small(path)):
+                for name in ("tombstone", "successor"):
+                    if removal.get(name) is not None:
+                        manifest, key = verifier.open_signed(removal[name], "manifest")
+                        names = {manifest["id"], manifest.get("of", manifest["id"])}
+                        found |= names if verifier.device_of(key) in devices else set()
+        except (Malformed, AttributeError, KeyError, TypeError):
+            continue
+    return found
 
 
 def is_just_deleted(index: EvidenceIndex, home: Home, audio: Path) -> bool:
@@ -107,8 +136,13 @@ def is_just_deleted(index: EvidenceIndex, home: Home, audio: Path) -> bool:
 
 
 def _is_known(index: EvidenceIndex, identifier: str) -> bool:
-    return index.has("SELECT 1 FROM manifests WHERE id = ?", identifier) or index.has(
-        "SELECT 1 FROM graves WHERE of_id = ?", identifier
+    return index.has("SELECT 1 FROM manifests WHERE id = ?", identifier) or _is_buried(index, identifier)
+
+
+def _is_buried(index: EvidenceIndex, identifier: str) -> bool:
+    """Whether a tombstone speaks of it. That of a conversion names its master, the row's id, by commitment only."""
+    return index.has("SELECT 1 FROM graves WHERE of_id = ?", identifier) or index.has(
+        "SELECT 1 FROM entries JOIN graves ON of_commitment = commitment WHERE manifest_id = ?", identifier
     )
 
 
@@ -120,9 +154,14 @@ def _recording_id(manifest: Mapping[str, Any]) -> str:
 
 def _recording(manifest: Mapping[str, Any], is_master: bool) -> dict[str, Any]:
     """The columns of ``recordings`` that a manifest speaks of; ``is_master``: another file took its place."""
+    call = manifest.get("call")
     audio, tape, stored = manifest.get("audio"), manifest.get("tape"), manifest.get("stored")
     wanted = {name: manifest[name] for name in ("channel", "segment", "started_ms", "missing_samples", "simulated")
               if name in manifest}  # fmt: skip
+    if "call" in manifest:
+        wanted["call_id"] = call.get("id") if isinstance(call, dict) else None
+    if "recording_kind" in manifest:
+        wanted["kind"] = manifest["recording_kind"]
     if isinstance(audio, dict):
         kept = stored if isinstance(stored, dict) else audio
         if not is_master:

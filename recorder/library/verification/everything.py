@@ -11,12 +11,14 @@ import msgspec
 
 from firmware.clock import now_ms
 from firmware.config import Home
+from firmware.errors import StoreError
 from firmware.store.connection import open_store
+from recorder.library.evidence.public_key import public_key_path, read_public_device
 from recorder.library.evidence.signing import device_id
 from recorder.library.verification import index as evidence_index
 from recorder.library.verification.check_files import FileCheck
 from recorder.library.verification.check_logs import check_logs, read_on
-from recorder.library.verification.check_rows import Rows, is_just_deleted
+from recorder.library.verification.check_rows import Rows, is_just_deleted, unfinished_removals
 from recorder.library.verification.findings import Finding
 from recorder.library.verification.index import EvidenceIndex
 from recorder.library.verification.verifier import tapdeck_verify as verifier
@@ -63,7 +65,7 @@ def verify_box(
     known = set(devices) or set(own.values())
     with closing(EvidenceIndex()) as index, closing(open_store(home.calls_db, readonly=True).conn) as connection:
         rows = Rows(home, connection, known)
-        for finding in _findings(home, summary, known, _by_kind(anchors, own), now, index, rows, fast, progress):
+        for finding in _findings(home, summary, known, own, _by_kind(anchors, own), now, index, rows, fast, progress):
             summary.errors += finding.severity == "error"
             summary.warnings += finding.severity == "warning"
             yield finding
@@ -82,12 +84,14 @@ def _by_kind(anchors: Sequence[Path], own: Mapping[bool, str]) -> dict[bool, lis
 
 
 def _findings(
-    home: Home, summary: Summary, devices: Collection[str], anchors: Mapping[bool, Sequence[Path]], now: int,
-    index: EvidenceIndex, rows: Rows, fast: bool, progress: Callable[[Summary], None],
+    home: Home, summary: Summary, devices: Collection[str], own: Mapping[bool, str],
+    anchors: Mapping[bool, Sequence[Path]], now: int, index: EvidenceIndex, rows: Rows, fast: bool,
+    progress: Callable[[Summary], None],
 ) -> Iterator[Finding]:  # fmt: skip
     for simulated in (False, True):
+        yield from _check_public_key(home, simulated, own)
         yield from check_logs(home, simulated, devices, anchors[simulated], now, index)
-    files = FileCheck(home, devices, rows, index, fast)
+    files = FileCheck(home, devices, own, rows, index, fast)
     for found in files.check_all():
         if found is not None:
             yield found
@@ -98,20 +102,40 @@ def _findings(
     for simulated in (False, True):
         read_on(home, simulated, index)
     index.ready()
-    yield from _compare(home, index)
+    if index.has(evidence_index.ENTRIES_WITHOUT_MANIFEST):
+        yield from files.check_later()
+        for simulated in (False, True):
+            read_on(home, simulated, index)
+    yield from _compare(home, index, rows, unfinished_removals(home, devices))
     yield from rows.missing()
     yield from rows.without_evidence(index, now)
 
 
-def _compare(home: Home, index: EvidenceIndex) -> Iterator[Finding]:
-    for (file,) in index.ask(evidence_index.MANIFESTS_NOT_IN_LOG):
-        yield Finding("manifest_not_in_log", file)
+def _check_public_key(home: Home, simulated: bool, own: Mapping[bool, str]) -> Iterator[Finding]:
+    path = public_key_path(home, simulated)
+    try:
+        device = read_public_device(home, simulated)
+    except StoreError:
+        device = "?"
+    if device is not None and device != own.get(simulated):
+        yield Finding("public_key_differs", f"{path.parent.name}/{path.name}", {"device": device})
+
+
+def _compare(home: Home, index: EvidenceIndex, rows: Rows, removals: Collection[str]) -> Iterator[Finding]:
+    for file, identifier, kind in index.ask(evidence_index.MANIFESTS_NOT_IN_LOG):
+        is_unfinished = identifier in removals or rows.is_unfinished(kind, identifier)
+        yield Finding("manifest_not_yet" if is_unfinished else "manifest_not_in_log", file)
     for log, number, identifier, kind, at_ms in index.ask(evidence_index.ENTRIES_WITHOUT_MANIFEST):
+        if identifier in removals:
+            yield Finding("removal_unfinished", log, {"id": identifier})
+            continue
         yield Finding("manifest_missing", log, {"number": number, "id": identifier, "kind": kind, "at_ms": at_ms})
     for identifier, log in index.ask(evidence_index.ENTERED_TWICE):
         yield Finding("entered_twice", log, {"id": identifier})
-    for (file,) in index.ask(evidence_index.LOST_AUDIO):
-        if not (home.root / file).is_file() and not is_just_deleted(index, home, home.root / file):
+    for file, identifier in index.ask(evidence_index.LOST_AUDIO):
+        if identifier in removals:
+            yield Finding("removal_unfinished", file, {"id": identifier})
+        elif not (home.root / file).is_file() and not is_just_deleted(index, home, home.root / file):
             yield Finding("audio_missing", file)
     for file, ended_ms, at_ms in index.ask(evidence_index.ENTERED_LATE, LATE_MS):
         yield Finding("entered_late", file, {"ended_ms": ended_ms, "at_ms": at_ms})

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from recorder.library.verification.verifier.tapdeck_verify import describe_damage, utc
+from recorder.library.verification.verifier.tapdeck_verify import describe_damage, plain_text, utc
 
 Severity = Literal["error", "warning", "note"]
 """``error``: evidence was altered, or is missing. ``warning``: has an innocent explanation too; somebody must know it.
@@ -34,7 +34,7 @@ class Finding(msgspec.Struct, frozen=True):
         if self.code == "audio_damaged":
             values["where"] = ", ".join(describe_damage(one, lang) for one in self.values["damage"])
         template = TEXTS[self.code][1 if lang == "en" else 2]
-        return f"{self.subject}: {template.format(**values)}"
+        return plain_text(f"{self.subject}: {template.format(**values)}")
 
 
 TEXTS: dict[str, tuple[Severity, str, str]] = {
@@ -46,7 +46,24 @@ TEXTS: dict[str, tuple[Severity, str, str]] = {
         "error", "its manifest is signed by another device ({device})",
         "清单由其他设备签名({device})",
     ),
+    "practice_mixed": (
+        "error", "its manifest says simulated = {simulated}, and is signed with the other key",
+        "清单称 simulated = {simulated},却由另一密钥签名",
+    ),
+    "public_key_differs": (
+        "error", "the published key is not the box's own ({device}): the API trusts somebody else",
+        "公布的公钥不是本机的({device}):接口信任了他人",
+    ),
     "manifest_not_in_log": ("error", "its manifest is in no log", "清单不在任何日志中"),
+    "manifest_not_yet": (
+        "warning", "its manifest is in no log yet: it was being cut or removed when the box was interrupted",
+        "清单尚未写入日志:切割或删除时被中断",
+    ),
+    "removal_unfinished": (
+        "warning",
+        "{id} was being converted or deleted when the box was interrupted; it finishes that at its next start",
+        "{id} 在转换或删除时被中断,下次启动后完成",
+    ),
     "manifest_missing": (
         "error", "{kind} {id} is in the log (entry {number}, {at_ms}); its manifest is gone, and no tombstone says why",
         "日志第 {number} 条({at_ms},{kind} {id})的清单丢失,且无删除凭证",
@@ -107,6 +124,7 @@ TEXTS: dict[str, tuple[Severity, str, str]] = {
         "第 {at} 行摘要由另一设备签名",
     ),
     "head_foreign": ("error", "its heads are signed by another device ({device})", "摘要由其他设备签名({device})"),
+    "head_of_another_log": ("error", "its heads are those of the log {log}", "其摘要属于日志 {log}"),
     "head_shrank": (
         "error", "head {at} ({to_ms}) covers less than the one before",
         "第 {at} 行摘要({to_ms})比前一行少",

@@ -11,7 +11,7 @@ CREATE TABLE entries (log TEXT, number INTEGER, manifest_id TEXT, commitment BLO
   is_new INTEGER);
 CREATE TABLE manifests (id TEXT, commitment BLOB, kind TEXT, file TEXT, ended_ms INTEGER, call_id TEXT);
 CREATE TABLE tapes (card TEXT, epoch TEXT, from_sample INTEGER, started_ms INTEGER, rate INTEGER, file TEXT);
-CREATE TABLE graves (of_id TEXT, of_commitment BLOB, what TEXT, tombstone BLOB);
+CREATE TABLE stones (of_id TEXT, of_commitment BLOB, what TEXT, tombstone BLOB);
 CREATE TABLE lost_audio (id TEXT, file TEXT);
 """
 _INDEXES = """
@@ -20,9 +20,10 @@ CREATE INDEX entries_by_id ON entries (manifest_id);
 CREATE INDEX manifests_by_commitment ON manifests (commitment);
 CREATE INDEX manifests_by_id ON manifests (id);
 CREATE INDEX manifests_by_call ON manifests (call_id);
-DELETE FROM graves WHERE tombstone NOT IN (SELECT commitment FROM entries);
-CREATE INDEX graves_by_commitment ON graves (of_commitment);
-CREATE INDEX graves_by_id ON graves (of_id);
+CREATE INDEX manifests_by_file ON manifests (file);
+CREATE INDEX stones_by_commitment ON stones (of_commitment);
+CREATE INDEX stones_by_id ON stones (of_id);
+CREATE VIEW graves AS SELECT * FROM stones WHERE tombstone IN (SELECT commitment FROM entries);
 """
 
 
@@ -56,18 +57,22 @@ class EvidenceIndex:
 
 
 MANIFESTS_NOT_IN_LOG = """
-SELECT file FROM manifests WHERE commitment NOT IN (SELECT commitment FROM entries) ORDER BY file
+SELECT file, id, kind FROM manifests WHERE commitment NOT IN (SELECT commitment FROM entries) ORDER BY file
 """
 ENTRIES_WITHOUT_MANIFEST = """
 SELECT log, number, manifest_id, kind, at_ms FROM entries WHERE is_new = 0
 AND commitment NOT IN (SELECT commitment FROM manifests)
-AND commitment NOT IN (SELECT of_commitment FROM graves) ORDER BY log, number
+AND NOT EXISTS (SELECT 1 FROM graves WHERE of_commitment = entries.commitment
+                AND (what <> 'audio' OR entries.kind = 'tombstone'))
+ORDER BY log, number
 """
+"""Where only the audio was deleted the manifest stays; but one tombstone may take the place of another."""
 ENTERED_TWICE = """
 SELECT manifest_id, min(log) FROM entries GROUP BY manifest_id HAVING count(DISTINCT commitment) > 1
 """
 LOST_AUDIO = """
-SELECT file FROM lost_audio WHERE id NOT IN (SELECT of_id FROM graves WHERE what LIKE 'audio%') ORDER BY file
+SELECT DISTINCT file, id FROM lost_audio
+WHERE id NOT IN (SELECT of_id FROM graves WHERE what LIKE 'audio%') ORDER BY file
 """
 ENTERED_LATE = """
 SELECT m.file, m.ended_ms, e.at_ms FROM manifests m JOIN entries e ON e.commitment = m.commitment

@@ -37,10 +37,17 @@ INNOCENT = {"stopped", "off", "gap", "start_without_stop", "clock_back", "not_si
 CLOCK_STEP_MS = 2_000
 """A clock may be put back by so much without a finding."""
 LARGEST_JSON_BYTES = 64 << 20
+DEEPEST_JSON = 100
+LARGEST_INTEGER = (1 << 53) - 1
+"""Beyond it JSON means different numbers in different languages (RFC 8259, section 6)."""
 
 
 class Malformed(Exception):
     """A file is not what docs/evidence.md describes; the text says which part."""
+
+
+class Unreadable(Malformed):
+    """A file cannot be read: that says nothing about what is in it."""
 
 
 class Forged(Malformed):
@@ -51,11 +58,39 @@ class Forged(Malformed):
 
 
 def parse(data: bytes) -> Any:
-    """JSON without fractions and without a name given twice. Raises Malformed."""
+    """JSON in UTF-8 without fractions, half characters, and names given twice. Raises Malformed."""
     try:
-        return json.loads(data.decode(), object_pairs_hook=_object, parse_float=_refuse, parse_constant=_refuse)
+        text = data.decode()
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_int=_integer, parse_float=_refuse, parse_constant=_refuse
+        )
+        if data.count(b"[") + data.count(b"{") > DEEPEST_JSON:
+            _look_how_deep(value)
+        if "\\u" in text:  # only so can half a character be written
+            canonical(value)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"JSON: {str(error)[:80]}") from error
+    return value
+
+
+def _integer(text: str) -> int:
+    if len(text) > 17 or abs(int(text)) > LARGEST_INTEGER:
+        raise ValueError(f"{text[:20]} is too large")
+    return int(text)
+
+
+def _look_how_deep(value: Any) -> None:
+    layer = [value]
+    for _ in range(DEEPEST_JSON + 1):
+        layer = [
+            inner
+            for one in layer
+            if isinstance(one, (dict, list))
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not layer:
+            return
+    raise ValueError("it is too deep")
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -79,11 +114,11 @@ def digest(value: Any) -> str:
 
 
 def field(thing: Any, name: str, kind: type) -> Any:
-    """A field that must be there: text, a list, an object or a whole number below 2^63. Raises Malformed."""
+    """A field that must be there: text, a list, an object or a whole number from 0 on. Raises Malformed."""
     value: Any = thing.get(name) if isinstance(thing, dict) else None
     if type(value) is not kind:
         raise Malformed(f"{name} is missing or wrong")
-    if kind is int and isinstance(value, int) and not 0 <= value < 1 << 63:
+    if isinstance(value, int) and value < 0:
         raise Malformed(f"{name} is out of range")
     return value
 
@@ -120,7 +155,7 @@ def open_signed(file: Any, name: str) -> tuple[dict[str, Any], bytes]:
 
 def commitment_of(file: Mapping[str, Any]) -> bytes:
     """What the log holds of a manifest: SHA-256(salt ‖ SHA-256(canonical manifest)). Raises Malformed."""
-    if field(file, "manifest", dict).get("manifest_version") == 1 and not file.get("salt"):  # logs of version 1
+    if field(file, "manifest", dict).get("manifest_version") == 1 and file.get("salt", "") == "":  # logs of version 1
         return bytes.fromhex(digest({name: file.get(name) for name in ("manifest", "public_key", "signature")}))
     return hashlib.sha256(hex32(file, "salt") + bytes.fromhex(digest(file["manifest"]))).digest()
 
@@ -532,6 +567,7 @@ class Head(NamedTuple):
     root: str
     reason: str
     device: str
+    log: str
 
 
 class Problem(NamedTuple):
@@ -594,7 +630,8 @@ def read_heads(lines: Iterable[bytes]) -> Iterator[Head | Problem]:
         try:
             body, key = open_signed(parse(line), "head")
             at_ms, size, reason = field(body, "at_ms", int), field(body, "tree_size", int), field(body, "reason", str)
-            head = Head(number, at_ms, size, hex32(body, "root").hex(), reason, device_of(key))
+            log = field(body, "log", str)
+            head = Head(number, at_ms, size, hex32(body, "root").hex(), reason, device_of(key), log)
         except Malformed:
             yield Problem("head_damaged", number)
             continue
@@ -699,18 +736,26 @@ def check_proof(proof: Any, manifest_id: str, commitment: bytes, device: str) ->
 # One recording
 
 
+class Place(NamedTuple):
+    """Where a manifest stands in a log that was given whole, and whose heads cover it."""
+
+    log: str
+    number: int
+    device: str
+
+
 class Known(NamedTuple):
     """What the person who checks knows from elsewhere.
 
     ``devices``: device ids, or hashes of public keys. ``anchors``: digests, or their first digits. ``roots``: of
-    time-stamp authorities. ``logs``: log and index by commitment, of whole logs that were given; None without any.
-    ``log_anchors``: anchors that were compared with those logs.
+    time-stamp authorities. ``logs``: places by commitment, of whole logs that were given; None without any.
+    ``log_anchors``: anchors that were compared with those logs, with the heads that they have.
     """
 
     devices: Sequence[str] = ()
     anchors: Sequence[str] = ()
     roots: Sequence[x509.Certificate] = ()
-    logs: Mapping[bytes, tuple[str, int]] | None = None
+    logs: Mapping[bytes, Place] | None = None
     log_anchors: Sequence[Anchor] = ()
 
 
@@ -720,7 +765,7 @@ def read_small(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(LARGEST_JSON_BYTES + 1)
     except OSError as error:
-        raise Malformed(f"{path.name}: {error.strerror}") from error
+        raise Unreadable(f"{path.name}: {error.strerror}") from error
     if len(data) > LARGEST_JSON_BYTES:
         raise Malformed(f"{path.name} is too large")
     return data
@@ -740,8 +785,11 @@ def verify(path: Path, known: Known) -> dict[str, Any]:
         result.update(id=field(manifest, "id", str), kind=field(manifest, "kind", str), device=device)
         result.update(simulated=manifest.get("simulated") is True, started_at=manifest.get("started_at"))
         result["key_known"] = _is_known(key, known.devices) if known.devices else None
-        result["damage"] = [one._asdict() for one in _check_file(path, manifest, result)]
-    except (Malformed, OSError) as error:
+        result["damage"] = [one._asdict() for one in _check_file(path, manifest, commitment, result)]
+    except (Unreadable, OSError) as error:
+        result.update(verdict="cannot_check", notes=[*result["notes"], str(error)])
+        return result
+    except Malformed as error:
         result["notes"].append(str(error))
         return result
     altered = [one for one in result["damage"] if one["kind"] != "missing"]
@@ -750,6 +798,8 @@ def verify(path: Path, known: Known) -> dict[str, Any]:
     anchors: list[Anchor] = []
     try:
         anchors = _anchors_of(path, result, commitment, known)
+    except Unreadable as error:
+        result["notes"].append(str(error))
     except Malformed as error:
         result["in_log"] = False
         result["notes"].append(str(error))
@@ -766,7 +816,7 @@ def _is_known(key: bytes, devices: Sequence[str]) -> bool:
     return any(hashlib.sha256(key).hexdigest().startswith(device) for device in devices)
 
 
-def _check_file(path: Path, manifest: Mapping[str, Any], result: dict[str, Any]) -> list[Damage]:
+def _check_file(path: Path, manifest: Mapping[str, Any], commitment: bytes, result: dict[str, Any]) -> list[Damage]:
     """The file that belongs to a manifest: the audio, or what is stored of it while it is encrypted."""
     if "audio" not in manifest:
         return []
@@ -788,7 +838,7 @@ def _check_file(path: Path, manifest: Mapping[str, Any], result: dict[str, Any])
             with kept.open("rb") as file:
                 return check_audio(file, {**length, "bytes": stored.get("bytes"), "sha256": stored.get("sha256")})
     result["notes"].append(f"{plain.name} is not there")
-    result["deleted"] = _tombstone_of(path, result)
+    result["deleted"] = _tombstone_of(path, manifest, commitment, result)
     return (
         []
         if result["deleted"]
@@ -796,14 +846,21 @@ def _check_file(path: Path, manifest: Mapping[str, Any], result: dict[str, Any])
     )
 
 
-def _tombstone_of(path: Path, result: Mapping[str, Any]) -> str | None:
-    """When the audio was deleted, if the same device says so in a tombstone beside the manifest."""
+def _tombstone_of(path: Path, manifest: Mapping[str, Any], commitment: bytes, result: Mapping[str, Any]) -> str | None:
+    """When the audio was deleted, if the same device says so of this manifest in a tombstone beside it."""
     try:
         stone, key = open_signed(parse(read_small(path.with_name(f"{path.stem}.tombstone.json"))), "manifest")
+        names_it = commitment.hex() in field(stone, "of_commitments", list)
+        at, by, rule = (field(stone, name, str) for name in ("deleted_at", "by", "rule"))
     except Malformed:
         return None
-    is_its = stone.get("kind") == "tombstone" and stone.get("of") == result["id"]
-    return str(stone.get("deleted_at")) if is_its and device_of(key) == result["device"] else None
+    names_it |= manifest.get("manifest_version") == 1  # it may have been entered in no log yet
+    if not names_it or (stone.get("kind"), stone.get("of")) != ("tombstone", result["id"]):
+        return None
+    if device_of(key) != result["device"]:
+        return None
+    result["notes"].append(f"deleted {at} by {by}, rule {rule}")
+    return str(at)
 
 
 def _anchors_of(path: Path, result: dict[str, Any], commitment: bytes, known: Known) -> list[Anchor]:
@@ -814,12 +871,16 @@ def _anchors_of(path: Path, result: dict[str, Any], commitment: bytes, known: Kn
         anchors = check_proof(parse(read_small(proof)), result["id"], commitment, result["device"])
         result["in_log"] = True
     if known.logs is not None:
-        if commitment not in known.logs:
+        place = known.logs.get(commitment)
+        if place is None or place.device != result["device"]:
             raise Forged("it is in none of the logs given")
-        log, index = known.logs[commitment]
         result["in_log"] = True
-        anchors += [one for one in known.log_anchors if one not in anchors and one.heads.get(log, ("", 0))[1] > index]
+        anchors += [one for one in known.log_anchors if one not in anchors and _covers(one, place)]
     return anchors
+
+
+def _covers(anchor: Anchor, place: Place) -> bool:
+    return anchor.device == place.device and anchor.heads.get(place.log, ("", 0))[1] > place.number
 
 
 def _claims(anchor: Anchor, known: Known, notes: list[str]) -> Iterator[dict[str, Any]]:
@@ -844,6 +905,8 @@ def _claims(anchor: Anchor, known: Known, notes: list[str]) -> Iterator[dict[str
 # The command
 
 AUDIO = (".flac", ".wav", ".opus", ".mp3", ".tde")
+OTHER_AUDIO = (".aac", ".aif", ".aiff", ".amr", ".m4a", ".oga", ".ogg", ".wma")
+"""What the box never writes, but somebody may take for its recordings."""
 _TEXTS = {
     "en": {
         "authentic": "authentic", "altered": "altered", "part_missing": "part missing",
@@ -895,8 +958,13 @@ def describe_damage(one: Mapping[str, Any], lang: str) -> str:
     return _TEXTS[lang][f"at_{one['kind']}"].format(a=clock(one["from_ms"]), b=clock(one["to_ms"]), c=clock(of_ms))
 
 
+def plain_text(text: str) -> str:
+    """Text from a file that may be hostile, without what a terminal would carry out."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 def describe(result: Mapping[str, Any], lang: str) -> list[str]:
-    """A verdict in words."""
+    """A verdict in words, one line each."""
     say = _TEXTS[lang]
     lines = [f"{result['file']}: {say[result['verdict']]}{say['practice'] if result['simulated'] else ''}"]
     lines += [f"  ! {describe_damage(one, lang)}" for one in result["damage"]]
@@ -911,7 +979,7 @@ def describe(result: Mapping[str, Any], lang: str) -> list[str]:
             lines.append(f"  {say['anchored']}: {say[one['by']].format(**values, checked=say[str(one['checked'])])}")
         if not result["anchored"]:
             lines.append(f"  {say['anchored']}: {say['nothing']}")
-    return lines + [f"  - {note}" for note in result["notes"]]
+    return [plain_text(line) for line in (*lines, *(f"  - {note}" for note in result["notes"]))]
 
 
 def verify_all(path: Path, known: Known) -> Iterator[dict[str, Any]]:
@@ -929,10 +997,14 @@ def verify_all(path: Path, known: Known) -> Iterator[dict[str, Any]]:
             )
         yield result
     audio = sorted(path.rglob("*")) if path.is_dir() else [path]
+    found = bool(claimed)
     for one in audio:
-        left = one.suffix in AUDIO or (one == path and one.suffix != ".json")
+        left = one.suffix.lower() in (*AUDIO, *OTHER_AUDIO) or (one == path and one.suffix != ".json")
         if left and one not in claimed and not one.is_dir():
+            found = True
             yield _cannot_check(one, "there is no manifest for it")
+    if not found:
+        yield _cannot_check(path, "there is no recording in it")
 
 
 def _manifest_of(path: Path) -> Path | None:
@@ -978,7 +1050,7 @@ def read_known(
     """What was named on the command line, and what is wrong with the logs among it. Raises Malformed."""
     digests, held = [], []
     for text in anchors:
-        digits = text.replace(" ", "").lower()
+        digits = text.replace(" ", "").replace("-", "").lower()
         if 16 <= len(digits) <= 64 and not set(digits) - set("0123456789abcdef"):
             digests.append(digits)
         else:
@@ -989,26 +1061,49 @@ def read_known(
             trusted += x509.load_pem_x509_certificates(read_small(Path(text)))
         except ValueError as error:
             raise Malformed(f"{text}: not a certificate in PEM") from error
-    places: dict[bytes, tuple[str, int]] = {}
-    problems = []
+    places: dict[bytes, Place] = {}
+    problems: list[tuple[str, Problem]] = []
+    agreed = held
     for text in logs:
-        for item in _read_log_file(Path(text), held):
-            if isinstance(item, Entry):
-                places[item.commitment] = Path(text).stem, item.number
-            elif isinstance(item, Problem):
-                problems.append((Path(text).stem, item))
+        found, wrong = _read_log_file(Path(text), held)
+        places.update(found)
+        problems += [(Path(text).stem, problem) for problem in wrong]
+        agreed = [_without(one, Path(text).stem, wrong) for one in agreed]
     devices = [read_device(text) for text in devices]
     digests += [one.digest for one in held]
-    return Known(devices, digests, trusted, places if logs else None, held), problems
+    return Known(devices, digests, trusted, places if logs else None, agreed), problems
 
 
-def _read_log_file(path: Path, held: Sequence[Anchor]) -> Iterator[Entry | Head | Problem]:
-    anchored = [one.heads[path.stem] for one in held if path.stem in one.heads]
+def _read_log_file(path: Path, held: Sequence[Anchor]) -> tuple[dict[bytes, Place], list[Problem]]:
+    """What the signed heads of a log cover, and what is wrong with it. Raises Unreadable."""
     try:
-        with path.open("rb") as log, path.with_suffix(".heads").open("rb") as heads:
-            yield from check_log(log, heads, anchored)
+        heads_path = path.with_suffix(".heads")
+        with heads_path.open("rb") as heads:
+            signers = {item.device for item in read_heads(heads) if isinstance(item, Head) and item.log == path.stem}
+        anchored = [one.heads[path.stem] for one in held if path.stem in one.heads and one.device in signers]
+        entries: list[Entry] = []
+        covered, device, problems = 0, "", []
+        with path.open("rb") as log, heads_path.open("rb") as heads:
+            for item in check_log(log, heads, anchored):
+                if isinstance(item, Entry):
+                    entries.append(item)
+                elif isinstance(item, Problem):
+                    problems.append(item)
+                elif item.log != path.stem:
+                    problems.append(Problem("head_foreign", item.line, None, item.at_ms))
+                else:
+                    covered, device = max(covered, item.tree_size), item.device
     except OSError as error:
-        raise Malformed(f"{error.filename}: {error.strerror}") from error
+        raise Unreadable(f"{error.filename}: {error.strerror}") from error
+    places = {one.commitment: Place(path.stem, one.number, device) for one in entries if one.number < covered}
+    return places, problems
+
+
+def _without(anchor: Anchor, log: str, problems: Sequence[Problem]) -> Anchor:
+    """The anchor without the head of a log that is not what the anchor says."""
+    if log in anchor.heads and any((one.root, one.at) == anchor.heads[log] for one in problems):
+        return anchor._replace(heads={name: head for name, head in anchor.heads.items() if name != log})
+    return anchor
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
