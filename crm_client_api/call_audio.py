@@ -34,7 +34,7 @@ def open_call(home: Home, calls: sqlite_utils.Database, call: Call, recordings: 
         for one in recordings:
             if one.readable and one.path is not None:
                 parts.append(FileSource(open_audio(home, one.path)))
-            elif one.state == "pending" and tape is not None and one.tape_epoch == tape.epoch:
+            elif one.awaited and tape is not None and one.tape_epoch == tape.epoch:
                 parts.append(TapeSource(tape, rows, one.from_sample, one.to_sample, silent))
             else:
                 parts.append(SilentSource(one.sample_rate_hz, one.tracks, one.to_sample - one.from_sample))

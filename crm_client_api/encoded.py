@@ -60,9 +60,13 @@ class EncodedCopies:
     def _make(self, file: Path, source: BinaryIO, coding: Coding, tags: Mapping[str, str]) -> BinaryIO:
         self._folder.mkdir(exist_ok=True)
         draft = file.with_suffix(".draft")
-        with draft.open("wb+") as target:
-            _encode(source, target, coding, tags)
-        draft.replace(file)
+        try:
+            with draft.open("wb+") as target:
+                _encode(source, target, coding, tags)
+            draft.replace(file)
+        except BaseException:
+            draft.unlink(missing_ok=True)  # the folder is memory, and a disk that is full stays so with it
+            raise
         self._make_room(file)
         return file.open("rb")
 

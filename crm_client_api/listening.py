@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from crm_client_api.domain import audit
@@ -103,6 +104,7 @@ class Listening:
         self._tapes, self._render, self._head = tapes, render, head
         self._hang_up = select.poll()
         self._hang_up.register(socket_fd, select.POLLRDHUP)
+        self._rights_at_s = time.monotonic() + RIGHTS_EVERY_S
         self._open = False
         try:
             listeners.join(self._actor.staff_no)
@@ -122,20 +124,27 @@ class Listening:
 
     def _run(self) -> Iterator[bytes]:
         yield self._head
-        rights_at = time.monotonic() + RIGHTS_EVERY_S
-        while not self._hang_up.poll(self._wait_ms()) and not self._listeners.stopping:
-            for tape in self._tapes:
-                for heard in tape.news():
-                    yield self._render(heard)
-            if time.monotonic() >= rights_at:
-                if not self._may_still():
+        while not self._hang_up.poll(self._wait_ms()) and self._may_go_on():
+            for heard in chain.from_iterable(tape.news() for tape in self._tapes):
+                if not self._may_go_on():  # who takes the blocks slowly is asked as often as anybody
                     return
-                rights_at = time.monotonic() + RIGHTS_EVERY_S
+                yield self._render(heard)
+            if any(tape.is_over for tape in self._tapes):
+                return
 
     def _wait_ms(self) -> float:
         return max(POLL_MS, 1000 * min(tape.quiet_s for tape in self._tapes))
 
-    def _may_still(self) -> bool:
+    def _may_go_on(self) -> bool:
+        if self._listeners.stopping:
+            return False
+        now_s = time.monotonic()
+        if now_s >= self._rights_at_s:
+            self._rights_at_s = now_s + RIGHTS_EVERY_S
+            return self._has_rights()
+        return True
+
+    def _has_rights(self) -> bool:
         with self._listeners.pool.use() as stores:
             settings = read_settings(stores.crm)
             scope = settings.channel_scope(self._session.operator.viewer)

@@ -20,6 +20,8 @@ _LOST_S = 1.0
 """Without a block for so long the card is away, has leapt, or its recorder writes a new tape: look anew."""
 _TORN_LOOKS = 5
 """A block that is just being written can be seen half; one that stays damaged is silence."""
+_MOST_BEHIND_BLOCKS = 20
+"""Who is further behind than this goes on at the end of the tape: what is heard is live, or it is not heard."""
 
 
 class LiveTape:
@@ -30,6 +32,8 @@ class LiveTape:
         self.rows: Mapping[int, range] = {}
         self._next = self._end()
         self._torn = 0
+        self.is_over = False
+        """Whether the card writes a tape of another shape now: the rows would be those of other channels."""
         self._heard_at = time.monotonic()
         self._look_at = 0.0
 
@@ -54,7 +58,10 @@ class LiveTape:
     def news(self) -> Iterator[Heard]:
         """Every block that has come since, without waiting."""
         now = time.monotonic()
-        while (head := self._tape.head(self._next)) is not None:
+        if self._tape.head(self._next + _MOST_BEHIND_BLOCKS) is not None:
+            self._next = max(self._next, self._end() - 1)
+        end = self._next + _MOST_BEHIND_BLOCKS
+        while self._next < end and (head := self._tape.head(self._next)) is not None:
             blocks = [self._read(head, channel, rows) for channel, rows in self.rows.items()]
             if None in blocks:
                 self._torn += 1
@@ -89,7 +96,14 @@ class LiveTape:
         if tape.epoch == self._tape.epoch:
             tape.close()
             self._next = max(self._next, self._end() - 1)
+        elif _shape(tape) != _shape(self._tape):
+            tape.close()
+            self.is_over = True
         else:
             self._tape.close()
             self._tape = tape
             self._next = self._end()
+
+
+def _shape(tape: TapeReader) -> tuple[int, int]:
+    return tape.geometry.tracks, tape.geometry.sample_rate_hz

@@ -40,12 +40,13 @@ def _open(files: Iterator[Path]) -> Iterator[TapeReader]:
 
 
 def rows_of_channel(calls: sqlite_utils.Database, channel: int, tape: TapeReader) -> range:
-    """The rows of a tape that hold a channel: one, or near and far. Raises NotFound."""
+    """The rows of a tape that hold a channel: one, or near and far. Raises NotFound, also on another card's tape."""
     found = calls.conn.execute(
-        "SELECT port, ports FROM channels JOIN cards USING (card_id) WHERE number = ?", (channel,)
+        "SELECT port, ports FROM channels JOIN cards USING (card_id) WHERE number = ? AND card_id = ?",
+        (channel, tape.card_id),
     ).fetchone()
     if found is None:
-        raise NotFound("there is no such channel")
+        raise NotFound("this card has no such channel")
     port, ports = found
     tracks = max(1, tape.geometry.tracks // ports)
     rows = range(port * tracks, (port + 1) * tracks)

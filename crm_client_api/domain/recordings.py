@@ -73,6 +73,11 @@ class Recording:
         """Whether there is audio that may be heard; what waits to be deleted may not."""
         return self.state == "ready" and self.path is not None and self.deleted_rule is None
 
+    @property
+    def awaited(self) -> bool:
+        """Whether it is still to be cut from the tape; what waits to be deleted may not be heard from there either."""
+        return self.state == "pending" and self.deleted_rule is None
+
 
 @dataclass(frozen=True, slots=True)
 class RecordingFilter:

@@ -16,8 +16,8 @@ from firmware.store.connection import write
 RuleKind = Literal["channel", "group", "customer", "operator"]
 
 _SUBJECTS: dict[RuleKind, str] = {
-    "group": "SELECT 1 FROM groups WHERE number = ?",
-    "customer": "SELECT 1 FROM customers WHERE id = ? AND deleted_ms IS NULL",
+    "group": "SELECT 1 FROM groups WHERE CAST(number AS TEXT) = ?",
+    "customer": "SELECT 1 FROM customers WHERE CAST(id AS TEXT) = ? AND deleted_ms IS NULL",
     "operator": "SELECT 1 FROM operators WHERE staff_no = ?",
 }
 

@@ -132,6 +132,8 @@ def _answer(api: Api, route: Route, stores: Stores, parameters: dict[str, Any]) 
     except (PermissionMissing, Refused) as error:
         _audit_refusal(request, error)
         raise
+    except OverflowError as error:
+        raise ApiError(400, "bad_input", "a number is too large") from error
     if isinstance(result, bottle.HTTPResponse):
         result.headers.setdefault("Cache-Control", "no-store")
         return result

@@ -51,7 +51,7 @@ def wav_header(sample_rate_hz: int, tracks: int, data_bytes: int) -> bytes:
         "<4sI4s4sIHHIIHH4sI",
         b"RIFF", min(ENDLESS, data_bytes + WAV_HEADER_BYTES - 8), b"WAVE",
         b"fmt ", 16, 1, tracks, sample_rate_hz, sample_rate_hz * frame_bytes, frame_bytes, 16,
-        b"data", data_bytes,
+        b"data", min(ENDLESS, data_bytes),
     )  # fmt: skip
 
 

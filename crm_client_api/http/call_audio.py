@@ -10,7 +10,7 @@ from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.recordings import recordings_of
 from crm_client_api.http.audio import WavBody
 from crm_client_api.http.routing import Request, route
-from crm_client_api.http.sending import is_beginning, send
+from crm_client_api.http.sending import is_heard, send
 from firmware.store.connection import write
 
 
@@ -28,7 +28,7 @@ def get_call_audio(request: Request, call_id: str) -> bottle.HTTPResponse:
     body = WavBody(open_call(request.api.home, stores.calls, call, recordings))
     answer = send(request, body, "audio/wav", None)
     try:
-        if is_beginning(answer):
+        if is_heard():
             with write(stores.crm) as connection:
                 audit.append(connection, request.actor, "call.listen", call.id, {"state": call.state})
     except BaseException:

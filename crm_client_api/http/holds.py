@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from crm_client_api.answers_keeping import HoldInfo, Holds
-from crm_client_api.domain.calls import get_call
+from crm_client_api.domain.calls import get_call, list_channels
 from crm_client_api.domain.customers import get_customer
 from crm_client_api.domain.holds import (
     HoldRecord,
@@ -53,14 +53,14 @@ def get_holds(request: Request, query: HoldQuery) -> Holds:
 @route("POST", "/holds", "Set a hold", answer=HoldInfo, status=201, permissions=(Permission.HOLD_MANAGE,))
 def post_hold(request: Request, body: NewHold) -> HoldInfo:
     """Protect what is in scope."""
-    desk = request.desk
+    desk, subject = request.desk, body.subject
     if body.kind == "call":
         get_call(request.stores.calls, body.subject or "", desk.channels)
     elif body.kind == "customer":
-        get_customer(request.stores.crm, body.subject or "", desk.customers)
-    elif body.channel is not None and not desk.channels.allows(body.channel):
+        subject = get_customer(request.stores.crm, body.subject or "", desk.customers).id  # "07" is found as 7
+    elif body.channel is not None and not _is_in_scope(request, body.channel):
         raise NotFound("there is no such channel")
-    wanted = WantedHold(body.kind, body.reason, body.subject, unix_ms(body.from_), unix_ms(body.to), body.channel)
+    wanted = WantedHold(body.kind, body.reason, subject, unix_ms(body.from_), unix_ms(body.to), body.channel)
     return _info(set_hold(request.stores.crm, wanted, request.actor, request.settings.site))
 
 
@@ -89,6 +89,11 @@ def post_release_confirm(request: Request, hold_id: str) -> HoldInfo:
 def post_release_cancel(request: Request, hold_id: str) -> HoldInfo:
     """Anybody who manages holds may."""
     return _info(cancel_release(request.stores.crm, hold_id, request.actor))
+
+
+def _is_in_scope(request: Request, channel: int) -> bool:
+    known = any(row.number == channel for row in list_channels(request.stores.calls))
+    return known and request.desk.channels.allows(channel)
 
 
 def _info(hold: HoldRecord) -> HoldInfo:

@@ -24,7 +24,7 @@ from crm_client_api.encoded import Coding, encode_in_memory
 from crm_client_api.http.audio import AudioBody, StoredBody, WavBody
 from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.routing import Request, route
-from crm_client_api.http.sending import is_beginning, is_known, not_modified, send
+from crm_client_api.http.sending import is_first_part, is_heard, is_known, not_modified, send
 from crm_client_api.views import recording_info
 from firmware.clock import iso_utc
 from firmware.errors import NotFound
@@ -87,19 +87,29 @@ def get_audio(request: Request, recording_id: str, query: AudioQuery) -> bottle.
     form = _STORED_FORMS[recording.format or "flac"] if query.format == "original" else query.format
     etag = f'"{recording.sha256 or recording.id}-{query.format}"'
     if is_known(request, etag):
-        return not_modified(etag)
+        answer = not_modified(etag)
+        _audit(request, recording, answer, query)
+        return answer
     body, version = _open(request, recording, query.format, etag)
     name = f"{PurePosixPath(recording.path).name.split('.')[0]}.{form}" if query.download else None
     answer = send(request, body, _MEDIA[form], version, name)
     try:
-        if is_beginning(answer):
-            action = "recording.download" if query.download else "recording.listen"
-            with write(request.stores.crm) as connection:
-                audit.append(connection, request.actor, action, recording.id, {"call": recording.call_id})
+        _audit(request, recording, answer, query)
     except BaseException:
         body.close()
         raise
     return answer
+
+
+def _audit(request: Request, recording: Recording, answer: bottle.HTTPResponse, query: AudioQuery) -> None:
+    """Once a listening, whichever part of the recording it begins with."""
+    action = "recording.download" if query.download else "recording.listen"
+    listened = (request.session.token_hash if request.session else "", action, recording.id)
+    if not is_heard() or (request.api.beginnings.noted(listened) and not is_first_part(answer)):
+        return
+    with write(request.stores.crm) as connection:
+        audit.append(connection, request.actor, action, recording.id, {"call": recording.call_id})
+    request.api.beginnings.note(listened)
 
 
 def _open(request: Request, recording: Recording, form: Form, etag: str) -> tuple[AudioBody, str | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_type_hints
 
@@ -21,6 +21,7 @@ from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.sessions import Session
 from crm_client_api.domain.settings import Settings
 from crm_client_api.encoded import EncodedCopies
+from crm_client_api.http.beginnings import Beginnings
 from crm_client_api.http.errors import ApiError, PermissionMissing
 from crm_client_api.listening import Listeners
 from crm_client_api.push import Hub
@@ -48,6 +49,7 @@ class Api:
     copies: EncodedCopies
     listeners: Listeners
     web_root: Path
+    beginnings: Beginnings = field(default_factory=Beginnings)
 
 
 @dataclass(frozen=True, slots=True)

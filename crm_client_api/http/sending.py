@@ -56,10 +56,15 @@ def not_modified(etag: str) -> bottle.HTTPResponse:
     return raw_answer(b"", 304, {"ETag": etag, "Cache-Control": "private, no-cache"})
 
 
-def is_beginning(answer: bottle.HTTPResponse) -> bool:
-    """Whether somebody begins to listen: the further ranges of a player are the same listening."""
+def is_heard() -> bool:
+    """Whether bytes are asked for, and not only what there is to say of them."""
+    return bool(bottle.request.method == "GET")
+
+
+def is_first_part(answer: bottle.HTTPResponse) -> bool:
+    """Whether it begins with the first byte; a version that the client has is played from there as well."""
     part: str = answer.get_header("Content-Range", "bytes 0-")
-    return part.startswith("bytes 0-") and bool(bottle.request.method == "GET")
+    return part.startswith("bytes 0-")
 
 
 def send(
@@ -97,7 +102,11 @@ class _Pieces:
         return self
 
     def __next__(self) -> bytes:
-        piece = self._body.read(self._position, min(_PIECE_BYTES, self._end - self._position))
+        try:
+            piece = self._body.read(self._position, min(_PIECE_BYTES, self._end - self._position))
+        except BaseException:
+            self.close()  # bottle forgets who fails at the first piece
+            raise
         if not piece:
             raise StopIteration
         self._position += len(piece)

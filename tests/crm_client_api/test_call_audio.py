@@ -97,6 +97,25 @@ def test_what_is_cut_already_comes_from_the_recordings(home, exchange, tape: Lin
     assert deleted
 
 
+def test_what_waits_to_be_deleted_is_silent(exchange, tape: Line, talking, browse):
+    wire_port(exchange, 1)
+    tape.speak(8000)
+    exchange.recording(talking, None, state="pending", from_sample=1234, to_sample=4000, tape_epoch=tape.epoch,
+                       deleted_rule="order", deleted_by="1")  # fmt: skip
+    samples = heard(browse("1").ask("GET", f"/calls/{talking['id']}/audio"))[:, 0]
+    assert not samples[: 4000 - 1234].any()
+    assert np.array_equal(samples[4000 - 1234 :], tape.expected(0, 4000, 8000))
+
+
+def test_the_tape_of_another_card_is_not_the_channels(exchange, tape: Line, talking, browse):
+    """The channel's number went to another card: its port there is somebody else's on this tape."""
+    tape.speak(8000)
+    with write(exchange.db) as connection:
+        connection.execute("INSERT INTO cards VALUES ('new', 'serial', '', 'Test', 2, 8000, 1, 0, 0)")
+        connection.execute("UPDATE channels SET card_id = 'new', port = 1 WHERE number = 1")
+    assert browse("1").ask("GET", f"/calls/{talking['id']}/audio").status == 404
+
+
 def test_what_may_not_be_heard(crm, exchange, tape: Line, talking, browse):
     hire(crm, "2", "super", permissions=ALL_PERMISSIONS - {Permission.RECORDING_QUERY})
     hire(crm, "3", "ordinary", None, (2,))

@@ -15,6 +15,8 @@ from crm_office import hire
 
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from firmware.clock import now_ms
+from firmware.config import Home
+from firmware.store.connection import write
 from recorder.cutting.seconds import seconds_of
 from recorder.library.evidence.anchors import add_receipt, make_anchor
 from recorder.library.evidence.log import EvidenceLog
@@ -132,6 +134,37 @@ def test_an_altered_manifest_and_one_that_is_in_no_log(home, log, recording, bro
     file.unlink()
     assert browser.ask("GET", f"/recordings/{name}/evidence").status == 404
     assert browser.ask("POST", f"/recordings/{name}/verify").status == 404
+
+
+def test_another_file_in_its_place(home, exchange, recording, browse):
+    """The row points at what the manifest beside it does not speak of: that is played, and so that is judged."""
+    name, file = recording
+    (home.recordings / "two.flac").write_bytes(file.read_bytes()[:-100])
+    (home.recordings / "two.json").write_bytes((home.recordings / "one.json").read_bytes())
+    with write(exchange.db) as connection:
+        connection.execute("UPDATE recordings SET path = 'two.flac' WHERE id = ?", (name,))
+    verdict = browse("1").ask("POST", f"/recordings/{name}/verify").json
+    assert (verdict["verdict"], verdict["self_consistent"]) == ("altered", False)
+
+
+def test_only_the_published_key_is_trusted(home, tmp_path, recording, browse):
+    """Neither the heads of a stranger, however new, nor his manifests."""
+    name, _ = recording
+    other = Home(tmp_path / "other")
+    other.create()
+    stranger = EvidenceLog(other, "stranger", True)
+    signed = msgspec.json.decode((home.recordings / "one.json").read_bytes())
+    forged = stranger.sign(signed["manifest"] | {"device": stranger.device})
+    (home.recordings / "one.json").write_bytes(msgspec.json.encode(forged))
+    stranger.enter(name, "recording", now_ms(), forged)
+    stranger.close()
+    for path in stranger.path.parent.glob("stranger.*"):
+        (home.evidence / "practice" / path.name).write_bytes(path.read_bytes())
+    verdict = browse("1").ask("POST", f"/recordings/{name}/verify").json
+    assert (verdict["verdict"], verdict["key_known"]) == ("unknown_device", False)
+    found = browse("1").get("/evidence")["practice"]
+    assert found["device"] != stranger.device
+    assert [one for one in found["problems"] if "stranger: signed by another device" in one]
 
 
 def test_permission_and_scope(crm, recording, browse):

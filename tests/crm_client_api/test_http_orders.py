@@ -49,6 +49,12 @@ def test_orders_reach_their_reader(crm, exchange, browser):
     ]  # fmt: skip
 
 
+def test_numbers_that_are_too_large(browser):
+    for number in (2**63, 10**30):
+        assert browser.ask("GET", f"/orders/{number}").status in (400, 404), number
+        assert browser.ask("POST", f"/channels/{number}/record", {}).status == 404, number
+
+
 def test_what_became_of_an_order(crm, exchange, browser, browse):
     call = exchange.call(1)
     done, refused, waiting = (

@@ -14,7 +14,7 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def stock(crm, exchange):
+def stock(home, crm, exchange):
     """Recordings of channel 1 that are 10, 20 and 30 days old, 1 MiB each; one of a held call."""
     hire(crm, "1", "super")
     exchange.wire(1, 2)
@@ -22,6 +22,7 @@ def stock(crm, exchange):
     calls = []
     for days in (10, 20, 30):
         call = exchange.call(1)
+        (home.recordings / f"{days}.flac").write_bytes(b"audio")
         exchange.recording(call, f"{days}.flac", started_ms=at_ms - days * DAY_MS, bytes=MIB)
         calls.append(call)
     return at_ms, calls

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,10 +13,13 @@ import pytest
 from crm_office import Browser, hire
 from live_line import Line, line
 
+from crm_client_api.domain.operators import get_operator
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
+from crm_client_api.domain.sessions import Session
 from crm_client_api.http.live import FRAME, MAGIC
-from crm_client_api.listening import MOST_OF_AN_OPERATOR
+from crm_client_api.listening import MOST_OF_AN_OPERATOR, Listeners, Listening
 from crm_client_api.live_tape import LiveTape
+from crm_client_api.stores import StorePool
 from crm_client_api.tapes import tape_of_card
 from firmware.store.connection import write
 
@@ -175,6 +179,49 @@ def test_a_block_that_stays_damaged_is_silence_where_it_is_damaged(home, office:
     for index, block in ((0, 5), (2, 6), (3, 6)):
         row = heard[index][0] - 1
         assert np.array_equal(heard[index][1], office.expected(row, block * BLOCK, (block + 1) * BLOCK))
+
+
+def test_who_is_far_behind_goes_on_at_the_end(office: Line, followed: LiveTape):
+    office.speak(40 * BLOCK)
+    heard = [one.first_sample for one in followed.news() if one.channel == 1]
+    assert heard == [44 * BLOCK], "old audio is not live"
+    office.speak(2 * BLOCK)
+    assert [one.first_sample for one in followed.news() if one.channel == 1] == [45 * BLOCK, 46 * BLOCK]
+
+
+def test_rights_are_asked_also_while_somebody_lags(home, office: Line):
+    """Blocks that always wait for a slow client must not keep its stream from ending with the session."""
+    with StorePool(home).use() as stores:
+        session = Session("gone", "", get_operator(stores.crm, "1"))
+    tape = tape_of_card(home, "test-1")
+    assert tape is not None
+    live = LiveTape(home, "test-1", tape)
+    live.rows = {1: range(1)}
+    ours, theirs = socket.socketpair()
+    listening = Listening(
+        Listeners(StorePool(home), 1), session, "", [1], [live], ours.fileno(), lambda heard: heard.pcm, b"head"
+    )
+    assert next(listening) == b"head"
+    office.speak(2 * BLOCK)
+    taken = 0
+    for _ in listening:
+        taken += 1
+        office.speak(2 * BLOCK)  # twice as fast as it is taken
+        time.sleep(0.1)
+        assert taken < 60, "it never ends"
+    assert taken
+    listening.close()
+    ours.close()
+    theirs.close()
+
+
+def test_a_tape_of_another_shape_ends_it(home, office: Line, browse):
+    """The rows of a card that hears two directions now are not those of the channels that were asked for."""
+    ear = Ear(browse("1"), "/live?channels=2")
+    (home.tapes / "test-1.tape").rename(home.tapes / "test-1-0123abcd.set-aside")
+    with line(home, rows=4) as new:
+        new.speak(5 * BLOCK)
+        assert ear.response.read() == b""
 
 
 def test_who_may_not_listen(crm, exchange, office: Line, browse):

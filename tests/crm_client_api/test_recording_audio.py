@@ -11,6 +11,7 @@ import soundfile
 from crm_office import hire
 
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
+from crm_client_api.http.audio import ENDLESS, wav_header
 from crm_client_api.http.errors import ApiError
 from crm_client_api.http.sending import ByteRange, parse_range
 
@@ -109,6 +110,31 @@ def test_permission_and_scope_are_needed(crm, path, browse):
     assert download.headers["content-disposition"].endswith('filename="one.wav"')
     rows = crm.conn.execute("SELECT actor, action FROM audit WHERE action LIKE 'recording.%' ORDER BY id").fetchall()
     assert [tuple(row) for row in rows] == [("3", "recording.listen"), ("1", "recording.download")]
+
+
+def listened(crm) -> list[str]:
+    rows = crm.conn.execute("SELECT action FROM audit WHERE action LIKE 'recording.%' ORDER BY id")
+    return [row[0].removeprefix("recording.") for row in rows]
+
+
+def test_nobody_listens_unnoticed(crm, path, browse):
+    """Not by leaving out the first byte, and not from what a browser kept of somebody else's listening."""
+    browser = browse("1")
+    assert browser.ask("GET", path, Range="bytes=1-").status == 206
+    assert listened(crm) == ["listen"]
+    assert browser.ask("GET", path, Range="bytes=900-").status == 206
+    assert listened(crm) == ["listen"], "another part of the same listening"
+    assert browser.ask("GET", f"{path}?download=1", Range="bytes=1-").status == 206
+    assert listened(crm) == ["listen", "download"]
+    answer = browser.ask("GET", path, Range="bytes=0-")
+    assert listened(crm) == ["listen", "download", "listen"], "from the beginning again"
+    hire(crm, "2", "super")
+    assert browse("2").ask("GET", path, If_None_Match=answer.headers["etag"]).status == 304
+    assert listened(crm) == ["listen", "download", "listen", "listen"]
+
+
+def test_wav_of_more_than_a_header_can_say():
+    assert wav_header(8000, 2, ENDLESS + 1)[-4:] == b"\xff\xff\xff\xff"
 
 
 def test_files_outside_the_recordings_are_never_sent(home, crm, exchange, audio, browse):
