@@ -71,8 +71,11 @@ def _assert_all_there(home: Home, truth: Path) -> int:
     stored: dict[int, list[dict[str, Any]]] = {}
     for row in db.query("SELECT * FROM calls ORDER BY channel, started_ms"):
         stored.setdefault(row["channel"] - 1, []).append(row)
-    whole = "SELECT count(*) FROM recordings r JOIN calls c ON c.id = r.call_id WHERE c.end_reason <> 'card_lost'"
-    missing = db.conn.execute(f"{whole} AND (missing_samples > 0 OR r.state <> 'ready')").fetchone()
+    last = db.conn.execute("SELECT max(to_sample) FROM recordings").fetchone()[0]  # where the card was lost
+    missing = db.conn.execute(
+        "SELECT count(*) FROM recordings WHERE to_sample < ? AND (missing_samples > 0 OR state <> 'ready')",
+        (last - 2 * RATE_HZ,),
+    ).fetchone()
     silent = db.conn.execute(
         "SELECT count(*) FROM calls WHERE result = 'answered' AND talk_ms > 2000"
         " AND NOT EXISTS (SELECT 1 FROM recordings WHERE call_id = calls.id)"
@@ -86,11 +89,9 @@ def _assert_all_there(home: Home, truth: Path) -> int:
         index = seen.get(call["line"], 0)
         seen[call["line"]] = index + 1
         found = stored[call["line"]][index]
-        assert (found["direction"], found["caller_number"], found["dialled_number"]) == (
-            call["direction"], call["number"], call["dialled"],
-        )  # fmt: skip
-        if call["direction"] == "incoming":
-            assert found["result"] == call["result"]
+        assert (found["caller_number"], found["dialled_number"]) == (call["number"], call["dialled"])
+        assert found["direction"] == {"in": "incoming", "out": "outgoing"}[call["direction"]]
+        assert found["result"] == call["result"]
     return len(told)
 
 

@@ -164,3 +164,11 @@ def test_a_connection_may_move_to_another_thread(tmp_path: Path) -> None:
     worker.join()
     db.conn.close()
     assert read_counter(file) == 3
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "50% ? #1"
+    folder.mkdir()
+    open_store(folder / "a.db").conn.close()
+    assert (folder / "a.db").exists()
+    open_store(folder / "a.db", readonly=True).conn.close()
