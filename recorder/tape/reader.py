@@ -175,11 +175,16 @@ def _is_whole(raw: bytes, head: SlotHead, track: int) -> bool:
 
 
 def set_aside_tape(path: Path, epoch: str) -> TapeReader | None:
-    """The tape of ``epoch`` that once stood at ``path``, if it is still there."""
+    """The tape of ``epoch`` that once stood at ``path``, if it is still there.
+
+    Raises StoreError: one cannot be opened right now, and may be it.
+    """
     for file in path.parent.glob(f"{path.stem}-*.set-aside"):
         try:
             reader = TapeReader(file)
-        except StoreError:
+        except StoreError as error:
+            if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+                raise
             continue
         if reader.epoch == epoch:
             return reader

@@ -15,7 +15,7 @@ from drivers.api import EventKind, LineEvent, Pcm, PcmBlock
 from firmware.errors import StoreError
 from recorder.tape.assembly import LONGEST_FILL_S
 from recorder.tape.format import HINT, HINT_OFFSET, SlotHead, geometry_for
-from recorder.tape.reader import TapeReader, resume_point
+from recorder.tape.reader import TapeReader, resume_point, set_aside_tape
 from recorder.tape.writer import TapeWriter
 
 RATE_HZ = 8000
@@ -267,3 +267,27 @@ def test_a_new_tape_is_not_searched_for_its_end(tmp_path: Path, monkeypatch: pyt
     last = TapeReader(tmp_path / "t.tape").last_head()
     assert last is not None
     assert (last.number, looked_at) == (0, [])
+
+
+def test_a_set_aside_tape_that_cannot_be_opened_right_now_is_not_taken_for_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tape = new_tape(tmp_path / "t-1.set-aside")
+    epoch = tape.epoch
+    tape.close()
+    (tmp_path / "t-2.set-aside").write_bytes(b"no tape")
+    real = os.open
+
+    def exhausted(path: str | os.PathLike[str], *more: int) -> int:
+        if str(path).endswith("t-1.set-aside"):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(path, *more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", exhausted)
+        with pytest.raises(StoreError, match="Too many open files"):
+            set_aside_tape(tmp_path / "t.tape", epoch)
+    found = set_aside_tape(tmp_path / "t.tape", epoch)
+    assert found is not None
+    found.close()
+    assert set_aside_tape(tmp_path / "t.tape", "ff" * 16) is None
