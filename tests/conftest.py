@@ -10,6 +10,13 @@ from firmware.config import Home
 from firmware.store.migrations import migrate
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that drive the whole box in real time stay on one worker, the others run beside them."""
+    for item in items:
+        if item.get_closest_marker("acceptance"):
+            item.add_marker(pytest.mark.xdist_group("acceptance"))
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """A home directory of its own, made and migrated."""
