@@ -183,7 +183,8 @@ class VerdictInfo(msgspec.Struct, frozen=True):
     """What a check found. ``text``: the whole in words, by language (en, zh).
 
     ``verdict``: authentic, altered, part_missing, manifest_altered, unknown_device, not_in_log, deleted,
-    cannot_check. ``key_known``: the key that this box publishes as its own signed it. ``in_log`` null: no signed head covers it yet.
+    cannot_check. ``key_known``: the key that this box publishes as its own signed it. ``in_log`` null: no signed head
+    covers it yet.
     """
 
     verdict: str
