@@ -36,7 +36,7 @@ _JOIN_SAMPLES = 160  # a gap of less than 20 ms does not end a digit (Q.24: inte
 
 _BAND = band_pass(610.0, 3000.0, 65)
 _SMOOTH = np.full(65, 1.0 / 65.0, dtype=np.float32)
-_FFT = 4096
+_FFT = 2048
 
 
 @dataclass(frozen=True, slots=True)

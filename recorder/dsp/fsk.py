@@ -116,10 +116,11 @@ class FskBurst:
         self._magnitudes: dict[FskStandard, tuple[Soft, Soft]] = {}
         self._middle = _correlate(self._band, 0.5 * (BELL_202.mark_hz + V23.mark_hz))
 
-    def frames(self, *, ended: bool = True) -> list[FskFrame]:
+    def frames(self, *, ended: bool = True, anywhere: bool = True) -> list[FskFrame]:
         """Frames of the burst in order: good ones, unfinished ones, and damaged ones that were clearly meant.
 
-        When the burst has ``ended``, a message without a mark signal before it is looked for, too.
+        While the burst has not ``ended``, a message that is still coming gets a first look only. When it has, one
+        without a mark signal before it is looked for ``anywhere``, too.
         """
         if len(self._band) < 40 * BIT_SAMPLES:
             return []
@@ -131,15 +132,15 @@ class FskBurst:
             if run_end < done or not self._is_mark(run_start, run_end):
                 continue
             likely, other = self._standards(run_start, run_end)
-            frame = self._frame_after(likely, run_start, run_end)
-            if frame is not None and not frame.checksum_ok:
-                second = self._frame_after(other, run_start, run_end)
+            frame = self._frame_after(likely, run_start, run_end, ended)
+            if frame is not None and not frame.checksum_ok and (ended or not frame.unfinished):
+                second = self._frame_after(other, run_start, run_end, ended)
                 if second is not None and second.checksum_ok:
                     frame = replace(second, standard=likely)
             if frame is not None and (frame.checksum_ok or frame.plausible or frame.unfinished):
                 found.append(frame)
                 done = frame.end_sample if frame.checksum_ok else done
-        if ended and not found:
+        if ended and anywhere and not found:
             frame = self._frame_anywhere(BELL_202) or self._frame_anywhere(V23)
             found = [frame] if frame is not None else []
         return found
@@ -173,7 +174,7 @@ class FskBurst:
         space_gain = np.percentile(space[start:stop], 92) + 1e-3
         return np.asarray(mark / mark_gain - space / space_gain, dtype=np.float32)
 
-    def _frame_after(self, standard: FskStandard, run_start: int, run_end: int) -> FskFrame | None:
+    def _frame_after(self, standard: FskStandard, run_start: int, run_end: int, ended: bool) -> FskFrame | None:
         """The frame that starts at the end of a run of mark."""
         stop = min(len(self._band), run_end + int(300 * BIT_SAMPLES))
         rough = _characters(self._soft(standard, max(run_start, run_end - 200), stop), run_end - 4, 2)
@@ -182,12 +183,15 @@ class FskBurst:
             return None
         need = int(values[1]) + 3
         stop = min(len(self._band), run_end + int(need * 10 * BIT_SAMPLES))
+        coming = not ended and stop == len(self._band)
         mark_bits = (run_end - run_start) / BIT_SAMPLES
         soft = self._soft(standard, max(0, run_end - 100), stop)
         best: FskFrame | None = None
         for bias in _BIASES:
             characters = _characters(soft - np.float32(bias), run_end - 4, 260)
             frame = _frame_of(standard, characters, 0, mark_bits)
+            if frame is not None and coming and frame.unfinished:
+                return frame
             if frame is not None and not frame.checksum_ok:
                 frame = self._second_look(standard, characters, run_end, mark_bits) or frame
             if frame is not None and frame.checksum_ok:

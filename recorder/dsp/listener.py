@@ -23,7 +23,7 @@ _GATE_OPEN, _GATE_CLOSE = 0.68, 0.60  # share of 950–2450 Hz; white noise has 
 _GATE_PACE = 0.3
 _HOLD_FRAMES = 10  # the carrier may vanish for 100 ms in noise before it counts as ended
 _FIRST_LOOK_SAMPLES = 1600
-_NEXT_LOOK_SAMPLES = 800
+_NEXT_LOOK_SAMPLES = 1600  # a header is seen so much later; its message takes longer
 _LONGEST_SAMPLES = 64000  # 8 s: longer than 255 bytes with ten bits of fill each
 
 _STRING_GAP_SAMPLES = 6400  # 0.8 s without a digit ends a DTMF string
@@ -194,7 +194,9 @@ class CallerIdListener:
         heard: list[HeardCallerId] = []
         damaged: list[tuple[FskFrame, CallerId]] = []
         base, carrier.next_look = carrier.start_sample, now + _NEXT_LOOK_SAMPLES
-        for frame in FskBurst(carrier.joined().astype(np.float32)).frames(ended=ended):
+        # What follows a good message has a mark signal of its own, and digits are none at all.
+        anywhere = not carrier.heard_one and port not in self._strings
+        for frame in FskBurst(carrier.joined().astype(np.float32)).frames(ended=ended, anywhere=anywhere):
             message = caller_id.parse_fsk(
                 frame.data,
                 checked=frame.checksum_ok,
