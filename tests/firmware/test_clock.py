@@ -36,3 +36,9 @@ def test_uuid7_sorts_by_time_and_never_repeats() -> None:
     made = [uuid7(start + n) for n in range(500)]
     assert made == sorted(made)
     assert len({uuid7(start) for _ in range(500)}) == 500
+
+
+def test_uuid7_of_the_same_thing_is_the_same() -> None:
+    assert uuid7(1000, "tape", 7) == uuid7(1000, "tape", 7)
+    assert len({uuid7(1000, "tape", 7), uuid7(1000, "tape", 8), uuid7(1000, "tap", "e7"), uuid7(1001, "tape", 7)}) == 4
+    assert uuid7(1000) != uuid7(1000)

@@ -184,3 +184,24 @@ def test_cut_message_is_told_as_damaged() -> None:
     clean = fsk(MESSAGE)
     (caller,) = callers_of(pcm(silence(0.3), clean[: int(len(clean) * 0.85)], silence(0.5)))
     assert (caller.valid, caller.number) == (False, None)
+
+
+def test_a_message_without_its_mark_signal_is_found_only_where_it_is_looked_for() -> None:
+    burst = FskBurst(fsk(MESSAGE, seizure_bits=0, mark_bits=0).astype(np.float32))
+    (found,) = burst.frames()
+    assert found.checksum_ok
+    assert burst.frames(anywhere=False) == []
+    assert burst.frames(ended=False) == []
+
+
+def test_a_noisy_message_gets_its_second_look_once_it_is_over() -> None:
+    """Framing lost a character in this noise. While more may come that is only unfinished; then the grid mends it."""
+    mark_bits = 60
+    clean = fsk(MESSAGE, seizure_bits=0, mark_bits=mark_bits).astype(np.float32)
+    end = int((mark_bits + 10 * len(MESSAGE)) * 8000 / 1200)
+    hiss = np.random.default_rng(42).normal(0, np.std(clean) * 0.45, end).astype(np.float32)
+    burst = FskBurst(clean[:end] + hiss)
+    assert [frame.checksum_ok for frame in burst.frames(ended=False)] == [False]
+    (mended,) = burst.frames(ended=True, anywhere=False)
+    assert mended.checksum_ok
+    assert mended.data == MESSAGE

@@ -308,3 +308,26 @@ def test_a_clock_that_is_set_makes_no_call_longer_or_shorter(step_ms: int) -> No
     assert call is not None
     times = (call.started_ms, call.answered_ms, call.ended_ms)
     assert times == tuple(wall_ms(at_s * RATE_HZ) for at_s in (1, 5, 15))
+
+
+def _names(epoch: str, story: list[Signal]) -> list[str]:
+    """Ids of calls and recordings, as a tracker that knows nothing of before gives them."""
+    told = Line()
+    told.tracker = ChannelTracker(7, RATE_HZ, False, TrackerSettings(), epoch)
+    told.play(story, 30)
+    return [*(call.id for call in told.calls), *(cut.recording_id for cut in told.cuts)]
+
+
+def test_a_tape_that_is_played_again_gives_the_same_names() -> None:
+    story = [*rings(2), line(7.4, K.OFF_HOOK), line(20.0, K.ON_HOOK)]
+    assert len(_names("a", story)) == 2
+    assert _names("a", story) == _names("a", story)
+    assert set(_names("a", story)).isdisjoint(_names("b", story))
+
+
+def test_two_calls_that_begin_at_the_same_sample_have_names_of_their_own() -> None:
+    story = [line(1.0, kind) for kind in (K.LINE_PRESENT, K.RING_ON, K.LINE_LOST, K.LINE_PRESENT, K.RING_ON)]
+    told = Line().play([*story, line(2.0, K.RING_OFF)], 30)
+    first, second = told.calls
+    assert first.started_sample == second.started_sample
+    assert first.id != second.id
