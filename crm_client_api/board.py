@@ -9,6 +9,7 @@ import msgspec
 from crm_client_api.answers import HookState, LineState, LinkInfo, PortState
 from firmware.clock import now_ms
 from firmware.config import Home
+from firmware.live_file import read_live
 
 STALE_MS = 3000
 
@@ -59,10 +60,13 @@ def read_board(home: Home, at_ms: int | None = None) -> BoardState:
     now = now_ms() if at_ms is None else at_ms
     ports: dict[int, PortState] = {}
     cards: dict[str, CardState] = {}
-    for file in sorted(home.status.glob("*.json")):
+    for file in sorted(home.status.glob("*.live")):
         try:
-            status = _decoder.decode(file.read_bytes())
-        except (OSError, msgspec.MsgspecError):  # being replaced, or written by another version
+            content = read_live(file)
+            if content is None:
+                continue
+            status = _decoder.decode(content)
+        except (OSError, msgspec.MsgspecError):  # gone, or written by another version
             continue
         fresh = now - status.at_ms <= STALE_MS
         cards[status.card_id] = CardState(status.connected and fresh, status.link)

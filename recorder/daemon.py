@@ -416,7 +416,7 @@ class Recorder:
     def _write_status(self, card_id: str, counters: LinkCounters, processor: Processor) -> None:
         from recorder.status import write_status
 
-        path = self._home.status / f"{self._options.name}.json"
+        path = self._home.status / f"{self._options.name}.live"
         write_status(path, card_id, self._options.simulated, self._connected, counters, processor)
 
 

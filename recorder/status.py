@@ -1,4 +1,4 @@
-"""The recorder's fast-changing state for the live board: one small JSON file, replaced four times a second."""
+"""The recorder's fast-changing state for the live board: one small file of JSON, written four times a second."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 
 from drivers.api import LinkCounters
 from firmware.clock import now_ms
+from firmware.live_file import write_live
 from recorder.processor import Processor
 
 
@@ -53,8 +54,9 @@ class CardStatus(msgspec.Struct, frozen=True):
 def write_status(
     path: Path, card_id: str, simulated: bool, connected: bool, counters: LinkCounters, processor: Processor
 ) -> None:
-    """Replace the status file; a full disk only stops the board."""
+    """Write the status file anew; a full disk only stops the board."""
     ports = []
+    levels = processor.levels_dbm0.tolist()
     for port, tracker in enumerate(processor.trackers):
         state = tracker.state
         ports.append(
@@ -64,7 +66,7 @@ def write_status(
                 state.hook if connected else "unknown",
                 state.ringing,
                 processor.volts[port],
-                round(float(processor.levels_dbm0[port]), 1),
+                round(levels[port], 1),
                 connected and tracker.recording,
                 state.call.id if state.call else None,
                 tracker.paused,
@@ -73,7 +75,5 @@ def write_status(
     link = LinkStatus(
         counters.frames, counters.bad_frames, counters.garbage_bytes, counters.resend_requests, counters.lost_samples
     )
-    draft = path.with_suffix(".new")
     with contextlib.suppress(OSError):
-        draft.write_bytes(msgspec.json.encode(CardStatus(card_id, simulated, connected, now_ms(), link, ports)))
-        draft.replace(path)
+        write_live(path, msgspec.json.encode(CardStatus(card_id, simulated, connected, now_ms(), link, ports)))

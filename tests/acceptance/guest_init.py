@@ -68,7 +68,7 @@ def record() -> None:
     recorder = subprocess.Popen([*TAPDECK, "recorder", *options])
     while recorder.poll() is None:
         time.sleep(0.25)
-        status = HOME / "run" / "status" / "bench.json"
+        status = HOME / "run" / "status" / "bench.live"
         if status.exists():
             say("recording", at=time.time(), end=tape_end(), ready=acknowledged())
     say("failed", error=f"the recorder ended with {recorder.returncode}")

@@ -17,6 +17,7 @@ import pytest
 from scripted import assert_day_is_exact, mixed_day, record_script
 
 from firmware.config import Home
+from firmware.live_file import read_live
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 GARBAGE_BYTES = 1_000_000
@@ -90,7 +91,7 @@ def test_noise_on_the_cable_costs_nothing_and_is_counted(home: Home, tmp_path: P
     assert cables[0].garbage >= GARBAGE_BYTES
     assert cables[0].flipped > 20
     assert_day_is_exact(home, script)
-    link = json.loads((home.status / "desk.json").read_text())["link"]
+    link = json.loads(read_live(home.status / "desk.live") or b"")["link"]
     assert link["bad_frames"] > 20
     assert link["garbage_bytes"] > GARBAGE_BYTES // 2
     assert link["resend_requests"] > 20

@@ -12,6 +12,7 @@ from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.scope import ChannelScope
 from firmware.clock import iso_utc, now_ms
+from firmware.live_file import write_live
 from firmware.parameters import set_value
 
 
@@ -113,9 +114,7 @@ def write_status(home, at_ms: int, **port) -> None:
         "ports": [{"channel": 1, "line": "present", "hook": "off", "ringing": False, "volts": -48.2,
                    "level_dbm0": -20.0, "recording": True, "call_id": None} | port],
     }  # fmt: skip
-    draft = home.status / "test-1.new"
-    draft.write_text(json.dumps(status))
-    draft.replace(home.status / "test-1.json")
+    write_live(home.status / "test-1.live", json.dumps(status).encode())
 
 
 def test_channels_and_cards_show_the_line_as_it_is(home, crm, exchange, browse):
@@ -140,7 +139,8 @@ def test_old_and_broken_reports_are_worth_nothing(home):
     assert read_board(home, 13_000).ports[1].line == "present"
     assert read_board(home, 13_001).port(1).line == "unknown"
     assert not read_board(home, 13_001).cards["test-1"].connected
-    (home.status / "broken.json").write_text("{")
+    (home.status / "torn.live").write_text("{")
+    write_live(home.status / "broken.live", b"{")
     assert read_board(home, 13_000).ports[1].line == "present"
 
 

@@ -17,6 +17,7 @@ from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.operators import set_active
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from firmware.clock import now_ms
+from firmware.live_file import write_live
 from firmware.parameters import set_value
 from firmware.store.connection import write
 
@@ -213,8 +214,7 @@ def show_line(home, **port):
     channel = {"line": "present", "hook": "on", "ringing": False, "volts": -48.0, "level_dbm0": -60.0}
     ports = [{"channel": 1} | channel | port, {"channel": 2} | channel]
     status = {"card_id": "test-1", "connected": True, "at_ms": now_ms() + 60_000, "ports": ports}
-    (home.status / "draft").write_text(json.dumps(status))
-    (home.status / "draft").replace(home.status / "test-1.json")
+    write_live(home.status / "test-1.live", json.dumps(status).encode())
 
 
 def test_the_board_tells_what_changed_in_scope(home, crm, exchange, browse):

@@ -10,6 +10,7 @@ from tracked_line import asks, wall_ms
 
 from drivers.api import EventKind, LineEvent, LinkCounters
 from firmware.config import Home
+from firmware.live_file import read_live
 from recorder.journal import Journal
 from recorder.processor import Processor
 from recorder.status import CardStatus, PortStatus, write_status
@@ -20,9 +21,9 @@ from recorder.tracking.channel import TrackerSettings
 
 
 def ports(home: Home, processor: Processor, connected: bool = True) -> list[PortStatus]:
-    path = home.status / "t.json"
+    path = home.status / "t.live"
     write_status(path, CARD_ID, False, connected, LinkCounters(frames=3), processor)
-    status = msgspec.json.decode(path.read_bytes(), type=CardStatus)
+    status = msgspec.json.decode(read_live(path) or b"", type=CardStatus)
     assert (status.card_id, status.connected, status.link.frames) == (CARD_ID, connected, 3)
     return status.ports
 
