@@ -23,6 +23,8 @@ from recorder.signals import Signal, ToneHeard, VoiceActivity
 
 _HISTORY_SAMPLES = 4000  # 0.5 s: the longest DTMF run and its look back, and the caller-ID pre-roll
 
+_ROOM_SAMPLES = 16000  # so that the history is moved seldom
+
 
 class DetectorBank:
     """Hears what the exchange and people say on ``channels`` lines.
@@ -42,7 +44,8 @@ class DetectorBank:
         """Begin anew at a gap in the samples."""
         self._origin: int | None = None
         self._length = 0
-        self._history = np.zeros((self.channels, _HISTORY_SAMPLES), dtype=np.int16)
+        self._past = np.zeros((self.channels, _ROOM_SAMPLES), dtype=np.int16)
+        self._past_end = _HISTORY_SAMPLES
         self._hook: npt.NDArray[np.bool_] | None = None
         self._spectra = SpectrumBank(self.channels)
         self._dtmf = DtmfBank(self.channels)
@@ -99,15 +102,13 @@ class DetectorBank:
         on_hook: npt.NDArray[np.bool_],
         hears_voice: npt.NDArray[np.bool_] | None,
     ) -> list[Signal]:
-        kept = self._history[:, -_HISTORY_SAMPLES:]
-        self._history = np.concatenate((kept, block), axis=1)
-        self._length += block.shape[1]
+        history = self._remember(block)
         frames = self._spectra.process(block)
         off_hook = ~on_hook
         listening = off_hook if hears_voice is None else off_hook | hears_voice
         pairs = self._dtmf.candidates(frames)
-        digits = self._dtmf.process(frames, pairs, self._history, self._length)
-        callers = self._listener.process(frames, digits, self._history, self._length, on_hook)
+        digits = self._dtmf.process(frames, pairs, history, self._length)
+        callers = self._listener.process(frames, digits, history, self._length, on_hook)
         for port, _ in digits:
             self._tones.doubt(port)
         voices = self._voice.process(frames, pairs | self._tones.tonal(frames), listening)
@@ -118,6 +119,19 @@ class DetectorBank:
         signals.extend(ToneHeard(change.port, origin + change.at_sample, change.tone) for change in tones)
         signals.extend(VoiceActivity(change.port, origin + change.at_sample, change.active) for change in voices)
         return signals
+
+    def _remember(self, block: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+        """The samples up to the end of ``block``, at least ``_HISTORY_SAMPLES`` before it."""
+        new = block.shape[1]
+        if self._past_end + new > self._past.shape[1]:
+            kept = self._past[:, self._past_end - _HISTORY_SAMPLES : self._past_end]
+            self._past = np.zeros((self.channels, max(_ROOM_SAMPLES, _HISTORY_SAMPLES + new)), dtype=np.int16)
+            self._past[:, :_HISTORY_SAMPLES] = kept
+            self._past_end = _HISTORY_SAMPLES
+        self._past[:, self._past_end : self._past_end + new] = block
+        self._past_end += new
+        self._length += new
+        return self._past[:, : self._past_end]
 
     def _caller_event(self, heard: HeardCallerId) -> LineEvent:
         value = msgspec.json.encode(heard.message).decode("utf-8")
@@ -136,7 +150,7 @@ class DetectorBank:
 
     def reset(self, port: int) -> None:
         """Forget all that was heard on one port."""
-        self._history[port] = 0
+        self._past[port] = 0
         self._told.pop(port, None)
         for part in (self._spectra, self._dtmf, self._listener, self._tones, self._voice):
             part.reset(port)

@@ -7,6 +7,8 @@ time that it is on, which is what speech cannot imitate for long (talk-off).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +18,15 @@ from recorder.dsp.levels import mean_square
 from recorder.dsp.spectrum import DTMF_HIGH_HZ, DTMF_LOW_HZ, FRAME_SAMPLES, HOP_SAMPLES, Frames
 
 Signal32 = npt.NDArray[np.float32]
+_Number = TypeVar("_Number", np.float32, np.complex64)
 
 _SYMBOLS = ("123A", "456B", "789C", "*0#D")  # ITU-T Q.23, rows of the low group
 
 _MIN_LEVEL_DBM0 = -43.0
 _CANDIDATE_SHARE = 0.65  # of the power between 600 and 3300 Hz
+_SURE_SHARE = 0.8  # in the best frame of a run: a digit of the least purity has 0.89
 _CANDIDATE_TWIST = 20.0  # power ratio between the groups, either way
+_GLANCE_FRAMES = 8  # speech seldom looks like a tone pair for longer
 _LONGEST_RUN = 30  # frames; a key held longer is looked at in parts that are joined again
 LOOK_BACK_SAMPLES = 320
 
@@ -35,7 +40,7 @@ _SHORT_SAMPLES = 360
 _JOIN_SAMPLES = 160  # a gap of less than 20 ms does not end a digit (Q.24: interruptions of 10 ms)
 
 _BAND = band_pass(610.0, 3000.0, 65)
-_SMOOTH = np.full(65, 1.0 / 65.0, dtype=np.float32)
+_SMOOTH_SAMPLES = 65  # 8 ms
 _FFT = 2048
 
 
@@ -58,6 +63,7 @@ class DtmfBank:
     def __init__(self, channels: int) -> None:
         self._run_start = np.full(channels, -1, dtype=np.int64)  # frame number, -1: no run
         self._before = np.zeros(channels, dtype=np.bool_)
+        self._sure = np.zeros(channels, dtype=np.bool_)  # the run has a frame that is hardly anything but a tone pair
         self._last: dict[int, DtmfTone] = {}
         self._threshold = np.float32(mean_square(_MIN_LEVEL_DBM0))
 
@@ -78,32 +84,45 @@ class DtmfBank:
         before = np.concatenate((self._before[:, None], candidates[:, :-1]), axis=1)
         busy = (candidates & before).any(axis=1) | (self._run_start >= 0)
         self._before = candidates[:, -1].copy()
+        sure = frames.low + frames.high > _SURE_SHARE * frames.above
         found: list[tuple[int, DtmfTone]] = []
         for port in np.flatnonzero(busy):
-            for first, last in self._runs(int(port), frames.first_frame, before[port], candidates[port]):
+            for first, last in self._runs(int(port), frames.first_frame, before[port], candidates[port], sure[port]):
                 start = HOP_SAMPLES * (first - 1) - LOOK_BACK_SAMPLES
                 stop = HOP_SAMPLES * (last + 1)
                 offset = history.shape[1] - history_end
                 row = history[port, max(0, start + offset) : stop + offset].astype(np.float32)
+                if last - first <= _GLANCE_FRAMES and not _glance(
+                    row[-HOP_SAMPLES * (last - first + 2) : -HOP_SAMPLES]
+                ):
+                    continue
                 for tone in measure(row):
                     found.extend(self._report(int(port), tone, max(start, -offset)))
         return found
 
     def _runs(
-        self, port: int, first_frame: int, before: npt.NDArray[np.bool_], candidate: npt.NDArray[np.bool_]
+        self,
+        port: int,
+        first_frame: int,
+        before: npt.NDArray[np.bool_],
+        candidate: npt.NDArray[np.bool_],
+        sure: npt.NDArray[np.bool_],
     ) -> list[tuple[int, int]]:
-        """Runs (first frame, first frame after) of candidates that ended in this block on one port."""
+        """Runs (first frame, first frame after) of candidates, with a sure one, that ended in this block on a port."""
         done: list[tuple[int, int]] = []
-        start = int(self._run_start[port])
-        for index, is_candidate in enumerate(candidate):
-            frame = first_frame + index
+        start, is_sure = int(self._run_start[port]), bool(self._sure[port])
+        flags = zip(before.tolist(), candidate.tolist(), sure.tolist(), strict=True)
+        for frame, (was_candidate, is_candidate, frame_sure) in enumerate(flags, first_frame):
             if start < 0:
-                if is_candidate and before[index]:
+                if is_candidate and was_candidate:
                     start = frame - 1
             elif not is_candidate or frame - start >= _LONGEST_RUN:
-                done.append((start, frame))
+                if is_sure:
+                    done.append((start, frame))
                 start = frame if is_candidate else -1
-        self._run_start[port] = start
+                is_sure = False
+            is_sure = is_candidate and (is_sure or frame_sure)
+        self._run_start[port], self._sure[port] = start, is_sure
         return done
 
     def _report(self, port: int, tone: DtmfTone, start: int) -> list[tuple[int, DtmfTone]]:
@@ -119,14 +138,19 @@ class DtmfBank:
     def reset(self, port: int) -> None:
         """Forget what was heard on one port."""
         self._run_start[port] = -1
-        self._before[port] = False
+        self._before[port] = self._sure[port] = False
         self._last.pop(port, None)
+
+
+def _glance(samples: Signal32) -> bool:
+    """Whether the two strongest tones of a short run, float32 (n,), may be of a digit; a close look costs more."""
+    return _strongest_pair(samples) is not None
 
 
 def measure(samples: Signal32) -> list[DtmfTone]:
     """The DTMF digits inside ``samples``, float32 (n,) at 8 kHz; positions count from its first sample."""
     band = same(samples, _BAND)
-    power = same(band * band, _SMOOTH)
+    power = _smooth(band * band)
     loud = power > 0.2 * np.max(power, initial=0.0)
     edges = np.flatnonzero(np.diff(np.concatenate(([False], loud, [False]))))
     tones = [_measure_one(band, int(a), int(b)) for a, b in zip(edges[0::2], edges[1::2], strict=True) if b - a >= 160]
@@ -143,6 +167,12 @@ def _peak_hz(spectrum: Signal32, low_hz: float, high_hz: float) -> float:
     return (at + (0.5 * float(left - right) / bend if bend < 0.0 else 0.0)) * step
 
 
+@lru_cache(maxsize=1024)
+def _hann(samples: int) -> Signal32:
+    """Hann window, float32 (samples,)."""
+    return np.hanning(samples).astype(np.float32)
+
+
 def _nearest(tone_hz: float, nominal_hz: tuple[float, ...]) -> int | None:
     """Index of the nominal frequency within the accepted deviation."""
     deviations = [abs(tone_hz / nominal - 1.0) for nominal in nominal_hz]
@@ -150,40 +180,47 @@ def _nearest(tone_hz: float, nominal_hz: tuple[float, ...]) -> int | None:
     return best if deviations[best] <= _MAX_DEVIATION else None
 
 
+def _strongest_pair(samples: Signal32) -> tuple[str, tuple[float, float]] | None:
+    """The digit whose tones are the strongest in ``samples``, float32 (n,), and the frequencies of both in Hz."""
+    spectrum = np.abs(np.fft.rfft(samples * _hann(len(samples)), _FFT))
+    low_hz, high_hz = _peak_hz(spectrum, 620.0, 1040.0), _peak_hz(spectrum, 1120.0, 1760.0)
+    row, column = _nearest(low_hz, DTMF_LOW_HZ), _nearest(high_hz, DTMF_HIGH_HZ)
+    return None if row is None or column is None else (_SYMBOLS[row][column], (low_hz, high_hz))
+
+
 def _measure_one(band: Signal32, start: int, end: int) -> DtmfTone | None:
     """Judge the stretch between two samples of filtered audio as one digit."""
     middle = (start + end) // 2
     inner = band[max(start + 16, middle - 400) : min(end - 16, middle + 400)]
-    spectrum = np.abs(np.fft.rfft(inner * np.hanning(len(inner)).astype(np.float32), _FFT))
-    low_hz, high_hz = _peak_hz(spectrum, 620.0, 1040.0), _peak_hz(spectrum, 1120.0, 1760.0)
-    row, column = _nearest(low_hz, DTMF_LOW_HZ), _nearest(high_hz, DTMF_HIGH_HZ)
-    if row is None or column is None:
+    pair = _strongest_pair(inner)
+    if pair is None:
         return None
-    angle = 2.0 * np.pi / SAMPLE_RATE_HZ * np.outer(np.arange(len(band)), (low_hz, high_hz))
+    symbol, pair_hz = pair
+    angle = 2.0 * np.pi / SAMPLE_RATE_HZ * np.outer(np.arange(len(band)), pair_hz)
     basis = np.exp(-1j * angle).astype(np.complex64)
-    envelopes = [np.abs(_smooth_complex(band * basis[:, k])) for k in range(2)]
-    on_start, on_end = _on_time(envelopes, middle)
+    on_start, on_end = _on_time(np.abs(_smooth(band[:, None] * basis)), middle)
     if on_end - on_start < _MIN_ON_SAMPLES:
         return None
     low_db, high_db, purity_db = _purity(band, basis, on_start, on_end)
     needed_db = _MIN_PURITY_DB if on_end - on_start >= _SHORT_SAMPLES else _MIN_PURITY_SHORT_DB
     if purity_db < needed_db or not -_MAX_LOW_OVER_HIGH_DB <= high_db - low_db <= _MAX_HIGH_OVER_LOW_DB:
         return None
-    return DtmfTone(_SYMBOLS[row][column], on_start, on_end, purity_db)
+    return DtmfTone(symbol, on_start, on_end, purity_db)
 
 
-def _smooth_complex(values: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex64]:
-    """Moving average over 8 ms, delay taken out."""
-    real = same(np.ascontiguousarray(values.real), _SMOOTH)
-    imag = same(np.ascontiguousarray(values.imag), _SMOOTH)
-    return np.asarray(real + 1j * imag, dtype=np.complex64)
+def _smooth(values: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
+    """Moving average over ``_SMOOTH_SAMPLES`` along (n, …), delay taken out; beyond both ends there is nothing."""
+    half = _SMOOTH_SAMPLES // 2
+    total = np.zeros((len(values) + 2 * half + 1, *values.shape[1:]), dtype=np.result_type(values, np.float64))
+    np.cumsum(values, axis=0, out=total[half + 1 : half + 1 + len(values)])
+    total[half + 1 + len(values) :] = total[half + len(values)]
+    return np.asarray((total[_SMOOTH_SAMPLES:] - total[:-_SMOOTH_SAMPLES]) / _SMOOTH_SAMPLES, dtype=values.dtype)
 
 
-def _on_time(envelopes: list[Signal32], middle: int) -> tuple[int, int]:
-    """From where to where around ``middle`` both tones stand above half of their level there."""
-    both = np.ones(len(envelopes[0]), dtype=np.bool_)
-    for envelope in envelopes:
-        both &= envelope > 0.5 * np.median(envelope[max(0, middle - 60) : middle + 60])
+def _on_time(envelopes: Signal32, middle: int) -> tuple[int, int]:
+    """From where to where around ``middle`` both tones, float32 (n, 2), stand above half of their level there."""
+    around = np.sort(envelopes[max(0, middle - 60) : middle + 60], axis=0)
+    both = (envelopes > 0.5 * around[len(around) // 2]).all(axis=1)
     off_before, off_after = np.flatnonzero(~both[:middle]), np.flatnonzero(~both[middle:])
     start = int(off_before[-1]) + 1 if len(off_before) else 0
     end = middle + int(off_after[0]) if len(off_after) else len(both)
@@ -196,7 +233,7 @@ def _purity(band: Signal32, basis: npt.NDArray[np.complex64], start: int, end: i
     middle = (start + end) // 2
     part = slice(max(start + rim, middle - FRAME_SAMPLES * 3), min(end - rim, middle + FRAME_SAMPLES * 3))
     columns = np.concatenate((basis[part].real, basis[part].imag), axis=1)
-    weights, *_ = np.linalg.lstsq(columns, band[part], rcond=None)
+    weights = np.linalg.solve(columns.T @ columns, columns.T @ band[part])
     rest = float(np.mean((band[part] - columns @ weights) ** 2)) + 1e-3
     low = 0.5 * float(weights[0] ** 2 + weights[2] ** 2) + 1e-3
     high = 0.5 * float(weights[1] ** 2 + weights[3] ** 2) + 1e-3

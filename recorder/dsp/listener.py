@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -120,7 +121,7 @@ class CallerIdListener:
 
     def __init__(self, channels: int) -> None:
         self._share = np.zeros(channels, dtype=np.float32)
-        self._quiet = np.full(channels, _HOLD_FRAMES, dtype=np.int64)
+        self._quiet = np.zeros(channels, dtype=np.int64)  # frames without carrier, of an open gate
         self._open = np.zeros(channels, dtype=np.bool_)
         self._carriers: dict[int, _Carrier] = {}
         self._strings: dict[int, _DigitString] = {}
@@ -157,7 +158,7 @@ class CallerIdListener:
         """Forget everything about one port."""
         self._share[port] = 0.0
         self._recent[port] = 0.0
-        self._quiet[port] = _HOLD_FRAMES
+        self._quiet[port] = 0
         self._open[port] = False
         self._carriers.pop(port, None)
         self._strings.pop(port, None)
@@ -165,12 +166,23 @@ class CallerIdListener:
     def _gate(self, frames: Frames, listening: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Follow the carrier gates through the block; channels whose gate was open at some time in it."""
         share = np.where(frames.fsk > self._threshold, frames.fsk / (frames.above + 1.0), np.float32(0.0))
+        fading, weights = _smoothing(frames.count)
+        smooth = np.asarray(self._share[:, None] * fading + share @ weights, dtype=np.float32)
+        self._share = smooth[:, -1].copy()
+        self._open &= listening
         was_open = np.zeros(len(listening), dtype=np.bool_)
-        for index in range(frames.count):
-            self._share += np.float32(_GATE_PACE) * (share[:, index] - self._share)
-            self._quiet = np.where(self._share < _GATE_CLOSE, self._quiet + 1, 0)
-            self._open = listening & ((self._share > _GATE_OPEN) | (self._open & (self._quiet < _HOLD_FRAMES)))
-            was_open |= self._open
+        for row in np.flatnonzero(self._open | (listening & (smooth > _GATE_OPEN).any(axis=1))):
+            was_open[row] = self._follow_gate(int(row), smooth[row])
+        return was_open
+
+    def _follow_gate(self, row: int, shares: npt.NDArray[np.float32]) -> bool:
+        """One gate that is open or opens in these frames; whether it was open in one of them."""
+        is_open, quiet, was_open = bool(self._open[row]), int(self._quiet[row]), False
+        for share in shares.tolist():
+            quiet = quiet + 1 if share < _GATE_CLOSE else 0
+            is_open = share > _GATE_OPEN or (is_open and quiet < _HOLD_FRAMES)
+            was_open = was_open or is_open
+        self._open[row], self._quiet[row] = is_open, quiet
         return was_open
 
     def _follow_carrier(self, port: int, new: int, history: Samples16, history_end: int) -> list[HeardCallerId]:
@@ -251,6 +263,15 @@ class CallerIdListener:
                 del self._strings[port]
                 heard.extend(_read_string(port, string))
         return heard
+
+
+@lru_cache(maxsize=16)
+def _smoothing(frames: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """What is left after each frame of the share before all of them (frames,), and of each share (frames, frames)."""
+    left = (1.0 - _GATE_PACE) ** np.arange(frames + 1)
+    age = np.arange(frames)[None, :] - np.arange(frames)[:, None]
+    weights = np.where(age >= 0, _GATE_PACE * left[np.maximum(age, 0)], 0.0)
+    return left[1:].astype(np.float32), weights.astype(np.float32)
 
 
 def _expected_end(frame: FskFrame) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +52,6 @@ class ToneBank:
     """Follows the 450 Hz tone on all channels; classifies where it comes and goes."""
 
     def __init__(self, channels: int) -> None:
-        self._raw = np.zeros(channels, dtype=np.bool_)  # last frame showed the tone
         self._on = np.zeros(channels, dtype=np.bool_)  # the tone is on, debounced
         self._steady = np.zeros(channels, dtype=np.int64)  # frames that contradict ``_on``
         self._cadences: dict[int, _Cadence] = {}
@@ -70,18 +70,30 @@ class ToneBank:
         strong = self.tonal(frames) & (np.abs(frames.progress_turn) < _MAX_TURN)
         hold = (frames.progress > 0.5 * self._threshold) & (frames.progress > _SHARE_HOLD * frames.speech)
         changes = self._drop(frames.first_frame, listening)
-        for index in range(frames.count):
-            frame = frames.first_frame + index
-            self._raw = np.where(self._on, hold[:, index], strong[:, index]) & listening
-            self._steady = np.where(self._raw != self._on, self._steady + 1, 0)
-            flip = self._steady >= _DEBOUNCE_FRAMES
-            if flip.any():
-                self._on ^= flip
-                self._steady[flip] = 0
-                for row in np.flatnonzero(flip):
-                    self._turned(int(row), frame - _DEBOUNCE_FRAMES + 1)
-            for port in list(self._cadences):
-                changes.extend(self._judge(port, frame, bool(speaking[port])))
+        lively = self._on | (self._steady > 0) | (strong.any(axis=1) & listening)
+        for port in sorted({*np.flatnonzero(lively).tolist(), *self._cadences}):
+            if listening[port]:
+                marks = zip(strong[port].tolist(), hold[port].tolist(), strict=True)
+                changes.extend(self._follow(port, frames.first_frame, marks, bool(speaking[port])))
+            else:
+                self._on[port], self._steady[port] = False, 0
+        return changes
+
+    def _follow(
+        self, port: int, first_frame: int, marks: Iterable[tuple[bool, bool]], speaking: bool
+    ) -> list[ToneChange]:
+        """Changes on one port; ``marks``: whether each frame would start the tone, and whether it would keep it on."""
+        changes: list[ToneChange] = []
+        on, steady = bool(self._on[port]), int(self._steady[port])
+        for frame, (starts, keeps) in enumerate(marks, first_frame):
+            steady = steady + 1 if (keeps if on else starts) != on else 0
+            if steady >= _DEBOUNCE_FRAMES:
+                on, steady = not on, 0
+                self._turned(port, frame - _DEBOUNCE_FRAMES + 1, on)
+            if port in self._cadences:
+                changes.extend(self._judge(port, frame, on, speaking))
+                on = on and port in self._cadences
+        self._on[port], self._steady[port] = on, steady
         return changes
 
     @property
@@ -104,20 +116,20 @@ class ToneBank:
 
     def reset(self, port: int) -> None:
         """Forget one port."""
-        self._raw[port] = self._on[port] = False
+        self._on[port] = False
         self._steady[port] = 0
         self._cadences.pop(port, None)
 
-    def _turned(self, port: int, frame: int) -> None:
+    def _turned(self, port: int, frame: int, on: bool) -> None:
         cadence = self._cadences.setdefault(port, _Cadence())
-        if self._on[port]:
+        if on:
             cadence.starts = (*cadence.starts[-2:], frame)
         else:
             cadence.ends = (*cadence.ends[-2:], frame)
 
-    def _judge(self, port: int, frame: int, speaking: bool) -> list[ToneChange]:
-        """What one more frame says about one port."""
-        cadence, on = self._cadences[port], bool(self._on[port])
+    def _judge(self, port: int, frame: int, on: bool, speaking: bool) -> list[ToneChange]:
+        """What one more frame says about one port; a cadence that is over is forgotten, and the tone taken for off."""
+        cadence = self._cadences[port]
         tone, began = self._classify(cadence, on, frame)
         if cadence.tone is None:
             if tone is not None and not (tone is Tone.RINGBACK and speaking):
@@ -133,8 +145,6 @@ class ToneBank:
         if ended is None:
             return []
         del self._cadences[port]
-        if on:
-            self._on[port] = False
         return [ToneChange(port, _sample(ended), None)]
 
     def _classify(self, cadence: _Cadence, on: bool, frame: int) -> tuple[Tone | None, int]:

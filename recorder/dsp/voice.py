@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,11 @@ _RAMP_FRAMES = 2  # at the beginning of energy that do not count for the swing
 _GAP_FRAMES = 7  # of quiet that forget what was counted so far
 _HANG_FRAMES = 50  # 0.5 s
 _LOOK_BACK_FRAMES = 10
+_AT_ONCE_FRAMES = _GAP_FRAMES + _RAMP_FRAMES + 1  # so few that a second stretch among them stays within its ramp
+_SMOOTH_PACE = 0.4
+_NEVER = -(10**9)  # a frame before all others
+
+_Any = TypeVar("_Any", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class VoiceBank:
         self._power = np.zeros((channels, _DELAY_FRAMES), dtype=np.float32)
         self._excused = np.zeros((channels, 2 * _DELAY_FRAMES), dtype=np.bool_)
         self._count = np.zeros(channels, dtype=np.int64)  # frames of energy in the present stretch
-        self._last = np.full(channels, -(10**9), dtype=np.int64)  # last frame of energy
+        self._last = np.full(channels, _NEVER, dtype=np.int64)  # last frame of energy
         self._onset = np.zeros(channels, dtype=np.int64)  # first frame of the stretch
         self._softest = np.zeros(channels, dtype=np.float32)  # power in the stretch
         self._loudest = np.zeros(channels, dtype=np.float32)
@@ -62,59 +68,103 @@ class VoiceBank:
         marks = np.concatenate((self._excused, excused), axis=1)
         self._power = power[:, -_DELAY_FRAMES:].copy()
         self._excused = marks[:, -2 * _DELAY_FRAMES :].copy()
-        # A tone is two marked frames in a row; one alone happens in speech.
-        pairs = np.zeros(marks.shape, dtype=np.bool_)
-        np.logical_and(marks[:, 1:], marks[:, :-1], out=pairs[:, 1:])
-        windows = np.lib.stride_tricks.sliding_window_view(pairs, 2 * _DELAY_FRAMES + 1, axis=1)
-        tonal = np.asarray(windows.any(axis=2), dtype=np.bool_)
+        tonal = _near_a_tone(marks)
         changes: list[VoiceChange] = []
-        for index in range(frames.count):
-            frame = frames.first_frame + index - _DELAY_FRAMES
-            changes.extend(self._step(frame, power[:, index], tonal[:, index], listening))
+        done = 0
+        while done < frames.count:
+            first = frames.first_frame + done - _DELAY_FRAMES
+            many = min(_AT_ONCE_FRAMES, frames.count - done, _FLOOR_FRAMES - first % _FLOOR_FRAMES)
+            part = slice(done, done + many)
+            changes.extend(self._stretch(first, power[:, part], tonal[:, part], listening))
+            done += many
         return changes
 
-    def _step(
+    def _stretch(
         self,
-        frame: int,
+        first: int,
         power: npt.NDArray[np.float32],
         tonal: npt.NDArray[np.bool_],
         listening: npt.NDArray[np.bool_],
     ) -> list[VoiceChange]:
-        """One frame of all channels."""
-        self._follow_floor(frame, power, tonal)
-        floor = self._floors.min(axis=0)
+        """Frames of all channels, at most ``_AT_ONCE_FRAMES`` and within one window of the floor."""
+        frame = np.arange(first, first + power.shape[1], dtype=np.int64)
+        floor = self._follow_floor(first, power, tonal)
         risen = (power > _ONSET_OVER_FLOOR * floor) & ~tonal
-        self._rise = np.where(risen & ~self._risen, frame, self._rise)
-        self._risen = risen
-        loud = (power > np.maximum(_OVER_FLOOR * floor, self._threshold)) & ~tonal & listening
-        fresh = loud & (frame - self._last > _GAP_FRAMES)
-        self._onset = np.where(fresh, np.maximum(self._rise, frame - _LOOK_BACK_FRAMES), self._onset)
-        self._count = np.where(fresh, 0, self._count) + loud
-        self._last = np.where(loud, frame, self._last)
-        began = ~self.active & loud & (self._count >= _NEEDED_FRAMES) & self._swings(loud, power)
-        ended = self.active & ((frame - self._last > _HANG_FRAMES) | ~listening)
-        self.active = (self.active | began) & ~ended
-        if not (began.any() or ended.any()):
-            return []
-        return [
-            *(VoiceChange(int(port), int(self._onset[port]) * HOP_SAMPLES, True) for port in np.flatnonzero(began)),
-            *(VoiceChange(int(port), int(self._last[port] + 1) * HOP_SAMPLES, False) for port in np.flatnonzero(ended)),
-        ]
+        rise = _latest(np.where(_begins(risen, self._risen), frame, _NEVER), self._rise)
+        loud = (power > np.maximum(_OVER_FLOOR * floor, self._threshold)) & ~tonal & listening[:, None]
+        last = _latest(np.where(loud, frame, _NEVER), self._last)
+        fresh = loud & (frame - _before(last, self._last) > _GAP_FRAMES)
+        onset = _latest(np.where(fresh, np.maximum(rise, frame - _LOOK_BACK_FRAMES), _NEVER), self._onset)
+        total = np.cumsum(loud, axis=1)
+        count = total - _latest(np.where(fresh, total - 1, _NEVER), -self._count)
+        likely = loud & (count >= _NEEDED_FRAMES) & self._swings(power, loud, fresh, count)
+        over = (frame - last > _HANG_FRAMES) | ~listening[:, None]
+        turning = np.where(self.active, over.any(axis=1), likely.any(axis=1))
+        changes: list[VoiceChange] = []
+        for port in np.flatnonzero(turning):
+            changes.extend(self._turn(int(port), likely[port], over[port], onset[port], last[port]))
+        self._rise, self._risen = rise[:, -1], risen[:, -1]
+        self._last, self._onset, self._count = last[:, -1], onset[:, -1], count[:, -1]
+        return changes
 
-    def _swings(self, loud: npt.NDArray[np.bool_], power: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-        """Channels whose present stretch of energy rises and falls as speech does."""
-        ramp = self._count <= _RAMP_FRAMES
-        self._softest = np.where(ramp, np.inf, np.where(loud, np.minimum(self._softest, power), self._softest))
-        self._loudest = np.where(ramp, 0.0, np.where(loud, np.maximum(self._loudest, power), self._loudest))
-        return self._loudest > np.float32(_MIN_SWING) * self._softest
+    def _turn(
+        self,
+        port: int,
+        likely: npt.NDArray[np.bool_],
+        over: npt.NDArray[np.bool_],
+        onset: npt.NDArray[np.int64],
+        last: npt.NDArray[np.int64],
+    ) -> list[VoiceChange]:
+        """Changes on a port where speech begins or ends within the stretch."""
+        changes: list[VoiceChange] = []
+        active = bool(self.active[port])
+        for index in range(len(likely)):
+            if not active and likely[index]:
+                active = True
+                changes.append(VoiceChange(port, int(onset[index]) * HOP_SAMPLES, True))
+            elif active and over[index]:
+                active = False
+                changes.append(VoiceChange(port, int(last[index] + 1) * HOP_SAMPLES, False))
+        self.active[port] = active
+        return changes
 
-    def _follow_floor(self, frame: int, power: npt.NDArray[np.float32], tonal: npt.NDArray[np.bool_]) -> None:
-        """Minimum of the smoothed power over two windows, tones left out."""
-        self._smooth += np.float32(0.4) * (np.where(tonal, self._smooth, power) - self._smooth)
-        if frame % _FLOOR_FRAMES == 0:
+    def _swings(
+        self,
+        power: npt.NDArray[np.float32],
+        loud: npt.NDArray[np.bool_],
+        fresh: npt.NDArray[np.bool_],
+        count: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.bool_]:
+        """Frames in whose stretch of energy the power has risen and fallen as speech does.
+
+        Where a stretch begins among these frames, there are too few of them for what is past its ramp to be of another.
+        """
+        ramp = count <= _RAMP_FRAMES
+        counts = loud & ~ramp
+        same = ~np.logical_or.accumulate(fresh, axis=1)
+        softest = np.minimum.accumulate(np.where(counts, power, np.float32(np.inf)), axis=1)
+        softest = np.minimum(softest, np.where(same, self._softest[:, None], np.float32(np.inf)))
+        loudest = np.maximum.accumulate(np.where(counts, power, np.float32(0.0)), axis=1)
+        loudest = np.maximum(loudest, np.where(same, self._loudest[:, None], np.float32(0.0)))
+        self._softest = np.where(ramp[:, -1], np.float32(np.inf), softest[:, -1])
+        self._loudest = np.where(ramp[:, -1], np.float32(0.0), loudest[:, -1])
+        return ~ramp & (loudest > np.float32(_MIN_SWING) * softest)
+
+    def _follow_floor(
+        self, first: int, power: npt.NDArray[np.float32], tonal: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.float32]:
+        """Noise floor at each frame: minimum of the smoothed power over two windows, tones left out."""
+        smooth = np.empty_like(power)
+        pace = np.where(tonal, np.float32(0.0), np.float32(_SMOOTH_PACE))
+        for index in range(power.shape[1]):
+            self._smooth = self._smooth + pace[:, index] * (power[:, index] - self._smooth)
+            smooth[:, index] = self._smooth
+        if first % _FLOOR_FRAMES == 0:
             self._floors[1] = self._floors[0]
-            self._floors[0] = self._smooth
-        np.minimum(self._floors[0], self._smooth, out=self._floors[0])
+            self._floors[0] = smooth[:, 0]
+        least = np.minimum(np.minimum.accumulate(smooth, axis=1), self._floors[0][:, None])
+        self._floors[0] = least[:, -1]
+        return np.asarray(np.minimum(least, self._floors[1][:, None]), dtype=np.float32)
 
     def reset(self, port: int) -> None:
         """Forget one port."""
@@ -122,6 +172,31 @@ class VoiceBank:
         self._power[port] = 0.0
         self._excused[port] = False
         self._count[port] = self._onset[port] = self._rise[port] = 0
-        self._last[port] = -(10**9)
+        self._last[port] = _NEVER
         self._smooth[port] = mean_square(_FIRST_FLOOR_DBM0)
         self._floors[:, port] = self._smooth[port]
+
+
+def _near_a_tone(marks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Frames with a tone within ``_DELAY_FRAMES``; a tone is two marked frames in a row, one alone is in speech too."""
+    frames = marks.shape[1] - 2 * _DELAY_FRAMES
+    if not marks.any():
+        return np.zeros((marks.shape[0], frames), dtype=np.bool_)
+    upto = np.zeros((marks.shape[0], marks.shape[1] + 1), dtype=np.int64)
+    np.cumsum(marks[:, 1:] & marks[:, :-1], axis=1, out=upto[:, 2:])
+    return np.asarray(upto[:, 2 * _DELAY_FRAMES + 1 :] > upto[:, :frames], dtype=np.bool_)
+
+
+def _latest(frames: npt.NDArray[np.int64], before: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """For each column the highest so far, ``before`` (channels,) included."""
+    return np.maximum(np.maximum.accumulate(frames, axis=1), before[:, None])
+
+
+def _before(columns: npt.NDArray[_Any], first: npt.NDArray[_Any]) -> npt.NDArray[_Any]:
+    """Each column's predecessor; that of the first is ``first`` (channels,)."""
+    return np.concatenate((first[:, None], columns[:, :-1]), axis=1)
+
+
+def _begins(now: npt.NDArray[np.bool_], before: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Where a row turns true."""
+    return now & ~_before(now, before)
