@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -54,7 +55,11 @@ def root(ctx: click.Context, home_dir: Path | None) -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of the box becomes one line on stderr and its exit code."""
+    """Run the command line; an error of the box becomes one line on stderr and its exit code.
+
+    Linear algebra keeps to its caller's thread: others would spin idly, and a box has more processes than cores.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         root.main(prog_name="tapdeck")
     except BoxError as error:
