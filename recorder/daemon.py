@@ -363,7 +363,7 @@ class Recorder:
             cutting = CuttingThread(self._home, card_id, self._tape_path, options.simulated, self._held_from)
             cutting.start()
             stack.callback(cutting.stop)
-            status_at = 0.0
+            status_at, told = 0.0, -1
             while True:
                 stopping = self._stop.is_set()  # what came before is told
                 block = self._feed.take(processor.next_block, 0.1)
@@ -382,7 +382,9 @@ class Recorder:
                         if settings.read_parameters():
                             processor.reload_settings()
                         processor.look_for_orders()
-                    cutting.wake()
+                    if processor.told != told or cutting.oldest_pending is not None:
+                        told = processor.told
+                        cutting.wake()
                 if stopping and (block is None or now > self._process_until):
                     return
 

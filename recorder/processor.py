@@ -33,7 +33,8 @@ log = logging.getLogger("recorder")
 
 WARM_UP_S = 8
 """How far before the checkpoint the detectors listen again, so that a message across it is not lost."""
-CHECKPOINT_S = 1.0
+CHECKPOINT_S = 2.0
+"""Without news; after a crash, so much more of the tape is played again."""
 REOPEN_S = 60.0
 """A store that refused so long is opened anew."""
 MOST_NEWS = 100_000
@@ -47,7 +48,7 @@ LONGEST_SEGMENT_SHARE = 2 / 3
 class Processor:
     """Detectors and trackers of one card. Thread: the processing thread only.
 
-    ``position`` is the sample up to which everything was processed.
+    ``position`` is the sample up to which everything was processed, ``told`` how much news the store has taken.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Processor:
         self._round_the_clock_due = True
         self._card_news: list[tuple[Literal["card_lost", "card_present"], str, int]] = []
         self._committed_at = self._tried_at = self._opened_at = time.monotonic() - CHECKPOINT_S
-        self.position = 0
+        self.position = self.told = 0
         self._take_up(journal)
         self._last = tape.block(self.next_block - 1) if self.position else None
         self._desk = OrderDesk(journal, tape, self.trackers, read_orders)
@@ -228,7 +229,7 @@ class Processor:
             self._hears_voice[port] = self.trackers[port].hears_voice
 
     def _commit(self) -> None:
-        """At once with news, else once a second; a store that refuses is tried again every second."""
+        """At once with news, else every ``CHECKPOINT_S``; a store that refuses is tried again as often."""
         now = time.monotonic()
         refused = self._tried_at > self._committed_at
         if (refused or not (self._news or self._card_news)) and now - self._tried_at < CHECKPOINT_S:
@@ -239,6 +240,7 @@ class Processor:
                 self._opened_at = now
                 self._journal.reopen()
             self._journal.commit(self.position, [tracker.state for tracker in self.trackers], self._news)
+            self.told += len(self._news)
             self._news = []
             while self._card_news:
                 self._journal.card_event(*self._card_news[0])
