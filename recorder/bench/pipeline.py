@@ -7,7 +7,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+from statistics import median
 
 import msgspec
 import psutil
@@ -20,12 +23,15 @@ from recorder.bench.generator import Generated
 from recorder.tape.reader import TapeReader
 
 SAMPLE_EVERY_S = 0.5
+SAMPLE_RATE_HZ = 8000
 
 
 class PipelineResult(msgspec.Struct, frozen=True):
     """One run. ``cpu_cores``: mean cores used by the recorder's process tree while the generator played.
 
-    ``box_cores``, ``box_peak_rss_mb``: the same (PSS) with keeper and API beside it, when these ran.
+    ``peak_rss_mb``: highest PSS of that tree. ``box_…``: the same with keeper and API beside it, when these ran;
+    ``box_rest_rss_mb`` is the median. ``behind_s``: how far the store was behind the tape when the generator ended,
+    ``CHECKPOINT_S`` and the store's own time included.
     """
 
     bench: str
@@ -38,6 +44,8 @@ class PipelineResult(msgspec.Struct, frozen=True):
     peak_rss_mb: float
     box_cores: float | None
     box_peak_rss_mb: float | None
+    box_rest_rss_mb: float | None
+    behind_s: float
     generator_late_ms: float
     calls: int
     recordings: int
@@ -45,37 +53,53 @@ class PipelineResult(msgspec.Struct, frozen=True):
     caller_ids: int
 
 
-class _TreeMeter:
-    """CPU time and peak PSS of a process and its children."""
+class _Meter:
+    """CPU time and memory of processes and their children, the recorder first."""
 
-    def __init__(self, pid: int) -> None:
-        self._process = psutil.Process(pid)
-        self.peak_pss_bytes = 0
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._roots = [psutil.Process(pid) for pid in pids]
+        self._pss_bytes: list[list[int]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
-    def _tree(self) -> list[psutil.Process]:
-        return [self._process, *self._process.children(recursive=True)]
+    def cpu_seconds(self) -> list[float]:
+        """Of each tree, from its start on."""
+        return [sum(_cpu_seconds(process) for process in _tree(root)) for root in self._roots]
 
-    def cpu_seconds(self) -> float:
-        total = 0.0
-        for process in self._tree():
-            times = process.cpu_times()
-            total += times.user + times.system
-        return total
+    @property
+    def recorder_bytes(self) -> list[int]:
+        """PSS of the recorder's tree, one sample after the other."""
+        return [sample[0] for sample in self._pss_bytes]
+
+    @property
+    def all_bytes(self) -> list[int]:
+        """PSS of all trees together."""
+        return [sum(sample) for sample in self._pss_bytes]
 
     def _watch(self) -> None:
         while not self._stop.wait(SAMPLE_EVERY_S):
             try:
-                pss = sum(process.memory_full_info().pss for process in self._tree())
-            except psutil.Error:
-                return
-            self.peak_pss_bytes = max(self.peak_pss_bytes, pss)
+                self._pss_bytes.append([sum(map(_pss_bytes, _tree(root))) for root in self._roots])
+            except psutil.Error:  # a child came to its end just now
+                continue
 
     def stop(self) -> None:
         self._stop.set()
         self._thread.join()
+
+
+def _tree(root: psutil.Process) -> list[psutil.Process]:
+    return [root, *root.children(recursive=True)]
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    """Its own and that of its children that have come to their end."""
+    return float(sum(process.cpu_times()[:4]))
+
+
+def _pss_bytes(process: psutil.Process) -> int:
+    return int(process.memory_full_info().pss)
 
 
 def run_pipeline(channels: int, seconds: int, seed: int, *, box: bool = False) -> PipelineResult:
@@ -108,14 +132,14 @@ def _run(
             [*base, "recorder", "--name", "bench", "--driver", "pcm_socket", "--address", str(address), "--simulated",
              "--tape-minutes", str(minutes)],
         )  # fmt: skip
-        meters = [_TreeMeter(process.pid) for process in (recorder, *beside)]
+        meter = _Meter([process.pid for process in (recorder, *beside)])
         began = time.monotonic()
         _wait_for(report, generator, seconds + 60)
-        cpu = [meter.cpu_seconds() for meter in meters]
+        cpu = meter.cpu_seconds()
         wall = time.monotonic() - began
+        position = _position(home)
         _wait_until_cut(home, recorder)
-        for meter in meters:
-            meter.stop()
+        meter.stop()
         recorder.terminate()
         recorder.wait(30)
         generator.wait(10)
@@ -125,12 +149,15 @@ def _run(
                 process.kill()
                 process.wait()
     generated = msgspec.json.decode(report.read_bytes(), type=Generated)
-    result = _result(home, channels, seconds, generated, cpu[0], wall, meters[0].peak_pss_bytes)
+    result = _result(home, channels, seconds, generated, cpu[0], wall, meter.recorder_bytes)
+    result = msgspec.structs.replace(result, behind_s=round((generated.samples - position) / SAMPLE_RATE_HZ, 2))
     if not others:
         return result
-    peak_bytes = sum(meter.peak_pss_bytes for meter in meters)
     return msgspec.structs.replace(
-        result, box_cores=round(sum(cpu) / wall, 3), box_peak_rss_mb=round(peak_bytes / 1e6, 1)
+        result,
+        box_cores=round(sum(cpu) / wall, 3),
+        box_peak_rss_mb=round(max(meter.all_bytes) / 1e6, 1),
+        box_rest_rss_mb=round(median(meter.all_bytes) / 1e6, 1),
     )
 
 
@@ -140,6 +167,14 @@ def _wait_for(path: Path, process: subprocess.Popen[bytes], timeout_s: float = 1
         if process.poll() not in (None, 0) or time.monotonic() > deadline:
             raise BoxError(f"the generator did not make {path.name}")
         time.sleep(0.05)
+
+
+def _position(home: Home) -> int:
+    """Sample up to which the store knows everything."""
+    db = open_store(home.calls_db, readonly=True)
+    with closing(db.conn):
+        row = db.conn.execute("SELECT position FROM recorder_state").fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def _wait_until_cut(home: Home, recorder: subprocess.Popen[bytes]) -> None:
@@ -154,7 +189,7 @@ def _wait_until_cut(home: Home, recorder: subprocess.Popen[bytes]) -> None:
 
 
 def _result(
-    home: Home, channels: int, seconds: int, generated: Generated, cpu: float, wall: float, peak_bytes: int
+    home: Home, channels: int, seconds: int, generated: Generated, cpu: float, wall: float, pss_bytes: list[int]
 ) -> PipelineResult:
     db = open_store(home.calls_db, readonly=True)
 
@@ -171,9 +206,11 @@ def _result(
         cpu_cores=round(cores, 3),
         generator_cores=round(generated.cpu_seconds / wall, 3),
         cpu_seconds_per_channel_hour=round(cores * 3600 / channels, 2),
-        peak_rss_mb=round(peak_bytes / 1e6, 1),
+        peak_rss_mb=round(max(pss_bytes) / 1e6, 1),
         box_cores=None,
         box_peak_rss_mb=None,
+        box_rest_rss_mb=None,
+        behind_s=0.0,
         generator_late_ms=round(generated.late_ms, 1),
         calls=count("SELECT count(*) FROM calls WHERE state = 'ended'"),
         recordings=count("SELECT count(*) FROM recordings WHERE state = 'ready'"),

@@ -33,4 +33,5 @@ def test_a_short_run_measures_the_whole_box() -> None:
     assert figures["channels"] == 4
     assert figures["lost_samples"] == 0
     assert 0 < figures["cpu_cores"] < figures["box_cores"]
-    assert 10 < figures["peak_rss_mb"] < figures["box_peak_rss_mb"] < 1000
+    assert 10 < figures["peak_rss_mb"] < figures["box_rest_rss_mb"] <= figures["box_peak_rss_mb"] < 1000
+    assert 0 < figures["behind_s"] < 4
