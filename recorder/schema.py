@@ -23,6 +23,11 @@ def _calls_0002(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@_calls(name="0003_calls_by_tape")
+def _calls_0003(db: sqlite_utils.Database) -> None:
+    db.execute("CREATE INDEX calls_by_tape ON calls (tape_epoch, channel, from_sample)")
+
+
 @_crm(name="0001_storage_rules")
 def _crm_0001(db: sqlite_utils.Database) -> None:
     for statement in _STORAGE_RULES:

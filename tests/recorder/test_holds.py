@@ -136,6 +136,19 @@ def test_a_recording_around_the_clock_is_held_for_a_call_in_it(box: Box) -> None
     assert len(names) == 3
 
 
+def test_a_clock_that_was_set_meanwhile_hides_no_call_from_its_hold(box: Box) -> None:
+    """Labels an hour apart, and the same stretch of the same tape."""
+    box.call("held", channel=4, started_ms=NOW_MS - 3_600_000, tape_epoch="e", from_sample=50_000, to_sample=90_000)
+    box.recording(name="before", channel=4, from_sample=0, to_sample=50_000)
+    box.recording(name="begins in it", channel=4, from_sample=89_999, to_sample=200_000)
+    box.recording(name="all of it", channel=4, from_sample=10_000, to_sample=120_000)
+    box.recording(name="after", channel=4, from_sample=90_000, to_sample=120_000)
+    box.recording(name="other tape", channel=4, from_sample=50_000, to_sample=90_000, tape_epoch="f")
+    box.recording(name="other channel", channel=5, from_sample=50_000, to_sample=90_001)
+    box.hold("call", "held")
+    assert held(box) == {"begins in it", "all of it"}
+
+
 def test_a_customer_is_held_with_the_numbers_of_today_and_of_then(box: Box) -> None:
     customer = add_customer(box._crm, {"name": "张三"}, (Phone("", "13800138000"),), ANNA, SITE)
     old = box.recording(box.call("old", caller_number="013800138000"))

@@ -25,6 +25,17 @@ FOR_EVER_MS = 1 << 62
 _TAIL_DIGITS = 6
 _MOST_CONDITIONS = 200
 """SQLite takes no expression that is deeper than 1,000."""
+_LONGEST_CALL_S = 7 * 86_400
+"""So far back calls are looked for that reach into a stretch of tape."""
+_MEANWHILE = """
+SELECT * FROM calls
+WHERE channel = :channel AND started_ms <= :to_ms AND (ended_ms IS NULL OR ended_ms >= :from_ms)
+UNION
+SELECT calls.* FROM recordings AS one JOIN calls ON calls.tape_epoch = one.tape_epoch AND calls.channel = one.channel
+WHERE one.id = :recording AND calls.from_sample < one.to_sample
+AND calls.from_sample > one.from_sample - :longest_s * one.sample_rate_hz
+AND (calls.to_sample IS NULL OR calls.to_sample > one.from_sample)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +162,17 @@ class Judge:
         return any(tail in digits for tail in self._tails) or any(map(str.isalpha, text))
 
     def _heard_meanwhile(self, recording: StoredRecording) -> Heard:
-        """A recording without a call holds all calls that ran on its channel meanwhile."""
+        """A recording without a call holds all calls that ran on its channel meanwhile.
+
+        The clock may have been set between their beginnings and its own: the same stretch of tape counts as well.
+        """
         if all(hold.kind == "period" for hold in self.holds):
             return Heard()
         rows = self._calls.conn.execute(
-            "SELECT * FROM calls WHERE channel = ? AND started_ms <= ? AND (ended_ms IS NULL OR ended_ms >= ?)",
-            (recording.channel, recording.ended_ms, recording.started_ms),
-        ).fetchall()
+            _MEANWHILE,
+            {"recording": recording.id, "channel": recording.channel, "from_ms": recording.started_ms,
+             "to_ms": recording.ended_ms, "longest_s": _LONGEST_CALL_S},
+        ).fetchall()  # fmt: skip
         numbers = [about.numbers for about in self._subjects(rows).values()]
         return Heard(frozenset(row["id"] for row in rows), frozenset().union(*numbers))
 
