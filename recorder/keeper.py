@@ -17,7 +17,7 @@ from firmware.config import Home
 from firmware.errors import BadInput, ConfigError, StoreError
 from firmware.notify import notify
 from firmware.supervise import DaemonSpec, read_wanted, remove_wanted, wanted_names, write_wanted
-from recorder.library.keeping.library import LibraryThread
+from recorder.library.keeping.library import ArchiveThread, LibraryThread
 
 _log = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ def _says_already(home: Home, spec: DaemonSpec) -> bool:
 class Keeper:
     """Looks for cards when something is plugged, and at ``cards.json`` once a second.
 
-    The later life of recordings goes on beside it, on the library's thread.
+    The later life of recordings goes on beside it, on threads of the library.
     """
 
     def __init__(self, home: Home, *, lines: int, exchange: bool) -> None:
@@ -178,8 +178,9 @@ class Keeper:
             signal.signal(number, self._asked_to_stop)
         self._try_to_look()
         plugs = watch(self._plugged)
-        library = LibraryThread(self._home)
+        library, archive = LibraryThread(self._home), ArchiveThread(self._home)
         library.start()
+        archive.start()
         notify("READY=1")
         try:
             while not self._stop:
@@ -190,7 +191,7 @@ class Keeper:
         finally:
             notify("STOPPING=1")
             plugs.close()
-            library.stop()
+            library.stop(archive)
 
     def _try_to_look(self) -> None:
         """On a full disk nothing can be written down, and only the library, which runs beside this, makes room."""

@@ -15,8 +15,8 @@ from crm_client_api.domain.customers import FIELDS
 from crm_client_api.domain.numbers import match_key, spellings
 from crm_client_api.domain.settings import read_settings
 from firmware.store.connection import open_store, write
-from recorder.library.erasure.erase import Found, Stores, Subject, overwriting, stores_of
-from recorder.library.keeping.task import Library
+from recorder.library.erasure.erase import Found, Subject, overwriting
+from recorder.library.keeping.task import Library, Stores
 
 _SHORTEST_MENTION_DIGITS = 7  # fewer digits stand in texts for something else
 _LISTS = ("never_record_numbers", "always_record_numbers")
@@ -44,10 +44,10 @@ class OfficeEraser:
         """A customer whose only number it is goes; from others the number is taken."""
         crm = open_store(library.home.crm_db)  # the library's own is read only
         with closing(crm.conn), overwriting(crm):
-            for one in self.find(stores_of(library), subject):
+            for one in self.find(library, subject):
                 if one.kept is None:
                     _erase(crm, subject, one, Actor(by))
-        return self.find(stores_of(library), subject)
+        return self.find(library, subject)
 
 
 def _customers(crm: sqlite_utils.Database, subject: Subject, customer_id: str | None = None) -> Iterator[Found]:

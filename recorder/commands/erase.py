@@ -34,8 +34,9 @@ def erase_number_command(home: Home, number: str, folder: Path | None, by: str, 
 
     A signed certificate says what was erased, by a salted hash instead of the number.
     """
-    from recorder.library.erasure.erase import Stores, export_all, find_all, new_salt, subject_of
+    from recorder.library.erasure.erase import export_all, find_all, new_salt, subject_of
     from recorder.library.erasure.erase_order import erase_now
+    from recorder.library.keeping.task import Stores
 
     require_current_schema(home)
     calls, crm = open_store(home.calls_db, readonly=True), open_store(home.crm_db, readonly=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,17 @@ from firmware.config import Home
 from firmware.errors import BadInput, Refused, StoreError
 from firmware.store.connection import write
 from recorder.cutting.manifest import recording_name
+from recorder.library.archive import copying as archive_copying
 from recorder.library.archive.copying import ArchiveTask
+from recorder.library.archive.folder import FolderTarget
 from recorder.library.archive.office import add_place, remove_place
 from recorder.library.erasure import erase, erasers
-from recorder.library.erasure.erase import Certificate, Found, Stores, erase_number, find_all, number_sha256, subject_of
+from recorder.library.erasure.erase import Certificate, Found, erase_number, find_all, number_sha256, subject_of
 from recorder.library.erasure.erase_order import ask_erasure, erase_order
 from recorder.library.evidence.log import EvidenceLog, read_entries, read_manifest
 from recorder.library.keeping.alarms import raise_alarm
-from recorder.library.keeping.library import LibraryThread
+from recorder.library.keeping.library import LibraryThread, open_stores
+from recorder.library.keeping.task import Stores
 from recorder.library.rebuilding.reconciliation import Finding, Pass, load_pass, save_pass
 from recorder.library.storage import deletion_tasks, removal
 from recorder.library.storage.deletion import delete_recordings
@@ -289,6 +293,63 @@ def test_copies_that_cannot_be_reached_are_named_and_removed_later(box: ArchiveB
         ArchiveTask().run(library, lambda: False)
     assert traces(box, disk) == []
     assert list(disk.rglob("*.*")) == []
+
+
+@contextmanager
+def copying(box: ArchiveBox, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The archive's thread is in the middle of a copy, and stays there until the event is set."""
+    begun, go_on = threading.Event(), threading.Event()
+    put = FolderTarget.put
+
+    def slow(target: FolderTarget, name: str, source: Path) -> None:
+        begun.set()
+        assert go_on.wait(30)
+        put(target, name, source)
+
+    def copy() -> None:
+        with open_stores(box.home) as stores:
+            ArchiveTask().run(stores, lambda: False)
+
+    monkeypatch.setattr(FolderTarget, "put", slow)
+    thread = threading.Thread(target=copy)
+    thread.start()
+    assert begun.wait(30)
+    try:
+        yield go_on
+    finally:
+        go_on.set()
+        thread.join()
+
+
+def test_a_copy_that_is_being_made_is_waited_for(
+    box: ArchiveBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_place(box.calls, box.crm, "disk", f"file://{tmp_path}", required=True, by="1000")
+    box.recording()
+    box.recording()
+    with copying(box, monkeypatch) as go_on:
+        threading.Timer(0.5, go_on.set).start()
+        assert erase_it(box).kept == []
+    assert traces(box, tmp_path) == []
+    assert list(box.calls.query("SELECT 1 FROM archive_copies WHERE state <> 'removed' OR error IS NOT NULL")) == []
+
+
+def test_a_copy_that_takes_too_long_is_named_and_removed_later(
+    box: ArchiveBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_copying, "COPY_S", 0.1)
+    disk = tmp_path / "second"
+    disk.mkdir()
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    box.recording()
+    with copying(box, monkeypatch):
+        (kept,) = erase_it(box).kept
+        assert kept == {
+            "kind": "archive copy", "count": 1, "reason": "a recording is being archived at this moment"
+        }  # fmt: skip
+    with open_stores(box.home) as stores:
+        ArchiveTask().run(stores, lambda: False)
+    assert traces(box, disk) == []
 
 
 def test_copies_at_a_forgotten_target_are_named(box: ArchiveBox, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from recorder.library.evidence.heads import last_head
 from recorder.library.evidence.heartbeat import HeartbeatTask
 from recorder.library.evidence.log import EvidenceLog, heads_path
 from recorder.library.keeping import library as library_module
-from recorder.library.keeping.library import LibraryThread, open_library
+from recorder.library.keeping import tasks as tasks_module
+from recorder.library.keeping.library import ArchiveThread, LibraryThread, open_library
 from recorder.library.keeping.lock import library_lock
 from recorder.library.keeping.task import Library, Stopping
 from recorder.orders import add_order
@@ -286,3 +287,22 @@ def _held(home: Home) -> Any:
             return False
     except StoreBusy:
         return True
+
+
+def test_an_archive_that_hangs_holds_up_nothing_else(home: Home, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library_module, "STOP_TIMEOUT_S", 0.5)
+    end = threading.Event()
+    hanging = Told("archive", work=lambda task, stores, stopping: end.wait(60))
+    monkeypatch.setattr(tasks_module, "ARCHIVE_TASKS", [lambda: hanging])
+    archive = ArchiveThread(home)
+    archive.start()
+    wait_until(lambda: hanging.runs)
+    told = Told()
+    library = start(told)
+    wait_until(lambda: told.runs >= 20)
+    began = time.monotonic()
+    library.stop(archive)
+    assert time.monotonic() - began < 3
+    assert hanging.runs == 1
+    end.set()
+    archive.stop()

@@ -86,6 +86,19 @@ def _lacking_tombstones(calls: sqlite_utils.Database, target: str) -> list[Waiti
     return [Waiting(row[0], row[1], row[2]) for row in rows]
 
 
+def is_wanted(calls: sqlite_utils.Database, one: Waiting) -> bool:
+    """Whether nobody deleted, erased or converted it since it was listed."""
+    if one.copy_id.startswith(TOMBSTONE):
+        condition = f"state = 'deleted' AND coalesce(deleted_rule, '') NOT IN {_GO_TOO}"
+    else:
+        condition = "state = 'ready' AND deleted_rule IS NULL AND path = :path"
+    row = calls.conn.execute(
+        f"SELECT 1 FROM recordings WHERE id = :id AND {condition}",
+        {"id": one.copy_id.removeprefix(TOMBSTONE), "path": one.path},
+    ).fetchone()
+    return row is not None
+
+
 def backlog(calls: sqlite_utils.Database, target: str, set_ms: int) -> Backlog:
     """What a target that was added at ``set_ms`` lacks."""
     row = calls.conn.execute(

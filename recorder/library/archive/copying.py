@@ -13,7 +13,7 @@ import sqlite_utils
 
 from firmware.clock import now_ms
 from firmware.config import Home
-from firmware.errors import BadInput, BoxError
+from firmware.errors import BadInput, BoxError, StoreBusy
 from firmware.parameters import get_all
 from recorder.library.archive import copies
 from recorder.library.archive.copies import Waiting
@@ -22,7 +22,8 @@ from recorder.library.archive.target import Target, TargetError
 from recorder.library.audio import names
 from recorder.library.audio.vault import key_path
 from recorder.library.keeping.alarms import clear_alarm, raise_alarm
-from recorder.library.keeping.task import Library, Stopping
+from recorder.library.keeping.lock import archive_lock
+from recorder.library.keeping.task import Stopping, Stores
 
 log = logging.getLogger("library")
 
@@ -31,6 +32,10 @@ SHORTEST_REST_S, LONGEST_REST_S = 60.0, 3600.0
 WHOLE_PASS_S = 3600.0
 _RECENT_MS = 2 * 86_400_000
 _H_MS = 3_600_000
+ERASURE_S = 600.0
+"""So long a copy waits while others are removed."""
+COPY_S = 10.0
+"""So long the removal of copies waits for one that is being made."""
 
 
 @dataclass(slots=True)
@@ -63,51 +68,51 @@ class ArchiveTask:
     def __init__(self) -> None:
         self._courses: dict[str, _Course] = {}
 
-    def run(self, library: Library, stopping: Stopping) -> None:
+    def run(self, stores: Stores, stopping: Stopping) -> None:
         """Copy what waits. Looks at recent recordings every time; at all, and at what failed, once an hour."""
-        places = [place for place in read_places(library.crm) if place.enabled]
+        places = [place for place in read_places(stores.crm) if place.enabled]
         for place in places:
             course = self._courses.setdefault(place.name, _Course())
             if stopping():
                 return
             if time.monotonic() >= course.rests_until_s:
-                self._serve(library, place, course, stopping)
-        _clear_alarms_of_others(library.calls, {place.name for place in places})
+                self._serve(stores, place, course, stopping)
+        _clear_alarms_of_others(stores.calls, {place.name for place in places})
 
-    def _serve(self, library: Library, place: Place, course: _Course, stopping: Stopping) -> None:
+    def _serve(self, stores: Stores, place: Place, course: _Course, stopping: Stopping) -> None:
         whole = time.monotonic() >= course.whole_pass_s
         try:
-            serve(library, place, 0 if whole else now_ms() - _RECENT_MS, stopping)
+            serve(stores, place, 0 if whole else now_ms() - _RECENT_MS, stopping)
             course.served(whole and not stopping())
         except (TargetError, BadInput) as error:
             log.warning("archive %s rests: %s", place.name, error)
             course.failed(error)
-        if whole and _lags(library, place, course.error):
+        if whole and _lags(stores, place, course.error):
             course.whole_pass_s = 0.0  # the alarm ends as soon as it may
 
 
-def serve(library: Library, place: Place, since_ms: int, stopping: Stopping) -> None:
+def serve(stores: Stores, place: Place, since_ms: int, stopping: Stopping) -> None:
     """Do what is to do at one target; it is not even asked when that is nothing. Removes only with ``since_ms`` 0.
 
     Raises TargetError: the target itself is out of order; BadInput: its address; StoreError.
     """
-    removing = not since_ms and bool(copies.to_remove(library.calls, place.name))
-    if not removing and not copies.lacking(library.calls, place.name, since_ms):
+    removing = not since_ms and bool(copies.to_remove(stores.calls, place.name))
+    if not removing and not copies.lacking(stores.calls, place.name, since_ms):
         return
-    with open_place(library.home, place.name, place.url) as target:
-        copy_all(library, place.name, target, since_ms, stopping)
+    with open_place(stores.home, place.name, place.url) as target:
+        copy_all(stores, place.name, target, since_ms, stopping)
         if removing:  # last: a target that refuses to remove still archives
-            remove_erased(library.calls, place.name, target, stopping)
+            remove_erased(stores.calls, place.name, target, stopping)
 
 
-def _lags(library: Library, place: Place, error: str) -> bool:
+def _lags(stores: Stores, place: Place, error: str) -> bool:
     """Whether a recording waits longer than it may; the alarm stands as long."""
-    left = copies.backlog(library.calls, place.name, place.set_ms)
-    if left.oldest_ms is None or now_ms() - left.oldest_ms <= _lag_ms(library.crm):
-        clear_alarm(library.calls, LAG_ALARM, place.name)
+    left = copies.backlog(stores.calls, place.name, place.set_ms)
+    if left.oldest_ms is None or now_ms() - left.oldest_ms <= _lag_ms(stores.crm):
+        clear_alarm(stores.calls, LAG_ALARM, place.name)
         return False
     data = {"recordings": left.recordings, "oldest_ms": left.oldest_ms, "error": error or left.error}
-    raise_alarm(library.calls, LAG_ALARM, place.name, data)
+    raise_alarm(stores.calls, LAG_ALARM, place.name, data)
     return True
 
 
@@ -122,37 +127,39 @@ def _clear_alarms_of_others(calls: sqlite_utils.Database, served: set[str]) -> N
         clear_alarm(calls, LAG_ALARM, subject)
 
 
-def copy_all(library: Library, name: str, target: Target, since_ms: int, stopping: Stopping) -> None:
+def copy_all(stores: Stores, name: str, target: Target, since_ms: int, stopping: Stopping) -> None:
     """Bring everything to a target that it lacks; what cannot be copied is noted and tried again another time.
 
     Raises TargetError: the target itself is out of order; StoreError.
     """
     tried: set[str] = set()
     while not stopping():
-        fresh = [one for one in copies.lacking(library.calls, name, since_ms) if one.copy_id not in tried]
+        fresh = [one for one in copies.lacking(stores.calls, name, since_ms) if one.copy_id not in tried]
         if not fresh:
             return
         for one in fresh:
             if stopping():
                 return
             tried.add(one.copy_id)
-            _copy(library, name, target, one)
+            with archive_lock(stores.home, ERASURE_S):
+                if copies.is_wanted(stores.calls, one):
+                    _copy(stores, name, target, one)
 
 
-def _copy(library: Library, name: str, target: Target, one: Waiting) -> None:
+def _copy(stores: Stores, name: str, target: Target, one: Waiting) -> None:
     try:
         if one.copy_id.startswith(copies.TOMBSTONE):
-            sha256 = _bring(target, library.home, names.tombstone_file(one.path))
+            sha256 = _bring(target, stores.home, names.tombstone_file(one.path))
         else:
-            sha256 = copy_recording(library.home, target, one.path)
+            sha256 = copy_recording(stores.home, target, one.path)
     except TargetError as error:
-        copies.note_failed(library.calls, name, one, str(error))
+        copies.note_failed(stores.calls, name, one, str(error))
         raise
     except (OSError, BadInput) as error:  # this recording's own fault: the others do not wait for it
         log.warning("not archived at %s: %s", name, error)
-        copies.note_failed(library.calls, name, one, str(error))
+        copies.note_failed(stores.calls, name, one, str(error))
     else:
-        copies.note_verified(library.calls, name, one, sha256)
+        copies.note_verified(stores.calls, name, one, sha256)
 
 
 def copy_recording(home: Home, target: Target, path: str) -> str:
@@ -210,6 +217,14 @@ def remove_copies(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.Da
 
     What is left the archive task removes as soon as it can. Raises StoreError.
     """
+    try:
+        with archive_lock(home, COPY_S):
+            return _remove_copies(home, calls, crm)
+    except StoreBusy as error:
+        return dict.fromkeys({place.name for place in read_places(crm)}, str(error))
+
+
+def _remove_copies(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.Database) -> dict[str, str]:
     places = {place.name: place for place in read_places(crm)}
     left: dict[str, str] = {}
     for name in sorted({target for _, target, _ in copies.to_remove(calls, None)}):

@@ -21,12 +21,11 @@ import msgspec
 import sqlite_utils
 
 from firmware.clock import now_ms, uuid7
-from firmware.config import Home
 from firmware.durable import write_whole
 from firmware.errors import BadInput, ConfigError, Refused, StoreError
 from firmware.store.connection import BUSY_TIMEOUT_MS
 from recorder.library.evidence.log import canonical
-from recorder.library.keeping.task import Library
+from recorder.library.keeping.task import Library, Stores
 
 ERASERS = "tapdeck.erasers"
 SPELLINGS = "tapdeck.spellings"
@@ -41,15 +40,6 @@ class Subject:
     number: str
     key: str
     spellings: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """What finding and exporting needs; both stores may be open read only. Thread: one."""
-
-    home: Home
-    calls: sqlite_utils.Database
-    crm: sqlite_utils.Database
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -85,11 +75,6 @@ class Certificate(msgspec.Struct, frozen=True):
     found: dict[str, int]
     erased: dict[str, int]
     kept: list[dict[str, Any]]
-
-
-def stores_of(library: Library) -> Stores:
-    """The stores of the open library."""
-    return Stores(library.home, library.calls, library.crm)
 
 
 def registered_erasers() -> list[Eraser]:
@@ -152,7 +137,7 @@ def erase_number(library: Library, number: str, by: str, salt: str) -> Certifica
     subject = subject_of(library.crm, number)
     with overwriting(library.calls):
         erasers = registered_erasers()
-        found = [one for eraser in erasers for one in eraser.find(stores_of(library), subject)]
+        found = [one for eraser in erasers for one in eraser.find(library, subject)]
         left = [one for eraser in erasers for one in eraser.erase(library, subject, by)]
     return _certify(library, subject, by, salt, found, left)
 

@@ -24,9 +24,9 @@ from recorder.library.archive.places import read_places
 from recorder.library.audio import names
 from recorder.library.audio.stored import open_audio
 from recorder.library.audio.vault import ENDING
-from recorder.library.erasure.erase import Found, Stores, Subject, stores_of
+from recorder.library.erasure.erase import Found, Subject
 from recorder.library.evidence.log import canonical
-from recorder.library.keeping.task import Library
+from recorder.library.keeping.task import Library, Stores
 from recorder.library.storage.deletion import delete_recordings, manifest_at
 from recorder.library.storage.judge import Judge
 from recorder.library.storage.removal import finish_removals, make_tombstone
@@ -75,11 +75,11 @@ class RecorderEraser:
     def erase(self, library: Library, subject: Subject, by: str) -> list[Found]:
         """Recordings first and the numbers of the calls last: until then, the calls are found again after a crash."""
         finish_removals(library)  # what a crash left undone names files, and so the number
-        going = [call for call in _calls(stores_of(library), subject) if call.kept is None]
+        going = [call for call in _calls(library, subject) if call.kept is None]
         targets = [place.name for place in read_places(library.crm)]
         for call in going:
             _erase_call(library, call, targets, by)
-        left = self.find(stores_of(library), subject)
+        left = self.find(library, subject)
         reasons = remove_copies(library.home, library.calls, library.crm)
         return left + [
             Found("archive copy", f"{recording_id}@{target}", {}, reasons.get(target, "not removed yet"))

@@ -1,11 +1,12 @@
-"""One process at a time works on the library: its evidence logs and the files of recordings that are there."""
+"""Who may work on recordings: one process at a time on the library, one thread at a time on copies in archives."""
 
 from __future__ import annotations
 
 import fcntl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from firmware.config import Home
 from firmware.errors import StoreBusy, StoreError
@@ -15,11 +16,30 @@ _LOOK_EVERY_S = 0.05
 
 @contextmanager
 def library_lock(home: Home, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold the library: the keeper as long as it runs, a command as long as it needs. A killed holder lets go.
+    """Hold the library, its evidence logs and files: the keeper as long as it runs, a command as long as it needs.
 
     Raises StoreBusy: another process held it for ``wait_s``; StoreError.
     """
-    path = home.run / "library.lock"
+    with _lock(home.run / "library.lock", wait_s, "another process is at work on the recordings"):
+        yield
+
+
+@contextmanager
+def archive_lock(home: Home, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold the archives: for one copy, or as long as copies must not appear. Who waits comes next.
+
+    Raises StoreBusy: somebody held it for ``wait_s``; StoreError.
+    """
+    busy = "a recording is being archived at this moment"
+    with ExitStack() as held:
+        with _lock(home.run / "archive.turn", wait_s, busy):
+            held.enter_context(_lock(home.run / "archive.lock", wait_s, busy))
+        yield
+
+
+@contextmanager
+def _lock(path: Path, wait_s: float, busy: str) -> Iterator[None]:
+    """A killed holder lets go."""
     try:
         file = path.open("ab")
     except OSError as error:
@@ -28,7 +48,7 @@ def library_lock(home: Home, wait_s: float = 0.0) -> Iterator[None]:
         end = time.monotonic() + wait_s
         while not _taken(file.fileno()):
             if time.monotonic() >= end:
-                raise StoreBusy("another process is at work on the recordings")
+                raise StoreBusy(busy)
             time.sleep(_LOOK_EVERY_S)
         yield
 

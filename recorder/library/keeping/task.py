@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import sqlite_utils
 
@@ -15,15 +15,21 @@ Stopping = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
-    """What tasks work with. ``calls`` is written through ``firmware.store.connection.write``; ``crm`` is read only.
-
-    ``device_log`` and ``practice_log`` are the evidence logs named ``library``. Thread: the library's only.
-    """
+class Stores:
+    """``calls`` is written through ``firmware.store.connection.write`` or read only, ``crm`` read only. Thread: one."""
 
     home: Home
     calls: sqlite_utils.Database
     crm: sqlite_utils.Database
+
+
+@dataclass(frozen=True, slots=True)
+class Library(Stores):
+    """What most tasks work with. ``device_log`` and ``practice_log`` are the evidence logs named ``library``.
+
+    Thread: the library's only.
+    """
+
     device_log: EvidenceLog
     practice_log: EvidenceLog
 
@@ -32,8 +38,12 @@ class Library:
         return self.practice_log if simulated else self.device_log
 
 
-class LibraryTask(Protocol):
-    """One job. ``run`` may raise BoxError, OSError or sqlite3.Error: it is tried again after ``every_s``.
+Works = TypeVar("Works", bound=Stores, contravariant=True)
+
+
+class LibraryTask(Protocol[Works]):
+    """One job, with the library or only its stores. ``run`` may raise BoxError, OSError or sqlite3.Error: it is tried
+    again after ``every_s``.
 
     ``every_s`` may change from one run to the next. A failure that repeats raises the alarm ``library_task_failed``.
     """
@@ -41,7 +51,7 @@ class LibraryTask(Protocol):
     name: str
     every_s: float
 
-    def run(self, library: Library, stopping: Stopping) -> None:
+    def run(self, library: Works, stopping: Stopping) -> None:
         """Do what is due and return; look at ``stopping`` between steps, none of which takes more than a second.
 
         True means: return at once. The keeper ends, or the other tasks have waited long enough; then this one is run

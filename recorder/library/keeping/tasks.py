@@ -1,4 +1,4 @@
-"""The jobs of the keeper's library thread, in the order in which they begin.
+"""The jobs of the keeper's two threads for recordings, in the order in which they begin.
 
 Their modules stay small in memory: what only a rare step needs is imported in that step.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from recorder.library.archive.copying import ArchiveTask
 from recorder.library.evidence.anchor_task import AnchorTask
 from recorder.library.evidence.heartbeat import HeartbeatTask
-from recorder.library.keeping.task import LibraryTask
+from recorder.library.keeping.task import Library, LibraryTask, Stores
 from recorder.library.rebuilding.examination import ExaminationTask
 from recorder.library.rebuilding.reconcile import ReconcileTask
 from recorder.library.storage.aging import AgingTask
@@ -19,7 +19,7 @@ from recorder.library.storage.deletion_tasks import FinishTask, MarkedTask, Orde
 from recorder.library.storage.quota_task import QuotaTask
 from recorder.library.storage.retention_task import RetentionTask
 
-TASKS: list[Callable[[], LibraryTask]] = [
+TASKS: list[Callable[[], LibraryTask[Library]]] = [
     HeartbeatTask,
     AgingTask,
     FinishTask,
@@ -27,9 +27,10 @@ TASKS: list[Callable[[], LibraryTask]] = [
     MarkedTask,
     RetentionTask,
     QuotaTask,
-    ArchiveTask,
     ConversionTask,
     ReconcileTask,
     ExaminationTask,
     AnchorTask,
 ]
+ARCHIVE_TASKS: list[Callable[[], LibraryTask[Stores]]] = [ArchiveTask]
+"""An archive that hangs must not keep the others from making room for new recordings."""
