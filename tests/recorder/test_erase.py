@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 import soundfile
 from archive_box import START_MS, ArchiveBox
 from click.testing import CliRunner
+from erased_number import ASKED, NUMBER, OTHER, SALT, erase_it, traces
 
 from crm_client_api.domain.audit import CONSOLE, Actor
 from crm_client_api.domain.customers import Phone, add_customer
@@ -26,24 +26,18 @@ from firmware.config import Home
 from firmware.errors import BadInput, Refused, StoreError
 from firmware.store.connection import write
 from recorder.cutting.manifest import recording_name
-from recorder.library.archive import copying as archive_copying
 from recorder.library.archive.copying import ArchiveTask
-from recorder.library.archive.folder import FolderTarget
-from recorder.library.archive.office import add_place, remove_place
+from recorder.library.archive.office import add_place
 from recorder.library.erasure import erase, erasers
-from recorder.library.erasure.erase import Certificate, Found, erase_number, find_all, number_sha256, subject_of
+from recorder.library.erasure.erase import Found, erase_number, find_all, number_sha256, subject_of
 from recorder.library.erasure.erase_order import ask_erasure, erase_order
 from recorder.library.evidence.log import EvidenceLog, read_entries, read_manifest
 from recorder.library.keeping.alarms import raise_alarm
-from recorder.library.keeping.library import LibraryThread, open_stores
+from recorder.library.keeping.library import LibraryThread
 from recorder.library.keeping.task import Stores
 from recorder.library.rebuilding.reconciliation import Finding, Pass, load_pass, save_pass
 from recorder.library.storage import deletion_tasks, removal
 from recorder.library.storage.deletion import delete_recordings
-
-NUMBER, OTHER = "13800138000", "13911112222"
-ASKED = "+86 138-0013-8000"
-SALT = "00" * 16
 
 
 @pytest.fixture
@@ -61,11 +55,6 @@ def kinds(found: list[Found]) -> list[str]:
     return sorted(one.kind for one in found)
 
 
-def erase_it(box: ArchiveBox, number: str = ASKED) -> Certificate:
-    with box.library() as library:
-        return erase_number(library, number, "1000", SALT)
-
-
 def customer(box: ArchiveBox, name: str, *numbers: str, note: str = "") -> str:
     phones = tuple(Phone("", number) for number in numbers)
     return add_customer(box.crm, {"name": name, "note": note}, phones, Actor(CONSOLE), Site()).id
@@ -78,15 +67,6 @@ def hold(box: ArchiveBox, kind: str, subject: str | None = None, **more: Any) ->
             f"INSERT INTO holds ({', '.join(row)}) VALUES ({','.join('?' * len(row))})", list(row.values())
         )
     return str(row["id"])
-
-
-def traces(box: ArchiveBox, *places: Path) -> list[str]:
-    """Where the number still stands: names and contents of every file, stores and their logs included."""
-    for db in (box.calls, box.crm):
-        db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    needle = NUMBER.encode()
-    files = [path for place in (box.home.root, *places) for path in place.rglob("*") if path.is_file()]
-    return [str(path) for path in files if NUMBER in path.name or needle in path.read_bytes()]
 
 
 def test_everything_is_found_in_any_spelling(box: ArchiveBox) -> None:
@@ -272,108 +252,6 @@ def test_what_was_held_or_added_since_it_was_found_stays(box: ArchiveBox, monkey
     assert [(one.kind, one.id, one.kept) for one in left] == [("customer", held, "hold hold-customer")]
     phones = {(str(row["customer_id"]), row["number"]) for row in box.crm.query("SELECT * FROM customer_phones")}
     assert phones == {(held, NUMBER), (grown, OTHER)}
-
-
-def test_copies_that_cannot_be_reached_are_named_and_removed_later(box: ArchiveBox, tmp_path: Path) -> None:
-    disk, away = tmp_path / "second", tmp_path / "away"
-    disk.mkdir()
-    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
-    box.recording(encrypted=True)
-    with box.library() as library:
-        ArchiveTask().run(library, lambda: False)
-    disk.rename(away)
-    certificate = erase_it(box)
-    (kept,) = certificate.kept
-    assert (kept["kind"], kept["count"]) == ("archive copy", 1)
-    assert "is not a folder" in kept["reason"]
-    assert certificate.erased == {"call": 1, "recording": 1}
-    assert traces(box, away)
-    away.rename(disk)
-    with box.library() as library:
-        ArchiveTask().run(library, lambda: False)
-    assert traces(box, disk) == []
-    assert list(disk.rglob("*.*")) == []
-
-
-@contextmanager
-def copying(box: ArchiveBox, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """The archive's thread is in the middle of a copy, and stays there until the event is set."""
-    begun, go_on = threading.Event(), threading.Event()
-    put = FolderTarget.put
-
-    def slow(target: FolderTarget, name: str, source: Path) -> None:
-        begun.set()
-        assert go_on.wait(30)
-        put(target, name, source)
-
-    def copy() -> None:
-        with open_stores(box.home) as stores:
-            ArchiveTask().run(stores, lambda: False)
-
-    monkeypatch.setattr(FolderTarget, "put", slow)
-    thread = threading.Thread(target=copy)
-    thread.start()
-    assert begun.wait(30)
-    try:
-        yield go_on
-    finally:
-        go_on.set()
-        thread.join()
-
-
-def test_a_copy_that_is_being_made_is_waited_for(
-    box: ArchiveBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add_place(box.calls, box.crm, "disk", f"file://{tmp_path}", required=True, by="1000")
-    box.recording()
-    box.recording()
-    with copying(box, monkeypatch) as go_on:
-        threading.Timer(0.5, go_on.set).start()
-        assert erase_it(box).kept == []
-    assert traces(box, tmp_path) == []
-    assert list(box.calls.query("SELECT 1 FROM archive_copies WHERE state <> 'removed' OR error IS NOT NULL")) == []
-
-
-def test_a_copy_that_takes_too_long_is_named_and_removed_later(
-    box: ArchiveBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(archive_copying, "COPY_S", 0.1)
-    disk = tmp_path / "second"
-    disk.mkdir()
-    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
-    box.recording()
-    with copying(box, monkeypatch):
-        (kept,) = erase_it(box).kept
-        assert kept == {
-            "kind": "archive copy", "count": 1, "reason": "a recording is being archived at this moment"
-        }  # fmt: skip
-    with open_stores(box.home) as stores:
-        ArchiveTask().run(stores, lambda: False)
-    assert traces(box, disk) == []
-
-
-def test_copies_at_a_forgotten_target_are_named(box: ArchiveBox, tmp_path: Path) -> None:
-    add_place(box.calls, box.crm, "disk", f"file://{tmp_path}", required=True, by="1000")
-    box.recording()
-    with box.library() as library:
-        ArchiveTask().run(library, lambda: False)
-    remove_place(box.home, box.crm, "disk")
-    assert erase_it(box).kept == [
-        {"kind": "archive copy", "count": 1, "reason": "no longer a target of this box"}
-    ]  # fmt: skip
-
-
-def test_copies_that_a_rebuilt_store_does_not_know_go_too(box: ArchiveBox, tmp_path: Path) -> None:
-    disk = tmp_path / "second"
-    disk.mkdir()
-    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
-    box.recording()
-    with box.library() as library:
-        ArchiveTask().run(library, lambda: False)
-    with write(box.calls) as connection:
-        connection.execute("DELETE FROM archive_copies")
-    erase_it(box)
-    assert traces(box, disk) == []
 
 
 STEPS = [(erasers, "write_whole"), (erasers, "_remove_files"), (erasers, "_forget_events"), (erase, "_certify")]

@@ -1,0 +1,129 @@
+"""Erasing reaches the copies in archives, or names what it could not reach."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from archive_box import ArchiveBox
+from erased_number import erase_it, traces
+
+from firmware.config import Home
+from firmware.store.connection import write
+from recorder.library.archive import copying as archive_copying
+from recorder.library.archive.copying import ArchiveTask
+from recorder.library.archive.folder import FolderTarget
+from recorder.library.archive.office import add_place, remove_place
+from recorder.library.keeping.library import open_stores
+
+
+@pytest.fixture
+def box(home: Home) -> Iterator[ArchiveBox]:
+    one = ArchiveBox(home)
+    yield one
+    one.close()
+
+
+def test_copies_that_cannot_be_reached_are_named_and_removed_later(box: ArchiveBox, tmp_path: Path) -> None:
+    disk, away = tmp_path / "second", tmp_path / "away"
+    disk.mkdir()
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    box.recording(encrypted=True)
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+    disk.rename(away)
+    certificate = erase_it(box)
+    (kept,) = certificate.kept
+    assert (kept["kind"], kept["count"]) == ("archive copy", 1)
+    assert "is not a folder" in kept["reason"]
+    assert certificate.erased == {"call": 1, "recording": 1}
+    assert traces(box, away)
+    away.rename(disk)
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+    assert traces(box, disk) == []
+    assert list(disk.rglob("*.*")) == []
+
+
+@contextmanager
+def copying(box: ArchiveBox, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The archive's thread is in the middle of a copy, and stays there until the event is set."""
+    begun, go_on = threading.Event(), threading.Event()
+    put = FolderTarget.put
+
+    def slow(target: FolderTarget, name: str, source: Path) -> None:
+        begun.set()
+        assert go_on.wait(30)
+        put(target, name, source)
+
+    def copy() -> None:
+        with open_stores(box.home) as stores:
+            ArchiveTask().run(stores, lambda: False)
+
+    monkeypatch.setattr(FolderTarget, "put", slow)
+    thread = threading.Thread(target=copy)
+    thread.start()
+    assert begun.wait(30)
+    try:
+        yield go_on
+    finally:
+        go_on.set()
+        thread.join()
+
+
+def test_a_copy_that_is_being_made_is_waited_for(
+    box: ArchiveBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_place(box.calls, box.crm, "disk", f"file://{tmp_path}", required=True, by="1000")
+    box.recording()
+    box.recording()
+    with copying(box, monkeypatch) as go_on:
+        threading.Timer(0.5, go_on.set).start()
+        assert erase_it(box).kept == []
+    assert traces(box, tmp_path) == []
+    assert list(box.calls.query("SELECT 1 FROM archive_copies WHERE state <> 'removed' OR error IS NOT NULL")) == []
+
+
+def test_a_copy_that_takes_too_long_is_named_and_removed_later(
+    box: ArchiveBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_copying, "COPY_S", 0.1)
+    disk = tmp_path / "second"
+    disk.mkdir()
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    box.recording()
+    with copying(box, monkeypatch):
+        (kept,) = erase_it(box).kept
+        assert kept == {
+            "kind": "archive copy", "count": 1, "reason": "a recording is being archived at this moment"
+        }  # fmt: skip
+    with open_stores(box.home) as stores:
+        ArchiveTask().run(stores, lambda: False)
+    assert traces(box, disk) == []
+
+
+def test_copies_at_a_forgotten_target_are_named(box: ArchiveBox, tmp_path: Path) -> None:
+    add_place(box.calls, box.crm, "disk", f"file://{tmp_path}", required=True, by="1000")
+    box.recording()
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+    remove_place(box.home, box.crm, "disk")
+    assert erase_it(box).kept == [
+        {"kind": "archive copy", "count": 1, "reason": "no longer a target of this box"}
+    ]  # fmt: skip
+
+
+def test_copies_that_a_rebuilt_store_does_not_know_go_too(box: ArchiveBox, tmp_path: Path) -> None:
+    disk = tmp_path / "second"
+    disk.mkdir()
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    box.recording()
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+    with write(box.calls) as connection:
+        connection.execute("DELETE FROM archive_copies")
+    erase_it(box)
+    assert traces(box, disk) == []
