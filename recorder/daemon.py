@@ -360,6 +360,7 @@ class Recorder:
             tape = TapeReader(self._tape_path)
             stack.callback(tape.close)
             processor = Processor(journal, tape, channels, options.simulated, settings.of_channel, settings.orders)
+            self._processed = processor.position
             cutting = CuttingThread(self._home, card_id, self._tape_path, options.simulated, self._held_from)
             cutting.start()
             stack.callback(cutting.stop)

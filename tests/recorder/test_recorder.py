@@ -97,9 +97,10 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 class Box:
     """A recorder on a thread."""
 
-    def __init__(self, home: Home, card: MemoryCard) -> None:
+    def __init__(self, home: Home, card: MemoryCard, simulated_time: bool = False) -> None:
         self.home, self.card = home, card
-        self.recorder = Recorder(home, RecorderOptions("t", "memory", "", tape_minutes=2), card)
+        options = RecorderOptions("t", "memory", "", simulated_time=simulated_time, tape_minutes=2)
+        self.recorder = Recorder(home, options, card)
         self.thread = threading.Thread(target=self.recorder.run)
 
     def reader(self) -> TapeReader:
@@ -126,8 +127,8 @@ class Box:
 
 
 @contextmanager
-def recording(home: Home, card: MemoryCard) -> Iterator[Box]:
-    box = Box(home, card)
+def recording(home: Home, card: MemoryCard, simulated_time: bool = False) -> Iterator[Box]:
+    box = Box(home, card, simulated_time)
     box.thread.start()
     try:
         yield box
@@ -215,6 +216,18 @@ def test_a_restart_resumes_a_boot_id_that_ends_in_zeros(home: Home) -> None:
         box.wait_for(8 * RATE_HZ)
         assert card.resumed == [None, ResumePoint(BOOT_B, 5 * RATE_HZ)]
         assert box.reader().read(0, 0, 8 * RATE_HZ)[1] == []
+
+
+def test_with_simulated_time_a_tape_of_which_all_is_processed_goes_on(home: Home) -> None:
+    card = MemoryCard()
+    end = (daemon_module.SIMULATED_LEAD_S + 5) * RATE_HZ
+    card.now = end
+    with recording(home, card, simulated_time=True) as box:
+        box.wait_for(end)
+        box.wait_processed(f"SELECT 1 FROM recorder_state WHERE position = {end}")
+    card.now = end + 3 * RATE_HZ
+    with recording(home, card, simulated_time=True) as box:
+        box.wait_for(end + 3 * RATE_HZ)
 
 
 def test_an_event_that_is_sent_again_is_taken_once(home: Home) -> None:
