@@ -218,7 +218,10 @@ def test_a_restart_resumes_a_boot_id_that_ends_in_zeros(home: Home) -> None:
         assert box.reader().read(0, 0, 8 * RATE_HZ)[1] == []
 
 
-def test_with_simulated_time_a_tape_of_which_all_is_processed_goes_on(home: Home) -> None:
+def test_with_simulated_time_a_tape_of_which_all_is_processed_goes_on(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.processor.CHECKPOINT_S", 0.0)
     card = MemoryCard()
     end = (daemon_module.SIMULATED_LEAD_S + 5) * RATE_HZ
     card.now = end
