@@ -32,6 +32,7 @@ LOOK_BACK_SAMPLES = 320
 
 _MIN_ON_SAMPLES = 248  # 31 ms: between 40 ms, always taken, and 23 ms, never (Q.24 table A.1)
 _MAX_DEVIATION = 0.024  # between ±1.5 %, always taken, and ±3.5 %, never (Q.24 table A.1)
+_GLANCE_DEVIATION = 0.034  # the ends of a run blur what the middle shows
 _MAX_HIGH_OVER_LOW_DB = 7.0  # 4 dB is always taken
 _MAX_LOW_OVER_HIGH_DB = 12.0  # 8 dB is always taken
 _MIN_PURITY_DB = 9.0
@@ -144,7 +145,7 @@ class DtmfBank:
 
 def _glance(samples: Signal32) -> bool:
     """Whether the two strongest tones of a short run, float32 (n,), may be of a digit; a close look costs more."""
-    return _strongest_pair(samples) is not None
+    return _strongest_pair(samples, _GLANCE_DEVIATION) is not None
 
 
 def measure(samples: Signal32) -> list[DtmfTone]:
@@ -173,18 +174,18 @@ def _hann(samples: int) -> Signal32:
     return np.hanning(samples).astype(np.float32)
 
 
-def _nearest(tone_hz: float, nominal_hz: tuple[float, ...]) -> int | None:
+def _nearest(tone_hz: float, nominal_hz: tuple[float, ...], deviation: float) -> int | None:
     """Index of the nominal frequency within the accepted deviation."""
     deviations = [abs(tone_hz / nominal - 1.0) for nominal in nominal_hz]
     best = int(np.argmin(deviations))
-    return best if deviations[best] <= _MAX_DEVIATION else None
+    return best if deviations[best] <= deviation else None
 
 
-def _strongest_pair(samples: Signal32) -> tuple[str, tuple[float, float]] | None:
+def _strongest_pair(samples: Signal32, deviation: float = _MAX_DEVIATION) -> tuple[str, tuple[float, float]] | None:
     """The digit whose tones are the strongest in ``samples``, float32 (n,), and the frequencies of both in Hz."""
     spectrum = np.abs(np.fft.rfft(samples * _hann(len(samples)), _FFT))
     low_hz, high_hz = _peak_hz(spectrum, 620.0, 1040.0), _peak_hz(spectrum, 1120.0, 1760.0)
-    row, column = _nearest(low_hz, DTMF_LOW_HZ), _nearest(high_hz, DTMF_HIGH_HZ)
+    row, column = _nearest(low_hz, DTMF_LOW_HZ, deviation), _nearest(high_hz, DTMF_HIGH_HZ, deviation)
     return None if row is None or column is None else (_SYMBOLS[row][column], (low_hz, high_hz))
 
 
