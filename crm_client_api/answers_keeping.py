@@ -195,3 +195,40 @@ class VerdictInfo(msgspec.Struct, frozen=True):
     damage: list[Damaged]
     notes: list[str]
     text: dict[str, list[str]]
+
+
+class FoundItem(msgspec.Struct, frozen=True):
+    """One thing that the box keeps about a number; ``stays``: why it must stay, null when it may go."""
+
+    kind: str
+    id: str
+    at: str | None
+    stays: str | None
+
+
+class FoundItems(msgspec.Struct, frozen=True):
+    """What there is about a number: the first thousand, how many of each kind, and how many may go."""
+
+    items: list[FoundItem]
+    counts: dict[str, int]
+    going: int
+    staying: int
+
+
+class ErasurePlaced(msgspec.Struct, frozen=True):
+    """``GET /erasures/{order}`` tells what became of it.
+
+    ``salt``: with it and the number anybody can show whom the certificate is about; the box forgets it.
+    """
+
+    order: int
+    salt: str
+
+
+class ErasureInfo(msgspec.Struct, frozen=True):
+    """An erasure; ``certificate``: the signed file as it stands in the evidence folder, once it is done."""
+
+    order: int
+    state: Literal["pending", "done", "refused"]
+    message: str
+    certificate: dict[str, Any] | None

@@ -20,6 +20,7 @@ from crm_client_api.http import (  # noqa: F401  imported for the routes that th
     calls,
     channels,
     customers,
+    erasure,
     events,
     evidence,
     holds,

@@ -121,6 +121,22 @@ def export_all(stores: Stores, subject: Subject, folder: Path) -> list[Found]:
     return exported
 
 
+def each_file(stores: Stores, subject: Subject, folder: Path) -> Iterator[Path]:
+    """The files of everything about the number, one thing after the other, each once; it is removed after the look.
+
+    Raises StoreError, OSError.
+    """
+    given: set[str] = set()
+    for eraser in registered_erasers():
+        for one in eraser.find(stores, subject):
+            eraser.export(stores, [one], folder)
+            for file in sorted(folder.iterdir()):
+                if file.name not in given:
+                    given.add(file.name)
+                    yield file
+                file.unlink()
+
+
 def new_salt() -> str:
     """A salt for ``erase_number``."""
     return secrets.token_hex(SALT_BYTES)
