@@ -211,6 +211,22 @@ def test_a_recording_of_the_whole_line_is_shown_and_stays(box: ArchiveBox) -> No
     assert box.row(call["id"])["state"] == "deleted"
 
 
+def test_a_recording_of_the_whole_line_is_shown_though_the_clock_was_set(box: ArchiveBox) -> None:
+    """A day between their labels, and the same stretch of tape."""
+    call, line, other = box.recording(), box.recording(OTHER), box.recording(OTHER)
+    with write(box.calls) as connection:
+        connection.execute(
+            "UPDATE calls SET tape_epoch = 'e', from_sample = 5000, to_sample = 9000 WHERE id = ?", (call["call_id"],)
+        )
+        for row, first, last in ((line, 8999, 20_000), (other, 9000, 20_001)):
+            connection.execute(
+                "UPDATE recordings SET call_id = NULL, kind = 'continuous', started_ms = ?, from_sample = ?,"
+                " to_sample = ? WHERE id = ?",
+                (START_MS - 86_400_000, first, last, row["id"]),
+            )
+    assert [one.id for one in find(box) if one.kind == "continuous recording"] == [line["id"]]
+
+
 def test_mentions_and_lists_are_named_and_left_to_people(box: ArchiveBox) -> None:
     customer(box, "李四", OTHER, note=f"call {NUMBER}")
     with write(box.crm) as connection:

@@ -138,10 +138,19 @@ def _copies(calls: sqlite_utils.Database, recording_id: str) -> list[sqlite3.Row
 
 def _heard_among_others(calls: sqlite_utils.Database, call: dict[str, Any]) -> Iterator[Found]:
     """Recordings of the whole line that ran during the call: other people's calls are in them, too."""
+    of_the_line = "SELECT * FROM recordings WHERE call_id IS NULL AND state = 'ready' AND channel = ?"
     for row in calls.conn.execute(
-        "SELECT * FROM recordings WHERE call_id IS NULL AND state = 'ready' AND channel = ? AND started_ms <= ?"
-        " AND ended_ms >= ?",
-        (call["channel"], call["ended_ms"] or now_ms(), call["started_ms"]),
+        f"{of_the_line} AND started_ms <= ? AND ended_ms >= ?"
+        f" UNION {of_the_line} AND tape_epoch = ? AND from_sample < ? AND to_sample > ?",  # a clock may have been set
+        (
+            call["channel"],
+            call["ended_ms"] or now_ms(),
+            call["started_ms"],
+            call["channel"],
+            call["tape_epoch"],
+            call["to_sample"],
+            call["from_sample"],
+        ),
     ):
         yield Found(f"{row['kind']} recording", row["id"], dict(row), "other calls are in it: delete it as a whole")
 
