@@ -70,7 +70,7 @@ class Spool:
                 if not self.given_up:
                     log.error("memory is full and the disk does not write: audio is lost from block %d on", oldest)
                 self.given_up += 1
-            self._changed.notify()
+            self._changed.notify_all()
 
     def find(self, number: int) -> TapeBlock | None:
         """A block that may not be on the tape yet."""
@@ -105,6 +105,11 @@ class Spool:
             if not self._waiting:
                 self._changed.wait(timeout_s)
 
+    def wait_written(self, timeout_s: float) -> None:
+        """Until no block waits to be written. A file that is being synced may take none: the writer needs its turn."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting, timeout_s)
+
     def write_out(self) -> bool:
         """Write what waits, in order; False when the disk refuses: try again after RETRY_S."""
         while True:
@@ -112,6 +117,7 @@ class Spool:
                 block = next(iter(self._waiting.values()), None)
                 if block is None:
                     self._careful = False
+                    self._changed.notify_all()
                     return True
                 self._in_flight = block.number
                 through, failed_syncs = self._careful, self._failed_syncs
@@ -166,7 +172,7 @@ class Spool:
                 self._unsynced = {}
                 self._failed_syncs += 1
                 self._careful = True
-                self._changed.notify()
+                self._changed.notify_all()
             return
         with self._changed:
             for number in [number for number in self._unsynced if number <= upto]:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import struct
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import faulty_disk
 import pytest
 from bench_card import RATE_HZ, BenchCard
-from faulty_disk import FaultyDisk, Op
+from faulty_disk import Fault, FaultyDisk, Op
 from office import verified_log
 from power_cut import rebuild
 from scripted import running, settled, tapdeck, wait_until
@@ -28,7 +28,6 @@ from firmware.config import Home
 from firmware.errors import StoreError
 from firmware.store.connection import open_store
 from firmware.store.migrations import migrate
-from recorder.tape.format import PAGE_BYTES, SLOT_MAGIC
 from recorder.tape.reader import TapeReader
 
 pytestmark = [
@@ -40,6 +39,7 @@ PORTS, BUSY = 8, 6
 BLOCK = 800
 MOST_MISSING_SAMPLES = RATE_HZ
 AT_ONCE = 3
+NOTED_EVERY_S = 0.02
 
 
 def _recorder(home: Home, card: BenchCard) -> Any:
@@ -53,19 +53,42 @@ def _rows(home: Home, query: str) -> list[dict[str, Any]]:
         return [dict(row) for row in db.query(query)]
 
 
-def _busy_while(folder: Path, calls: int) -> list[Op]:
-    """The write log of a recorder; ``/told/ID`` is made when its event says that recording ID is ready."""
+def _busy_while(folder: Path, calls: int, sync_s: float) -> list[Op]:
+    """The write log of a recorder, on a disk that takes ``sync_s`` to bring the tape to the medium.
+
+    ``/told/ID`` is made when its event says that recording ID is ready, ``/heard/SAMPLE`` when the card heard so much.
+    """
     with FaultyDisk(folder) as disk, BenchCard(folder / "card", PORTS, BUSY, 2.0, 4.0) as card:
-        home, told = Home(disk.root / "home"), disk.root / "told"
+        home, told, heard = Home(disk.root / "home"), disk.root / "told", disk.root / "heard"
         home.create()
         told.mkdir()
+        heard.mkdir()
         migrate(home)
-        with _recorder(home, card):
+        disk.behave(Fault("sync", "*.tape", delay_s=sync_s))
+        with _recorder(home, card), _noted(card, heard):
             for number in range(calls):
                 wait_until(lambda number=number: len(_ready(home)) > number, 60, "a recording is told to be ready")
                 for identifier in _ready(home):
                     (told / identifier).touch()
         return disk.ops()
+
+
+@contextmanager
+def _noted(card: BenchCard, heard: Path) -> Iterator[None]:
+    """Note what the card has heard, among all that is written."""
+    done = threading.Event()
+
+    def note() -> None:
+        while not done.wait(NOTED_EVERY_S):
+            (heard / str(card.heard)).touch()
+
+    thread = threading.Thread(target=note)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _ready(home: Home) -> list[str]:
@@ -76,28 +99,23 @@ def _ready(home: Home) -> list[str]:
     ]
 
 
-def _last_written(ops: Sequence[Op]) -> int:
-    """Number of the newest block that the recorder gave to the disk."""
-    newest = -1
-    for op in ops:
-        if op.path == "/home/tapes/bench.tape" and op.at >= PAGE_BYTES and len(op.data) >= 512:
-            magic, number = struct.unpack_from("<IQ", op.data, 4)
-            newest = max(newest, number) if magic == SLOT_MAGIC else newest
-    return newest
+def _heard(ops: Sequence[Op]) -> int:
+    """How many samples the card had heard by then."""
+    return max((int(op.path.rpartition("/")[2]) for op in ops if op.path.startswith("/heard/")), default=0)
 
 
-def _missing_samples(home: Home, written: int) -> int:
-    """Of each track, of all that the recorder ever gave to the disk, and the block that it had in hand."""
+def _missing_samples(home: Home, heard: int) -> int:
+    """Of each track, of all that the card had heard."""
     try:
         with closing(TapeReader(home.tapes / "bench.tape")) as tape:
-            return BLOCK + sum(_gap(tape, number) for number in range(written + 1))
+            return sum(_gap(tape, number, heard) for number in range(-(-heard // BLOCK)))
     except StoreError:
-        return (written + 2) * BLOCK
+        return heard
 
 
-def _gap(tape: TapeReader, number: int) -> int:
+def _gap(tape: TapeReader, number: int, heard: int) -> int:
     block = tape.block(number)
-    return BLOCK if block is None or block.gaps else 0
+    return min(BLOCK, heard - number * BLOCK) if block is None or block.gaps else 0
 
 
 def _check(folder: Path, ops: Sequence[Op], cut: int, seed: int) -> int:
@@ -107,7 +125,7 @@ def _check(folder: Path, ops: Sequence[Op], cut: int, seed: int) -> int:
     rebuild(ops[:cut], disk, random.Random(seed))
     told = [op.path.rpartition("/")[2] for op in ops[:cut] if op.kind == "create" and op.path.startswith("/told/")]
     home = Home(disk / "home")
-    missing = _missing_samples(home, _last_written(ops[:cut]))
+    missing = _missing_samples(home, _heard(ops[:cut]))
     assert missing <= MOST_MISSING_SAMPLES, where
     home.create()
     migrate(home)  # as at every start of the box
@@ -143,9 +161,16 @@ def _store_is_intact(home: Home, told: Sequence[str], where: str) -> None:
         assert row["state"] == "ready" or row["to_sample"] - row["from_sample"] <= MOST_MISSING_SAMPLES, where
 
 
-@pytest.mark.parametrize(("calls", "cuts"), [(6, 8), pytest.param(30, 200, marks=pytest.mark.soak)])
-def test_the_power_goes_at_any_instant(tmp_path: Path, calls: int, cuts: int) -> None:
-    ops = _busy_while(tmp_path, calls)
+@pytest.mark.parametrize(
+    ("calls", "cuts", "sync_s"),
+    [
+        (6, 8, 0.0),
+        pytest.param(30, 200, 0.0, marks=pytest.mark.soak),
+        pytest.param(30, 50, 0.4, marks=pytest.mark.soak, id="slow disk"),
+    ],
+)
+def test_the_power_goes_at_any_instant(tmp_path: Path, calls: int, cuts: int, sync_s: float) -> None:
+    ops = _busy_while(tmp_path, calls, sync_s)
     first = next(index for index, op in enumerate(ops) if op.path == "/home/tapes/bench.tape")
     dice = random.Random(4)
     chosen = [(dice.randint(first, len(ops)), seed) for seed in range(cuts)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from recorder.tape.assembly import BlockAssembly
 from recorder.tape.format import TapeBlock, geometry_for
 from recorder.tape.reader import TapeReader, spill_folder
 from recorder.tape.ring import TapeRing
+from recorder.tape.safekeeping import LEAST_APART_S, REMEMBERED_SYNCS, SYNCED_WITHIN_S, SyncPace
 from recorder.tape.spool import TRIES, Spool
 
 TRACKS = 2
@@ -306,3 +308,27 @@ def test_whatever_happens_all_is_on_the_medium_in_the_end(
     assert desk.spool.held_from() is None
     desk.disk.power_cut()
     assert desk.gaps() == []
+
+
+def test_who_waits_for_the_writer_goes_on_when_all_is_written(desk: Desk) -> None:
+    desk.put(2)
+    waiting = threading.Thread(target=desk.spool.wait_written, args=(60,))
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive()
+    desk.spool.write_out()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
+def test_a_slow_disk_is_synced_earlier() -> None:
+    pace = SyncPace()
+    assert pace.apart_s == SYNCED_WITHIN_S
+    pace.took(0.3)
+    pace.took(0.01)
+    assert pace.apart_s + 0.3 == pytest.approx(SYNCED_WITHIN_S)
+    pace.took(2.0)
+    assert pace.apart_s == LEAST_APART_S
+    for _ in range(REMEMBERED_SYNCS):
+        pace.took(0.05)
+    assert pace.apart_s + 0.05 == pytest.approx(SYNCED_WITHIN_S)
