@@ -12,20 +12,17 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import soundfile
-import soxr
 
 from recorder.dsp.dtmf import DtmfBank
 from recorder.dsp.filters import SAMPLE_RATE_HZ
-from recorder.dsp.levels import FULL_SCALE
 from recorder.dsp.listener import CallerIdListener, HeardCallerId
 from recorder.dsp.spectrum import SpectrumBank
+from recorder.sound_file import SoundFile, SoundFileError
 
 _BLOCK_SAMPLES = 800
 _HISTORY_SAMPLES = 4000
 _LEAD_SAMPLES = 1600  # of silence before the file, so that one that begins inside a message is heard whole
 _TAIL_SAMPLES = 12000  # of silence after it, so that every wait ends
-_READ_FRAMES = 65536
 _WEAK_FORM = "dtmf-hash"
 
 
@@ -78,39 +75,13 @@ class _Ears:
 def decode_file(path: Path) -> FileResult:
     """All caller IDs in an audio file. Never raises for a bad file: the answer's ``error`` says what is wrong."""
     try:
-        with soundfile.SoundFile(path) as audio:
-            channels = int(audio.channels)
-            heard, samples = _hear(_blocks(audio), channels)
-    except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
-        return FileResult(str(path), [], _reason(path, error))
+        with SoundFile(path) as audio:
+            heard, samples = _hear(audio.parts(), audio.channels)
+    except SoundFileError as error:
+        return FileResult(str(path), [], str(error))
     if not samples:
         return FileResult(str(path), [], "holds no audio")
     return FileResult(str(path), [_placed(each) for each in _without_doubtful(heard)])
-
-
-def _reason(path: Path, error: Exception) -> str:
-    if not path.exists():
-        return "no such file"
-    if path.is_dir():
-        return "is a directory"
-    return f"cannot be read as audio: {error}" if path.stat().st_size else "is empty"
-
-
-def _blocks(audio: soundfile.SoundFile) -> Iterator[npt.NDArray[np.int16]]:
-    """The audio at 8 kHz as int16 (channels, n), n as it comes."""
-    channels, rate_hz = int(audio.channels), float(audio.samplerate)
-    converter = (
-        soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, channels, dtype="float32") if rate_hz != SAMPLE_RATE_HZ else None
-    )
-    while True:
-        part = audio.read(_READ_FRAMES, dtype="float32", always_2d=True)
-        last = len(part) == 0
-        eight = part if converter is None else converter.resample_chunk(part, last=last)
-        if len(eight):
-            scaled = np.nan_to_num(eight * np.float32(FULL_SCALE))
-            yield np.clip(np.rint(scaled), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16).reshape(-1, channels).T
-        if last:
-            return
 
 
 def _hear(parts: Iterator[npt.NDArray[np.int16]], channels: int) -> tuple[list[HeardCallerId], int]:
