@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from recorder.dsp.filters import SAMPLE_RATE_HZ, band_pass, same
-from recorder.dsp.fsk_block import even_grid, judge
+from recorder.dsp.fsk_block import Characters, Grid, even_grid
+from recorder.dsp.fsk_message import MESSAGE_KINDS, MOST_DOUBT, most_likely
 
 Soft = npt.NDArray[np.float32]
 
@@ -89,6 +90,14 @@ class _Characters:
     stops: npt.NDArray[np.float32]
 
 
+_SUSPECT_CHARACTERS = 80  # that are looked at where not even a header could be read
+_GRID_LEAD = 2  # characters before the end of the mark signal where a message may begin, too
+_MOST_CHARACTERS = 300
+_ON_GRID = 0.03  # of a character
+_LEAST_SHARE = 0.4  # of the power that a message accounts for
+_BEGIN_NATS = 12.0  # that the type of a message may cost
+_NEARLY = 0.9  # as many characters on the grid as the best suspect has: the first such is as good
+
 _BAND = band_pass(350.0, 3300.0, 31)
 _BIT_TAPS = np.arange(-3, 4)
 # One bit is 6 2/3 samples: the outermost taps count 5/6 each.
@@ -108,6 +117,16 @@ def _correlate(band: Soft, tone_hz: float) -> npt.NDArray[np.complex64]:
     return np.asarray(real + 1j * imag, dtype=np.complex64)
 
 
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    """Characters after a run of mark that make no good frame as they were heard bit by bit."""
+
+    standard: FskStandard
+    characters: _Characters
+    run_end: int
+    mark_bits: float
+
+
 class FskBurst:
     """One burst of carrier, ``samples`` float32 (n,) at 8 kHz, taken apart into its frames by ``frames()``."""
 
@@ -125,6 +144,7 @@ class FskBurst:
         if len(self._band) < 40 * BIT_SAMPLES:
             return []
         found: list[FskFrame] = []
+        suspects: list[_Suspect] = []
         done = 0
         # Whatever the twist, a pure mark tone excites the mark correlator more than the other one.
         mark, space = self._magnitudes_of(BELL_202)
@@ -132,14 +152,17 @@ class FskBurst:
             if run_end < done or not self._is_mark(run_start, run_end):
                 continue
             likely, other = self._standards(run_start, run_end)
-            frame = self._frame_after(likely, run_start, run_end, ended)
+            frame = self._frame_after(likely, run_start, run_end, ended, suspects)
             if frame is not None and not frame.checksum_ok and (ended or not frame.unfinished):
-                second = self._frame_after(other, run_start, run_end, ended)
+                second = self._frame_after(other, run_start, run_end, ended, suspects)
                 if second is not None and second.checksum_ok:
                     frame = replace(second, standard=likely)
             if frame is not None and (frame.checksum_ok or frame.plausible or frame.unfinished):
                 found.append(frame)
                 done = frame.end_sample if frame.checksum_ok else done
+        if not any(frame.checksum_ok or (frame.unfinished and not ended) for frame in found):
+            better = self._second_look(suspects)
+            found = [better] if better is not None else found
         if ended and anywhere and not found:
             frame = self._frame_anywhere(BELL_202) or self._frame_anywhere(V23)
             found = [frame] if frame is not None else []
@@ -174,47 +197,53 @@ class FskBurst:
         space_gain = np.percentile(space[start:stop], 92) + 1e-3
         return np.asarray(mark / mark_gain - space / space_gain, dtype=np.float32)
 
-    def _frame_after(self, standard: FskStandard, run_start: int, run_end: int, ended: bool) -> FskFrame | None:
-        """The frame that starts at the end of a run of mark."""
+    def _frame_after(
+        self, standard: FskStandard, run_start: int, run_end: int, ended: bool, suspects: list[_Suspect]
+    ) -> FskFrame | None:
+        """The frame that starts at the end of a run of mark; one that is not good becomes one of ``suspects``."""
         stop = min(len(self._band), run_end + int(300 * BIT_SAMPLES))
         rough = _characters(self._soft(standard, max(run_start, run_end - 200), stop), run_end - 4, 2)
         values = _values(rough.bits)
-        if len(values) < 2 or all((int(values[0]) ^ kind).bit_count() > 1 for kind in MESSAGE_TYPES):
+        header = len(values) >= 2 and any((int(values[0]) ^ kind).bit_count() <= 1 for kind in MESSAGE_TYPES)
+        if not header and not ended:
             return None
-        need = int(values[1]) + 3
+        need = int(values[1]) + 3 if header else _SUSPECT_CHARACTERS
         stop = min(len(self._band), run_end + int(need * 10 * BIT_SAMPLES))
         coming = not ended and stop == len(self._band)
         mark_bits = (run_end - run_start) / BIT_SAMPLES
         soft = self._soft(standard, max(0, run_end - 100), stop)
         best: FskFrame | None = None
-        for bias in _BIASES:
+        for bias in _BIASES if header else _BIASES[:1]:
             characters = _characters(soft - np.float32(bias), run_end - 4, 260)
             frame = _frame_of(standard, characters, 0, mark_bits)
-            if frame is not None and coming and frame.unfinished:
+            if frame is not None and (frame.checksum_ok or (coming and frame.unfinished)):
                 return frame
-            if frame is not None and not frame.checksum_ok:
-                frame = self._second_look(standard, characters, run_end, mark_bits) or frame
-            if frame is not None and frame.checksum_ok:
-                return frame
+            if not bias:
+                suspects.append(_Suspect(standard, characters, run_end, mark_bits))
             best = best or frame
-        return best
+        return best if header else None
 
-    def _second_look(
-        self, standard: FskStandard, characters: _Characters, run_end: int, mark_bits: float
-    ) -> FskFrame | None:
-        """The good frame that appears on an even grid of characters, by blocks of bits or bit by bit."""
-        grid = even_grid(characters.edges, float(run_end), 10.0 * BIT_SAMPLES)
-        if grid is None:
+    def _second_look(self, suspects: list[_Suspect]) -> FskFrame | None:
+        """The message in the suspect with the most characters on an even grid, judged by whole characters."""
+        grids = [(found[0], suspect, found[1]) for suspect in suspects if (found := _grid(suspect)) is not None]
+        if not grids:
             return None
-        first, spacing = grid
-        gains = self._gains(standard, characters)
-        count = min(258, int((len(self._band) - first) / spacing))
-        places = np.asarray(first + spacing * np.arange(max(0, count)), dtype=np.float64)
-        tones_hz = (standard.space_hz, standard.mark_hz)
-        for alone in (False, True):
-            bits, stops = judge(self._band, places, 0.1 * spacing, tones_hz, gains, alone=alone)
-            frame = _frame_of(standard, _Characters(bits, places, stops), 0, mark_bits)
-            if frame is not None and frame.checksum_ok:
+        most = max(on_grid for on_grid, _, _ in grids)
+        _, suspect, (first, bits, bit_samples) = next(each for each in grids if each[0] > _NEARLY * most)
+        begin = first - _GRID_LEAD * bits * bit_samples
+        count = min(_MOST_CHARACTERS, round((suspect.characters.edges[-1] - begin) / (bits * bit_samples)) + 3)
+        looks = []
+        for standard in (BELL_202, V23):
+            space, mark = self._gains(standard, suspect.characters)
+            grid = Grid(begin, bits, bit_samples, (standard.space_hz, standard.mark_hz), (space, mark))
+            looks.append(Characters(self._band, grid, count).placed())
+        look = min(looks, key=lambda each: each.noise)
+        if look.share < _LEAST_SHARE:
+            return None
+        look = look.settled()
+        for better in (look.regained, look.refined, look.leaping):
+            frame = _best_frame(better(), suspect)
+            if frame is not None:
                 return frame
         return None
 
@@ -240,6 +269,46 @@ class FskBurst:
             if frame is not None and frame.checksum_ok:
                 return frame
         return None
+
+
+def _grid(suspect: _Suspect) -> tuple[int, tuple[float, int, float]] | None:
+    """How many of a suspect's characters lie on an even grid; its first edge, bits a character and samples a bit."""
+    edges = suspect.characters.edges
+    if len(edges) < 5:
+        return None
+    usual = round(float(np.median(np.diff(edges))) / BIT_SAMPLES)
+    for bits in sorted({10, min(max(usual, 10), 20)}):
+        grid = even_grid(edges, float(suspect.run_end), bits * BIT_SAMPLES)
+        if grid is not None:
+            first, spacing = grid
+            off = (edges - first) / spacing
+            return int(np.sum(np.abs(off - np.round(off)) < _ON_GRID)), (first, bits, spacing / bits)
+    return None
+
+
+def _best_frame(look: Characters, suspect: _Suspect) -> FskFrame | None:
+    """The message that the characters are, wherever it begins; None when none is believable."""
+    odds, grid = look.odds, look.grid
+    likely = [
+        (found.doubt, int(begin), found.data)
+        for begin in np.flatnonzero(odds[:, MESSAGE_KINDS].max(axis=1) > -_BEGIN_NATS)
+        if (found := most_likely(odds[begin:])) is not None
+    ]
+    if not likely or min(likely)[0] > MOST_DOUBT:
+        return None
+    _, begin, data = min(likely)
+    start = grid.first + begin * grid.spacing
+    return FskFrame(
+        standard=BELL_202 if abs(grid.tones_hz[1] - BELL_202.mark_hz) < abs(grid.tones_hz[1] - V23.mark_hz) else V23,
+        data=data,
+        checksum_ok=True,
+        start_sample=round(start),
+        end_sample=round(start + len(data) * grid.spacing),
+        quality=0.1,
+        broken=0,
+        sound=len(data),
+        mark_bits=suspect.mark_bits,
+    )
 
 
 def _mark_runs(marks: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:

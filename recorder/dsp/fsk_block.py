@@ -1,27 +1,71 @@
-"""Second look at an FSK message in noise: each bit is judged together with its neighbours.
+"""Second look at an FSK message in noise: whole characters are compared with all that they may be.
 
-Bell 202 and V.23 senders turn the phase continuously, so five bits in a row can be compared with all 32
-waveforms that they may have (noncoherent block detection of continuous-phase FSK). That is worth some 2 dB over
-one-bit correlators. The characters are laid on an even grid first, because framing suffers from noise before
-the bits do.
+Bell 202 and V.23 senders turn the phase continuously, so a character with the stop bit before it can be compared with
+all 256 waveforms that it may have, its phase alone being unknown (noncoherent block detection of continuous-phase FSK).
+That is worth some 3 dB over one-bit correlators. The characters are laid on an even grid first, because framing
+suffers from noise before the bits do; grid, frequencies and gains are then moved to where the characters fit best.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from recorder.dsp.filters import SAMPLE_RATE_HZ
 
-_WINDOW = 5
-_HALF = _WINDOW // 2
-_SLOTS = np.arange(-_HALF, 10 + _HALF)  # bit places around one character: 0 start, 1 … 8 data, 9 stop
-_PATTERNS = np.array([[pattern >> place & 1 for place in range(_WINDOW)] for pattern in range(1 << _WINDOW)])
-_KNOWN = {-2: None, -1: 1, 0: 0, 9: 1}  # bits that framing gives
 _GRID_TOLERANCE_SAMPLES = 2.0
 _MIN_ON_GRID = 5
+_BIT_SAMPLES = SAMPLE_RATE_HZ / 1200.0
+_FIRST_PLACE, _PLACES = -1, 11  # bits: the stop bit before, start, eight data bits, stop
+_LOW, _HIGH, _LAST = 2, 6, 10  # index of the first data bit, of the fifth, and of the stop bit
+_NIBBLES = np.array([[value >> bit & 1 for bit in range(4)] for value in range(16)])
+_BITS = np.array([[1, 0, *(value >> bit & 1 for bit in range(8)), 1] for value in range(256)])
+_BAND_SHARE = 0.74  # of 0 … 4 kHz that the band filter lets pass: noise is so much denser than its power says
+_CAUTION = 0.85  # noise is not quite white, and known bits count twice
+_STRONG_SHARE = 0.5  # of the power of most characters: what has less is no part of the message
+_MOST_BIT_SAMPLES = 8
+_CLICK_RATIO = 2.0  # a character with so much more noise than the others is believed less
+_COARSE_STEPS = (("space", 11.0), ("mark", 6.0), ("first", 0.5), ("last", 0.5))  # Hz, samples
+_FINE_STEPS = (("space", 3.0), ("mark", 2.0), ("first", 0.15), ("last", 0.15))
+_PLACING, _SETTLING = (-1.2, -0.4, 0.4, 1.2), (-0.5, -0.17, 0.17, 0.5)  # samples
+_FAR = (-3, -2, -1, 1, 2, 3)
 
 Floats = npt.NDArray[np.float64]
+Complex = npt.NDArray[np.complex128]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where characters lie and what they are made of.
+
+    ``first``: start edge, in samples; ``bits``: from one start edge to the next; ``bit_samples``: length of a bit.
+    ``tones_hz``, ``gains``: of space and mark, gains as amplitudes. ``stairs``: the sender works at 8 kHz and changes
+    its tone at whole samples of its own, rounded with this offset; None: it changes in the right place. ``leaps``:
+    its phase jumps from bit to bit.
+    """
+
+    first: float
+    bits: int
+    bit_samples: float
+    tones_hz: tuple[float, float]
+    gains: tuple[float, float]
+    stairs: float | None = None
+    leaps: bool = False
+
+    @property
+    def spacing(self) -> float:
+        """From one start edge to the next, in samples."""
+        return self.bits * self.bit_samples
+
+    def edges(self, count: int) -> Floats:
+        """Where the bits of ``count`` characters begin, and where the last ends, in samples, float64 (count, 12)."""
+        bit = self.bits * np.arange(count)[:, None] + np.arange(_FIRST_PLACE, _FIRST_PLACE + _PLACES + 1)[None, :]
+        if self.stairs is None:
+            return np.asarray(self.first + self.bit_samples * bit)
+        return np.asarray(self.first + self.bit_samples / _BIT_SAMPLES * np.floor(bit * _BIT_SAMPLES + self.stairs))
 
 
 def even_grid(edges: Floats, first_near: float, character_samples: float) -> tuple[float, float] | None:
@@ -45,67 +89,143 @@ def even_grid(edges: Floats, first_near: float, character_samples: float) -> tup
     return start + round((first_near - start) / spacing) * spacing, spacing
 
 
-def judge(
-    band: npt.NDArray[np.float32],
-    edges: Floats,
-    bit_samples: float,
-    tones_hz: tuple[float, float],
-    gains: Floats,
-    *,
-    alone: bool = False,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Soft data bits (k, 8) and stop bits (k,) of characters with start edges ``edges`` (k,) in samples.
+class Characters:
+    """What the characters on a grid may be."""
 
-    ``band``: filtered samples. ``tones_hz``: space and mark. ``gains``: amplitudes (2,) of space and mark.
-    ``alone``: judge each bit without its neighbours, for senders whose phase jumps.
-    """
-    parts = _correlations(band, edges, bit_samples, tones_hz)
-    single = np.abs(parts[:, :, 1]) / gains[1] - np.abs(parts[:, :, 0]) / gains[0]
-    soft = single[:, _HALF + 1 : _HALF + 9] if alone else _joint(parts, bit_samples, tones_hz, gains)
-    scale = float(np.mean(np.abs(soft))) + 1e-9
-    return (soft / scale).astype(np.float32), single[:, _HALF + 9].astype(np.float32)
+    def __init__(self, band: npt.NDArray[np.float32], grid: Grid, count: int, noise: float | None = None) -> None:
+        """``band``: filtered samples, float32 (n,). ``noise``: variance of a sample; measured when None."""
+        self.grid, self._band, self._count = grid, band, count
+        edges = grid.edges(count)
+        parts, heard = _correlations(band, grid, edges)
+        samples = _PLACES * grid.bit_samples
+        if grid.leaps:
+            explained, free = (2.0 / grid.bit_samples * (np.abs(parts) ** 2).max(axis=2)).sum(axis=1), 2 * _PLACES
+        else:
+            matched, energy = _matched(parts, grid, edges)
+            explained, free = (matched**2 / energy).max(axis=1), 2
+        rest = np.maximum(heard - explained, 1e-3 * heard + 1e-6) / (samples - free)
+        self.noise = float(np.median(rest)) if noise is None else noise
+        density = (np.where(rest > _CLICK_RATIO * self.noise, rest, self.noise) / _BAND_SHARE)[:, None]
+        fits = _bit_by_bit(parts, grid, density) if grid.leaps else _ln_i0(matched / density) - energy / (2.0 * density)
+        self._fits = _CAUTION * fits
+        self._parts, self._density = parts, density
+        self.share = float(explained.sum() / (heard.sum() + 1e-6))
+        """Of the power, what the likeliest characters account for."""
+        self._explained = explained
+
+    @property
+    def evidence(self) -> float:
+        """How well the grid fits: logarithm of odds, but for a summand that depends on the noise only."""
+        return float(self._fits.max(axis=1).sum())
+
+    @property
+    def odds(self) -> Floats:
+        """Logarithms of the odds of each value of each character, float64 (k, 256), each row summing up to 1."""
+        above = self._fits - self._fits.max(axis=1, keepdims=True)
+        return np.asarray(above - np.log(np.exp(above).sum(axis=1, keepdims=True)))
+
+    def placed(self) -> Characters:
+        """The same on the first edge that fits best."""
+        return self._best_of(replace(self.grid, first=self.grid.first + far) for far in _PLACING)
+
+    def settled(self) -> Characters:
+        """The same with the habit of changing tones, and the first edge, that fit best."""
+        return self._best_of(
+            replace(self.grid, first=self.grid.first + far, stairs=stairs)
+            for stairs in (None, 0.0, 1.0 / 3.0, 2.0 / 3.0)
+            for far in _SETTLING
+        )
+
+    def _best_of(self, grids: Iterable[Grid]) -> Characters:
+        tried = [Characters(self._band, grid, self._count, self.noise) for grid in grids]
+        return Characters(self._band, max(tried, key=lambda each: each.evidence).grid, self._count)
+
+    def regained(self) -> Characters:
+        """The same with the gains that the likeliest characters show."""
+        strong = self._explained > _STRONG_SHARE * np.percentile(self._explained, 75)
+        bits = _BITS[self._fits.argmax(axis=1)][strong]
+        powers = np.abs(np.take_along_axis(self._parts[strong], bits[:, :, None], axis=2)[:, :, 0]) ** 2
+        size, noise = self.grid.bit_samples, float(np.median(self._density))
+        heard = [float(np.mean(powers[:, _LOW:_LAST][bits[:, _LOW:_LAST] == tone])) for tone in (0, 1)]
+        gains = [2.0 / size * float(np.sqrt(max(power - noise * size, 0.1 * power))) for power in heard]
+        return Characters(self._band, replace(self.grid, gains=(gains[0], gains[1])), self._count)
+
+    def leaping(self) -> Characters:
+        """The same for a sender whose phase jumps from bit to bit."""
+        return Characters(self._band, replace(self.grid, leaps=True, stairs=None), self._count).regained()
+
+    def refined(self) -> Characters:
+        """The same on a grid that was moved to where they fit best."""
+        best = self
+        for steps in (_COARSE_STEPS, _FINE_STEPS):
+            for field, step in steps:
+                grids = [_moved(best.grid, field, far * step, self._count) for far in _FAR]
+                tried = [Characters(self._band, grid, self._count, self.noise) for grid in grids]
+                best = max([best, *tried], key=lambda each: each.evidence)
+        return best.regained()
 
 
-def _joint(
-    parts: npt.NDArray[np.complex128], bit_samples: float, tones_hz: tuple[float, float], gains: Floats
-) -> Floats:
-    """Soft data bits (k, 8): the best waveform with a mark in the middle against the best with a space."""
-    turn = 2.0 * np.pi * np.array(tones_hz) / SAMPLE_RATE_HZ * bit_samples
-    phases = np.cumsum(turn[_PATTERNS], axis=1) - turn[_PATTERNS]
-    weights = gains[_PATTERNS] * np.exp(-1j * phases)
-    energies = 0.25 * bit_samples * np.sum(gains[_PATTERNS] ** 2, axis=1)
-    soft = np.empty((len(parts), 8))
-    for bit in range(1, 9):
-        window = parts[:, bit : bit + _WINDOW]
-        sums = np.zeros((len(parts), len(_PATTERNS)), dtype=np.complex128)
-        for place in range(_WINDOW):
-            sums += window[:, place][:, _PATTERNS[:, place]] * weights[:, place]
-        fit = np.abs(sums) - energies
-        possible = _possible(bit)
-        middle = _PATTERNS[:, _HALF] == 1
-        soft[:, bit - 1] = fit[:, possible & middle].max(axis=1) - fit[:, possible & ~middle].max(axis=1)
-    return soft
+def _moved(grid: Grid, field: str, step: float, count: int) -> Grid:
+    """The grid with a tone in another place, or with its first or last of ``count`` characters there."""
+    if field in ("first", "last"):
+        wider = (step if field == "last" else -step) / (count * grid.bits)
+        return replace(
+            grid, first=grid.first + (step if field == "first" else 0.0), bit_samples=grid.bit_samples + wider
+        )
+    space, mark = grid.tones_hz
+    return replace(grid, tones_hz=(space + step, mark) if field == "space" else (space, mark + step))
 
 
-def _possible(bit: int) -> npt.NDArray[np.bool_]:
-    """Patterns around a data bit that agree with start and stop bits."""
-    possible = np.ones(len(_PATTERNS), dtype=np.bool_)
-    for place in range(_WINDOW):
-        known = _KNOWN.get(bit + place - _HALF)
-        if known is not None:
-            possible &= _PATTERNS[:, place] == known
-    return possible
-
-
-def _correlations(
-    band: npt.NDArray[np.float32], edges: Floats, bit_samples: float, tones_hz: tuple[float, float]
-) -> npt.NDArray[np.complex128]:
-    """Correlation (k, slots, 2) of each bit place with space and mark; phase 0 is at the start of the bit."""
-    starts = edges[:, None] + bit_samples * _SLOTS[None, :]
-    first = np.ceil(starts)
-    index = first[:, :, None] + np.arange(int(np.ceil(bit_samples)))
-    inside = (index < starts[:, :, None] + bit_samples) & (index >= 0) & (index < len(band))
+def _correlations(band: npt.NDArray[np.float32], grid: Grid, edges: Floats) -> tuple[Complex, Floats]:
+    """Correlation (k, places, 2) of each bit with space and mark, phase 0 at its start; energy of each character."""
+    starts, ends = edges[:, :-1, None], edges[:, 1:, None]
+    index = np.ceil(starts) + np.arange(_MOST_BIT_SAMPLES)
+    inside = (index < ends) & (index >= 0) & (index < len(band))
     values = np.where(inside, band[np.clip(index, 0, len(band) - 1).astype(np.int64)], 0.0)
-    since = index - starts[:, :, None]
-    turns = 2.0 * np.pi * np.array(tones_hz) / SAMPLE_RATE_HZ
-    return np.stack([np.sum(values * np.exp(-1j * turn * since), axis=2) for turn in turns], axis=2)
+    since = index - starts
+    turns = 2.0 * np.pi * np.array(grid.tones_hz) / SAMPLE_RATE_HZ
+    parts = np.stack([(values * np.exp(-1j * turn * since)).sum(axis=2) for turn in turns], axis=2)
+    return parts, np.asarray((values**2).sum(axis=(1, 2)))
+
+
+def _matched(parts: Complex, grid: Grid, edges: Floats) -> tuple[Floats, Floats]:
+    """How each character matches the waveform of each value, (k, 256), and the energy of these waveforms, (256,)."""
+    gains = np.array(grid.gains)
+    turns = 2.0 * np.pi * np.array(grid.tones_hz) / SAMPLE_RATE_HZ * np.diff(edges, axis=1)[:, :, None]
+    steps = np.exp(-1j * turns)
+    heard = parts * gains
+    nibbles = []
+    for first in (_LOW, _HIGH):
+        phase: Complex = np.ones((len(parts), 16), np.complex128)
+        total: Complex = np.zeros((len(parts), 16), np.complex128)
+        for bit in range(4):
+            tone = _NIBBLES[:, bit]
+            total = total + heard[:, first + bit][:, tone] * phase
+            phase = phase * steps[:, first + bit][:, tone]
+        nibbles.append((total, phase))
+    (low, after_low), (high, after_high) = nibbles
+    high = high + after_high * heard[:, _LAST, 1][:, None]
+    data = low[:, None, :] + after_low[:, None, :] * high[:, :, None]
+    begin = heard[:, 0, 1] + steps[:, 0, 1] * heard[:, 1, 0]
+    sums = begin[:, None] + (steps[:, 0, 1] * steps[:, 1, 0])[:, None] * data.reshape(len(parts), 256)
+    powers = (gains**2)[_NIBBLES].sum(axis=1)
+    total_power = (powers[:, None] + powers[None, :]).reshape(256) + gains[0] ** 2 + 2.0 * gains[1] ** 2
+    return np.abs(sums), 0.5 * grid.bit_samples * total_power
+
+
+def _bit_by_bit(parts: Complex, grid: Grid, density: Floats) -> Floats:
+    """Logarithms of the odds of each value, (k, 256), where each bit has a phase of its own."""
+    gains = np.array(grid.gains)
+    bits = _ln_i0(gains * np.abs(parts) / density[:, :, None]) - gains**2 * grid.bit_samples / (
+        4.0 * density[:, :, None]
+    )
+    low, high = (
+        np.stack([bits[:, first + bit][:, _NIBBLES[:, bit]] for bit in range(4)]).sum(axis=0) for first in (_LOW, _HIGH)
+    )
+    known = bits[:, 0, 1] + bits[:, 1, 0] + bits[:, _LAST, 1]
+    return np.asarray(known[:, None] + (high[:, :, None] + low[:, None, :]).reshape(len(parts), 256))
+
+
+def _ln_i0(value: Floats) -> Floats:
+    """Logarithm of the modified Bessel function of order 0, within 0.1."""
+    return np.asarray(value - 0.5 * np.log1p(2.0 * np.pi * value))
