@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,6 +18,7 @@ from recorder.dsp.dtmf import DtmfBank
 from recorder.dsp.filters import SAMPLE_RATE_HZ
 from recorder.dsp.listener import CallerIdListener, HeardCallerId
 from recorder.dsp.spectrum import SpectrumBank
+from recorder.signals import CallerId
 from recorder.sound_file import SoundFile, SoundFileError
 
 _BLOCK_SAMPLES = 800
@@ -27,20 +29,11 @@ _WEAK_FORM = "dtmf-hash"
 
 
 class FileMessage(msgspec.Struct, frozen=True):
-    """One message of a file: a ``CallerId`` with its place. ``start_s``: seconds; ``channel``: 0 is left."""
+    """One message of a file, and where it lies. ``start_s``: seconds; ``channel``: 0 is left."""
 
     start_s: float
     channel: int
-    signalling: str
-    format: str
-    number: str | None
-    name: str | None
-    date: str | None
-    time: str | None
-    absence: str | None
-    valid: bool
-    quality: float
-    partial: str | None
+    message: CallerId
 
 
 class FileResult(msgspec.Struct, frozen=True):
@@ -49,6 +42,14 @@ class FileResult(msgspec.Struct, frozen=True):
     file: str
     messages: list[FileMessage]
     error: str | None = None
+
+    def builtins(self) -> dict[str, Any]:
+        """What ``tapdeck callerid --json`` prints: each message flat, its place first."""
+        messages = [
+            {"start_s": each.start_s, "channel": each.channel, **msgspec.structs.asdict(each.message)}
+            for each in self.messages
+        ]
+        return {"file": self.file, "messages": messages, "error": self.error}
 
 
 @dataclass(slots=True)
@@ -118,18 +119,4 @@ def _without_doubtful(heard: list[HeardCallerId]) -> list[HeardCallerId]:
 
 def _placed(heard: HeardCallerId) -> FileMessage:
     start_s = max(0, heard.start_sample - _LEAD_SAMPLES) / SAMPLE_RATE_HZ
-    message = heard.message
-    return FileMessage(
-        start_s=round(start_s, 3),
-        channel=heard.port,
-        signalling=message.signalling,
-        format=message.format,
-        number=message.number,
-        name=message.name,
-        date=message.date,
-        time=message.time,
-        absence=message.absence,
-        valid=message.valid,
-        quality=message.quality,
-        partial=message.partial,
-    )
+    return FileMessage(round(start_s, 3), heard.port, heard.message)

@@ -50,6 +50,54 @@ def recorder_bench(channels: int, seconds: int, seed: int, search: bool, as_json
     _print(run_recorder_bench(channels, seconds, seed, search=search), as_json)
 
 
+@bench.command()
+@click.option("--messages", type=click.IntRange(4, 100_000), default=1000, show_default=True, help="For each ratio.")
+@click.option("--hours", type=click.FloatRange(0.01, 1000), default=20.0, show_default=True, help="Without signals.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--processes", type=click.IntRange(1, 64), default=2, show_default=True)
+@click.option("--quick", is_flag=True, help="A minute's worth of everything, to see that it runs.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the curve as an SVG picture.")
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Draw what an earlier run printed with --json instead of measuring.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+def signalling(
+    messages: int,
+    hours: float,
+    seed: int,
+    processes: int,
+    quick: bool,
+    plot: Path | None,
+    figures: Path | None,
+    as_json: bool,
+) -> None:
+    """Caller ID and DTMF receivers beside those of libspandsp and minimodem, on the same audio."""
+    import msgspec
+
+    from recorder.bench.curve_svg import curve_svg
+
+    result = (
+        msgspec.json.decode(figures.read_bytes(), type=dict[str, Any])
+        if figures is not None
+        else _measure_signalling(messages, hours, seed, processes, quick)
+    )
+    if plot is not None:
+        plot.write_text(curve_svg(result["curve"]), encoding="utf-8")
+    _print(result, as_json)
+
+
+def _measure_signalling(messages: int, hours: float, seed: int, processes: int, quick: bool) -> dict[str, Any]:
+    from recorder.bench.signalling import QUICK, Size, run_signalling
+
+    def progress(done: int, jobs: int) -> None:
+        if 20 * done // jobs > 20 * (done - 1) // jobs:
+            click.echo(f"bench signalling: {100 * done // jobs} %", err=True)
+
+    return run_signalling(QUICK if quick else Size(messages, hours), seed, processes, progress)
+
+
 @bench.command(hidden=True)
 @click.argument("address", type=click.Path(path_type=Path))
 @click.argument("channels", type=int)

@@ -33,13 +33,13 @@ def callerid_command(context: click.Context, files: tuple[Path, ...], as_json: b
         result = decode_file(path)
         results.append(result)
         if as_json:
-            click.echo(msgspec.json.encode(result).decode("utf-8"))
+            click.echo(msgspec.json.encode(result.builtins()).decode("utf-8"))
             continue
         for line in _lines(result):
             click.echo(line)
     if any(result.error for result in results):
         context.exit(2)
-    context.exit(0 if any(message.valid for result in results for message in result.messages) else 1)
+    context.exit(0 if any(each.message.valid for result in results for each in result.messages) else 1)
 
 
 def _lines(result: FileResult) -> list[str]:
@@ -50,15 +50,16 @@ def _lines(result: FileResult) -> list[str]:
     if not result.messages:
         return [f"{name:<28} no caller ID"]
     rows: list[str] = []
-    for message in result.messages:
+    for each in result.messages:
+        message = each.message
         number = message.number or message.absence or "-"
         if not message.valid:
             number = f"damaged: {message.partial or '-'}"
         rows.append(
             _COLUMNS.format(
                 name,
-                f"{message.start_s:.2f} s",
-                message.channel,
+                f"{each.start_s:.2f} s",
+                each.channel,
                 message.signalling,
                 message.format,
                 number,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from recorder.dsp.data_link import MESSAGE_TYPES, frame_bytes, is_whole
 from recorder.dsp.filters import SAMPLE_RATE_HZ, band_pass, same
 from recorder.dsp.fsk_block import Characters, Grid, even_grid
 from recorder.dsp.fsk_message import MESSAGE_KINDS, MOST_DOUBT, most_likely
@@ -21,14 +22,13 @@ Soft = npt.NDArray[np.float32]
 
 BAUD = 1200.0
 BIT_SAMPLES = SAMPLE_RATE_HZ / BAUD
-MESSAGE_TYPES = frozenset({0x04, 0x06, 0x80, 0x82, 0x86})  # SDMF, SDMF MWI, MDMF, MDMF MWI, charges
 
 _MIN_MARK_BITS = 12  # the longest run of ones inside contiguous characters is nine (0xFF and its stop bit)
 _MARK_SHARE = 0.6  # of the power in the band, while mark is sent
 _TONE_SHARE = 0.78  # of the power in the band, in one of the tones, while data are sent; speech has less
 _MAX_GAP_BITS = 40  # mark fill between characters beyond which the message has ended
 _BIASES = (0.0, 0.25, -0.25)  # decision thresholds that are tried in turn
-_RISK_LIMIT = 1e-3
+_RISK_LIMIT = 1e-7  # what is less sure is judged by whole characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,13 @@ class FskFrame:
     @property
     def expected_bytes(self) -> int | None:
         """Length of the whole frame that its header announces, None before there is a header."""
-        return self.data[1] + 3 if len(self.data) >= 2 else None
+        return frame_bytes(self.data)
 
     @property
     def unfinished(self) -> bool:
         """True for the readable beginning of a frame."""
-        return self.data[0] in MESSAGE_TYPES and self.broken == 0 and len(self.data) < self.data[1] + 3
+        expected = frame_bytes(self.data)
+        return self.data[0] in MESSAGE_TYPES and self.broken == 0 and (expected is None or len(self.data) < expected)
 
     @property
     def plausible(self) -> bool:
@@ -90,6 +91,7 @@ class _Characters:
     stops: npt.NDArray[np.float32]
 
 
+_HEADER_CHARACTERS = 8  # tell how long a frame is
 _SUSPECT_CHARACTERS = 80  # that are looked at where not even a header could be read
 _GRID_LEAD = 2  # characters before the end of the mark signal where a message may begin, too
 _MOST_CHARACTERS = 300
@@ -207,7 +209,7 @@ class FskBurst:
         header = len(values) >= 2 and any((int(values[0]) ^ kind).bit_count() <= 1 for kind in MESSAGE_TYPES)
         if not header and not ended:
             return None
-        need = int(values[1]) + 3 if header else _SUSPECT_CHARACTERS
+        need = (frame_bytes(values.tobytes()) if header else None) or _SUSPECT_CHARACTERS
         stop = min(len(self._band), run_end + int(need * 10 * BIT_SAMPLES))
         coming = not ended and stop == len(self._band)
         mark_bits = (run_end - run_start) / BIT_SAMPLES
@@ -392,20 +394,19 @@ def _frame_of(standard: FskStandard, characters: _Characters, first: int, mark_b
     values = _values(characters.bits[first:])
     if len(values) < 2:
         return None
-    count = min(len(values), int(values[1]) + 3)
+    expected = frame_bytes(values[:_HEADER_CHARACTERS].tobytes())
+    count = min(len(values), expected or len(values))
     bits, edges = characters.bits[first : first + count], characters.edges[first : first + count]
     data = values[:count].tobytes()
-    complete = count == int(values[1]) + 3 and int(values[1]) > 0
     strength = np.abs(bits)
     tenth, middle = np.percentile(strength, (10, 50))
     eye = float(tenth) / (float(middle) + 1e-6)
     stopless = np.flatnonzero(characters.stops[first : first + count] < 0.0)
     broken = len(stopless)
-    good = complete and sum(data) % 256 == 0 and data[0] in MESSAGE_TYPES
     return FskFrame(
         standard=standard,
         data=data,
-        checksum_ok=good and broken * 8 <= count and _cancel_risk(bits) < _RISK_LIMIT,
+        checksum_ok=is_whole(data) and broken * 8 <= count and _cancel_risk(bits) < _RISK_LIMIT,
         start_sample=round(float(edges[0])),
         end_sample=round(float(edges[-1]) + 10.0 * BIT_SAMPLES),
         quality=float(np.clip(eye, 0.0, 1.0)),

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from recorder.dsp.data_link import MDMF, MDMF_WAITING, SDMF, SDMF_WAITING
+
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
@@ -27,7 +29,6 @@ _MOST_FORM_NATS = 24.0  # that type, lengths, kinds and alphabets together may c
 _MOST_FORMS = 32
 _LIKELIEST = 12  # values of a character that the best message is made of
 
-SDMF, SDMF_WAITING, MDMF, MDMF_WAITING = 0x04, 0x06, 0x80, 0x82
 MESSAGE_KINDS = (MDMF, SDMF, MDMF_WAITING, SDMF_WAITING)
 
 

@@ -19,7 +19,8 @@ from recorder.commands.callerid import callerid_command
 MESSAGE = mdmf((0x01, b"11211745"), (0x02, b"13812345678"), (0x07, "张三".encode("gbk")))
 FIELDS = [
     "start_s", "channel", "signalling", "format", "number", "name", "date", "time", "absence", "valid", "quality",
-    "partial",
+    "partial", "name_absence", "dialled", "redirecting", "redirect_reason", "call_type", "caller_type",
+    "long_distance", "waiting_messages",
 ]  # fmt: skip
 
 
@@ -45,10 +46,11 @@ def call(level_dbm0: float = -15.0) -> Audio:
 def test_every_make_of_file(tmp_path: Path, rate_hz: int, ending: str, subtype: str) -> None:
     result = decode_file(save(tmp_path / f"call.{ending}", call(), rate_hz, subtype=subtype))
     assert result.error is None
-    (message,) = result.messages
+    (placed,) = result.messages
+    message = placed.message
     assert (message.number, message.name, message.date, message.time) == ("13812345678", "张三", "11-21", "17:45")
     # Seizure and mark take 0.4 s before the message proper.
-    assert message.start_s == pytest.approx(0.9, abs=0.02)
+    assert placed.start_s == pytest.approx(0.9, abs=0.02)
 
 
 def test_each_channel_is_a_line(tmp_path: Path) -> None:
@@ -58,7 +60,7 @@ def test_each_channel_is_a_line(tmp_path: Path) -> None:
     stereo = np.stack([np.pad(part, (0, length - len(part))) for part in (left, right)], axis=1)
     soundfile.write(tmp_path / "two.wav", stereo / 32768.0, 8000)
     messages = decode_file(tmp_path / "two.wav").messages
-    assert [(m.channel, m.number, m.signalling) for m in messages] == [
+    assert [(m.channel, m.message.number, m.message.signalling) for m in messages] == [
         (0, "111222333", "fsk-bell202"),
         (1, "13912345678", "dtmf"),
     ]
@@ -75,7 +77,7 @@ def test_a_whole_evening_on_one_recording(tmp_path: Path) -> None:
         )
     )  # fmt: skip
     result = decode_file(save(tmp_path / "evening.wav", audio + 900.0))
-    assert [(m.number, m.absence, m.valid) for m in result.messages] == [
+    assert [(m.message.number, m.message.absence, m.message.valid) for m in result.messages] == [
         ("13812345678", None, True),
         ("02087654321", None, True),
         (None, "withheld", True),
@@ -85,18 +87,18 @@ def test_a_whole_evening_on_one_recording(tmp_path: Path) -> None:
 @pytest.mark.parametrize("signalling", ["fsk", "dtmf"])
 def test_a_file_that_begins_and_ends_with_the_message(tmp_path: Path, signalling: str) -> None:
     audio = fsk(MESSAGE, seizure_bits=0, mark_bits=60) if signalling == "fsk" else dtmf("A13812345678C")
-    (message,) = decode_file(save(tmp_path / "tight.wav", audio)).messages
-    assert (message.number, message.valid) == ("13812345678", True)
-    assert 0.0 <= message.start_s < 0.1
+    (placed,) = decode_file(save(tmp_path / "tight.wav", audio)).messages
+    assert (placed.message.number, placed.message.valid) == ("13812345678", True)
+    assert 0.0 <= placed.start_s < 0.1
 
 
 def test_plain_digits_count_only_alone_and_less(tmp_path: Path) -> None:
     alone = decode_file(save(tmp_path / "plain.wav", np.concatenate((silence(0.3), dtmf("12345678#"), silence(1.0)))))
     (weak,) = alone.messages
-    assert (weak.number, weak.format) == ("12345678", "dtmf-hash")
-    assert weak.quality <= 0.5
+    assert (weak.message.number, weak.message.format) == ("12345678", "dtmf-hash")
+    assert weak.message.quality <= 0.5
     both = np.concatenate((silence(0.3), fsk(MESSAGE), silence(1.0), dtmf("12345678#"), silence(1.0)))
-    assert [m.number for m in decode_file(save(tmp_path / "both.wav", both)).messages] == ["13812345678"]
+    assert [m.message.number for m in decode_file(save(tmp_path / "both.wav", both)).messages] == ["13812345678"]
 
 
 @pytest.mark.parametrize("digits", ["13812345678", "12#", "5"])

@@ -21,6 +21,24 @@ def test_all_fields() -> None:
     assert (caller.valid, caller.format, caller.absence) == (True, "mdmf", None)
 
 
+def test_everything_an_exchange_tells_is_kept() -> None:
+    caller = read(
+        mdmf(
+            (1, b"01020304"), (2, b"01062345678"), (3, b"800"), (0x1A, b"02087654321"), (0x15, b"\x02"), (6, b"L"),
+            (8, b"P"), (0x11, b"\x01"), (0x16, b"\x0f"), (0x13, b"\x03"), (0x50, b"anything"),
+        )
+    )  # fmt: skip
+    assert (caller.number, caller.dialled, caller.redirecting) == ("01062345678", "800", "02087654321")
+    assert (caller.redirect_reason, caller.long_distance, caller.name_absence) == ("no_answer", True, "withheld")
+    assert (caller.call_type, caller.caller_type, caller.waiting_messages) == ("voice", "payphone", 3)
+    assert (caller.valid, caller.format) == (True, "mdmf")
+
+
+@pytest.mark.parametrize(("digit", "reason"), [(b"0", "always"), (b"1", "busy"), (b"2", "no_answer")])
+def test_why_a_call_was_redirected(digit: bytes, reason: str) -> None:
+    assert read(mdmf((2, b"110"), (5, digit))).redirect_reason == reason
+
+
 @pytest.mark.parametrize(("letter", "absence"), [(b"O", "unavailable"), (b"P", "withheld")])
 def test_absence(letter: bytes, absence: str) -> None:
     assert read(mdmf((1, b"01020304"), (4, letter))).absence == absence
