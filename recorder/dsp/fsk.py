@@ -79,7 +79,8 @@ class FskFrame:
     def plausible(self) -> bool:
         """True for what was surely meant as a caller-ID message, however damaged it is."""
         framed = self.sound >= 6 or (len(self.data) >= 6 and self.broken * 4 <= len(self.data))
-        return framed and self.quality >= 0.25 and self.data[0] in MESSAGE_TYPES and self.mark_bits >= 20
+        typed = self.data[0] in MESSAGE_TYPES or self.sound >= _LEAST_SURE
+        return framed and typed and self.quality >= _DAMAGED_QUALITY and self.mark_bits >= 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,13 @@ _GRID_LEAD = 2  # characters before the end of the mark signal where a message m
 _MOST_CHARACTERS = 300
 _ON_GRID = 0.03  # of a character
 _LEAST_SHARE = 0.4  # of the power that a message accounts for
+_SURE_CHARACTER = -0.7  # logarithm of its odds
+_NO_CHARACTER = 0xFF  # what a mark signal looks like
+_LEAST_SURE = 12
+_WHOLE_QUALITY, _DAMAGED_QUALITY = (
+    0.1,
+    0.25,
+)  # of a message that was judged by whole characters; that is told as damaged
 _BEGIN_NATS = 12.0  # that the type of a message may cost
 _NEARLY = 0.9  # as many characters on the grid as the best suspect has: the first such is as good
 
@@ -164,7 +172,8 @@ class FskBurst:
                 done = frame.end_sample if frame.checksum_ok else done
         if not any(frame.checksum_ok or (frame.unfinished and not ended) for frame in found):
             better = self._second_look(suspects)
-            found = [better] if better is not None else found
+            if better is not None and (better.checksum_ok or (ended and not found)):
+                found = [better]
         if ended and anywhere and not found:
             frame = self._frame_anywhere(BELL_202) or self._frame_anywhere(V23)
             found = [frame] if frame is not None else []
@@ -242,12 +251,12 @@ class FskBurst:
         look = min(looks, key=lambda each: each.noise)
         if look.share < _LEAST_SHARE:
             return None
-        look = look.settled()
+        look = look.framed().settled()
         for better in (look.regained, look.refined, look.leaping):
             frame = _best_frame(better(), suspect)
             if frame is not None:
                 return frame
-        return None
+        return _damaged_frame(look, suspect)
 
     def _gains(self, standard: FskStandard, characters: _Characters) -> npt.NDArray[np.float64]:
         """Amplitudes of space and mark, from the middles of the data bits as first judged."""
@@ -301,16 +310,42 @@ def _best_frame(look: Characters, suspect: _Suspect) -> FskFrame | None:
     _, begin, data = min(likely)
     start = grid.first + begin * grid.spacing
     return FskFrame(
-        standard=BELL_202 if abs(grid.tones_hz[1] - BELL_202.mark_hz) < abs(grid.tones_hz[1] - V23.mark_hz) else V23,
+        standard=_standard_of(grid),
         data=data,
         checksum_ok=True,
         start_sample=round(start),
         end_sample=round(start + len(data) * grid.spacing),
-        quality=0.1,
+        quality=_WHOLE_QUALITY,
         broken=0,
         sound=len(data),
         mark_bits=suspect.mark_bits,
     )
+
+
+def _damaged_frame(look: Characters, suspect: _Suspect) -> FskFrame | None:
+    """What can be read of characters that are no message, where they are too many to be anything else."""
+    odds, grid = look.odds, look.grid
+    values = odds.argmax(axis=1)
+    sure = (odds.max(axis=1) > _SURE_CHARACTER) & (values != _NO_CHARACTER)
+    if np.sum(sure) < _LEAST_SURE:
+        return None
+    first, last = int(np.flatnonzero(sure)[0]), int(np.flatnonzero(sure)[-1]) + 1
+    data = values[first:last].astype(np.uint8).tobytes()
+    return FskFrame(
+        standard=_standard_of(grid),
+        data=data,
+        checksum_ok=False,
+        start_sample=round(grid.first + first * grid.spacing),
+        end_sample=round(grid.first + last * grid.spacing),
+        quality=_DAMAGED_QUALITY,
+        broken=0,
+        sound=int(np.sum(sure)),
+        mark_bits=suspect.mark_bits,
+    )
+
+
+def _standard_of(grid: Grid) -> FskStandard:
+    return min((BELL_202, V23), key=lambda standard: abs(grid.tones_hz[1] - standard.mark_hz))
 
 
 def _mark_runs(marks: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -128,6 +128,12 @@ class Characters:
         """The same on the first edge that fits best."""
         return self._best_of(replace(self.grid, first=self.grid.first + far) for far in _PLACING)
 
+    def framed(self) -> Characters:
+        """The same on the bit that fits best as a start bit: rows of digits look framed in other places, too."""
+        grid = self.grid
+        shifts = range(-(grid.bits // 2), grid.bits - grid.bits // 2)
+        return self._best_of(replace(grid, first=grid.first + shift * grid.bit_samples) for shift in shifts)
+
     def settled(self) -> Characters:
         """The same with the habit of changing tones, and the first edge, that fit best."""
         return self._best_of(

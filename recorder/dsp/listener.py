@@ -205,7 +205,8 @@ class CallerIdListener:
         """Decode the burst as far as it has come; damaged messages are told when the carrier has ended."""
         heard: list[HeardCallerId] = []
         damaged: list[tuple[FskFrame, CallerId]] = []
-        base, carrier.next_look = carrier.start_sample, now + _NEXT_LOOK_SAMPLES
+        ends: list[int] = []
+        base = carrier.start_sample
         # What follows a good message has a mark signal of its own, and digits are none at all.
         anywhere = not carrier.heard_one and port not in self._strings
         for frame in FskBurst(carrier.joined().astype(np.float32)).frames(ended=ended, anywhere=anywhere):
@@ -222,7 +223,9 @@ class CallerIdListener:
             else:
                 if frame.plausible:
                     damaged.append((frame, message))
-                carrier.next_look = max(carrier.next_look, base + _expected_end(frame))
+                if frame.unfinished:
+                    ends.append(base + _expected_end(frame))
+        carrier.next_look = min((end for end in ends if end > now), default=now + _NEXT_LOOK_SAMPLES)
         if ended and not carrier.heard_one and damaged:
             frame, message = max(damaged, key=lambda each: len(each[0].data))
             heard.append(HeardCallerId(port, base + frame.start_sample, base + frame.end_sample, message))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from line_signals import fsk, mdmf, noise, pcm, ring_burst, silence, sine
 
 from recorder.bench.spandsp import ACLIP, CLASS, CLIP, JCLIP, caller_id
+from recorder.detectors import DetectorBank
 from recorder.dsp.fsk import FskBurst
 
 NUMBER = "13812345678"
@@ -213,3 +214,26 @@ def test_a_noisy_message_gets_its_second_look_once_it_is_over() -> None:
     (mended,) = burst.frames(ended=True, anywhere=False)
     assert mended.checksum_ok
     assert mended.data == MESSAGE
+
+
+@pytest.mark.parametrize("modem", [BELL, V23], ids=["bell202", "v23"])
+def test_a_message_whose_header_was_hit_is_told_as_damaged(modem: dict[str, float]) -> None:
+    clean = fsk(MESSAGE, **modem)  # type: ignore[arg-type]
+    begin = int(480 * 8000 / 1200)
+    clean[begin + 20 : begin + 200] = np.random.default_rng(5).uniform(-20000, 20000, 180)
+    (caller,) = callers_of(pcm(silence(0.3), clean, silence(0.4)))
+    assert (caller.valid, caller.number) == (False, None)
+    assert caller.partial is not None
+    assert NUMBER in caller.partial
+
+
+@pytest.mark.parametrize("message", [MESSAGE, mdmf((0x02, b"110")), mdmf((0x02, NUMBER.encode()), (0x07, b"A" * 40))])
+@pytest.mark.parametrize("modem", [BELL, V23], ids=["bell202", "v23"])
+def test_a_message_is_told_within_30_ms_of_its_last_bit(modem: dict[str, float], message: bytes) -> None:
+    audio = pcm(silence(0.3), fsk(message, **modem), silence(0.4))  # type: ignore[arg-type]
+    last_bit = int(0.3 * 8000 + (480 + 10 * len(message)) * 8000 / 1200)
+    bank, on_hook = DetectorBank(1), np.ones(1, dtype=np.bool_)
+    for start in range(0, len(audio) - 80, 80):
+        if bank.process(audio[None, start : start + 80], start, on_hook):
+            break
+    assert 0 <= start + 80 - last_bit <= 240
