@@ -20,13 +20,15 @@ _PER_MS = 8  # samples
 RING_ON_MS, RING_CYCLE_MS = 1000, 5000
 ABANDONED_BELOW_MS = 5000
 FSK_AFTER_BURST_MS = (500, 700)
+FINISHES_MS = 100
+"""Of a caller ID that the exchange has begun to send, when the caller gives up."""
 DTMF_BEFORE_RING_MS = 500
 DIAL_TONE_AFTER_MS = 200
 PROGRESS_AFTER_DIALLING_MS = 800
 FIRST_WORD_AFTER_MS = 150
 _TURN_GAP_MS = (200, 700)
 _LAST_TURN_MS = 400  # nobody begins to speak later than this before the end
-_GUARD_MS = 100  # the line stays taken for its last click
+_GUARD_MS = FINISHES_MS + 50  # the line stays taken for its last click
 
 PROGRESS_DBM0 = -10.0
 FSK_DBM0 = -14.0
@@ -180,10 +182,11 @@ def _plan_incoming(
     said = dtmf
     if said is None:
         said = _fsk_caller_id(call, ring_ms, nature, rng, opened_at)
-    heard = said is not None and said.stop <= stop_ms * _PER_MS
-    if said is not None:
-        plan.pieces.append(replace(said, stop=min(said.stop, stop_ms * _PER_MS)))
     answered = call.answer_after_s is not None
+    said_until = stop_ms * _PER_MS + (0 if answered else FINISHES_MS * _PER_MS)
+    heard = said is not None and said.stop <= said_until
+    if said is not None:
+        plan.pieces.append(said if heard else replace(said, stop=min(said.stop, stop_ms * _PER_MS)))
     truth = CallTruth(
         line=call.line,
         direction="in",

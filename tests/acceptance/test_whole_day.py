@@ -30,11 +30,13 @@ class Size:
     pss_mb: float
     fds: int
     threads: int
+    files: list[str]
 
 
 def _size(process: subprocess.Popen[bytes]) -> Size:
     one = psutil.Process(process.pid)
-    return Size(one.memory_full_info().pss / 1e6, one.num_fds(), one.num_threads())
+    files = sorted(Path(file.path).name for file in one.open_files())
+    return Size(one.memory_full_info().pss / 1e6, one.num_fds(), one.num_threads(), files)
 
 
 def _position_s(home: Home) -> float:
@@ -61,7 +63,7 @@ def _assert_flat(name: str, sizes: list[Size]) -> None:
     early, late = sizes[quarter : 2 * quarter], sizes[-quarter:]
     grown = median(size.pss_mb for size in late) - median(size.pss_mb for size in early)
     assert grown < GROWTH_MB, f"{name} grew by {grown:.1f} MB"
-    assert max(size.fds for size in late) <= max(size.fds for size in early) + 2, name
+    assert max(size.fds for size in late) <= max(size.fds for size in early) + 2, f"{name}: {late} after {early}"
     assert max(size.threads for size in late) <= max(size.threads for size in early), name
 
 
