@@ -28,7 +28,7 @@ PROGRESS_AFTER_DIALLING_MS = 800
 FIRST_WORD_AFTER_MS = 150
 _TURN_GAP_MS = (200, 700)
 _LAST_TURN_MS = 400  # nobody begins to speak later than this before the end
-_GUARD_MS = FINISHES_MS + 50  # the line stays taken for its last click
+_GUARD_MS = FINISHES_MS  # the line stays taken for its last click, too
 
 PROGRESS_DBM0 = -10.0
 FSK_DBM0 = -14.0
