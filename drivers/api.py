@@ -62,7 +62,8 @@ class Capabilities:
     """What a card can do. ``channels``: its ports, each one conversation.
 
     ``two_way``: a port hears both directions apart. Its blocks then have two PCM rows a port, first near (the
-    subscriber), then far; else one.
+    subscriber), then far; else one. ``ring_sense``: it tells RING_ON and RING_OFF itself; else ringing is heard in the
+    audio.
     """
 
     channels: int
@@ -72,6 +73,7 @@ class Capabilities:
     hook_sense: bool = True
     two_way: bool = False
     buffer_ms: int = 0
+    ring_sense: bool = True
 
     @property
     def tracks(self) -> int:

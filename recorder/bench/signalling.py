@@ -27,12 +27,14 @@ from recorder.bench.signalling_false import SECONDS as FALSE_SECONDS
 from recorder.bench.signalling_false import FalseHits, false_hits
 from recorder.bench.signalling_line import DRIFT, HARMS, Line, through
 from recorder.bench.signalling_messages import BELL_202, V_23, Standard
-from recorder.bench.signalling_receivers import Scores, compare
+from recorder.bench.signalling_receivers import Scores, compare, latencies_ms
 
 RECEIVERS = ("ours", "spandsp", "minimodem")
 SNR_POINTS_DB = tuple(float(snr) for snr in np.arange(1.0, 14.01, 0.5))
 CLEAR_DB = 10.0
 """From here on a message is told with its last bit; below, some only when the carrier has ended."""
+LATENCY_SHARE = 0.1
+"""Messages whose latency is measured, as a share of those of one point of the curve."""
 CORNER_SHARE = 0.14
 """Messages of one corner with one harm, as a share of those of one point of the curve: 100,000 in all by default."""
 _BATCH_MESSAGES = 250
@@ -105,6 +107,7 @@ class _Counts:
     corners: dict[tuple[int, str], Scores] = field(default_factory=dict)
     false_hits: FalseHits = field(default_factory=FalseHits)
     dtmf_q24: list[dict[str, object]] = field(default_factory=list)
+    latency_ms: list[float] = field(default_factory=list)
 
     @property
     def all_scores(self) -> Scores:
@@ -163,6 +166,8 @@ def _jobs(size: Size, seed: int, counts: _Counts) -> Iterator[_Job]:
     jobs = max(1, math.ceil(size.hours / full_hours))
     for job in range(jobs):
         yield false_hits, (seed, job, size.hours * 3600 / jobs / FALSE_CHANNELS), take_hits
+    for standard in range(len(_STANDARDS)):
+        yield latency, (standard, max(4, round(size.messages * LATENCY_SHARE)), seed), counts.latency_ms.extend
     yield q24_rates, (size.digits, seed), counts.dtmf_q24.extend
 
 
@@ -172,6 +177,14 @@ def point(snr_db: float, count: int, seed: int, batch: int) -> Scores:
     standard, send = _STANDARDS[batch % 2], _SENDERS[batch // 2 % 2]
     sent = send([messages.random_message(rng) for _ in range(count)], standard)
     return _compare(Line(snr_db), sent, standard, rng)
+
+
+def latency(standard: int, count: int, seed: int) -> list[float]:
+    """Latency of ``count`` messages of a standard at ``CLEAR_DB``, in ms of audio."""
+    rng = np.random.default_rng([seed, 3, standard])
+    sent = messages.by_minimodem([messages.random_message(rng) for _ in range(count)], _STANDARDS[standard])
+    received = through(Line(CLEAR_DB), sent, rng)
+    return latencies_ms([each.message.number for each in sent], received.rows, received.ends)
 
 
 def at_corner(number: int, count: int, seed: int) -> dict[str, Scores]:
@@ -223,7 +236,8 @@ def _figures(counts: _Counts, size: Size, seed: int, cores: dict[str, float], se
             name: {"fifty_percent_snr_db": _fifty_percent(each), "curve": each} for name, each in by_standard.items()
         },
         "wrong_numbers_of": {name: getattr(total, name).wrong for name in RECEIVERS},
-        "latency_ms": _latency(clear),
+        "latency_ms": _latency(counts.latency_ms),
+        "latency_ms_in_blocks_of_100_ms": _latency(clear),
         "latency_ms_at_any_snr": _latency([ms for each in counts.curve.values() for ms in each.latency_ms]),
         "corners": [_corner(number, counts) for number in range(len(CORNERS))],
         "harms": [{"harm": harm} | _shares(_over_corners(harm, counts)) for harm in HARMS],

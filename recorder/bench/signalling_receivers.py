@@ -12,7 +12,7 @@ from recorder.bench import minimodem, spandsp
 from recorder.bench.signalling_messages import Standard, markers
 from recorder.dsp.dtmf import DtmfBank
 from recorder.dsp.listener import CallerIdListener, HeardCallerId
-from recorder.dsp.spectrum import SpectrumBank
+from recorder.dsp.spectrum import HOP_SAMPLES, SpectrumBank
 
 BLOCK_SAMPLES = 800
 """100 ms, as a line card delivers."""
@@ -50,16 +50,26 @@ class Ears:
         return self._listener.process(frames, digits, self._history, self._length, self._on_hook)
 
 
-def ours(rows: Rows) -> list[list[Told]]:
+def ours(rows: Rows, block_samples: int = BLOCK_SAMPLES) -> list[list[Told]]:
     """All that our receiver tells of each row, int16 (rows, n), damaged messages included."""
-    padding = -rows.shape[1] % BLOCK_SAMPLES + _SILENCE_SAMPLES
+    padding = -rows.shape[1] % block_samples + _SILENCE_SAMPLES
     padded = np.pad(rows, ((0, 0), (0, padding)))
     ears = Ears(len(rows))
     told: list[list[Told]] = [[] for _ in rows]
-    for start in range(0, padded.shape[1], BLOCK_SAMPLES):
-        for heard in ears.hear(padded[:, start : start + BLOCK_SAMPLES]):
-            told[heard.port].append(Told(heard, start + BLOCK_SAMPLES))
+    for start in range(0, padded.shape[1], block_samples):
+        for heard in ears.hear(padded[:, start : start + block_samples]):
+            told[heard.port].append(Told(heard, start + block_samples))
     return told
+
+
+def latencies_ms(sent: list[str], rows: Rows, ends: npt.NDArray[np.int64]) -> list[float]:
+    """From the last bits, which end at ``ends`` (rows,), to where ours told the number, in audio of blocks of 10 ms."""
+    return [
+        float(each.at_sample - end) / 8.0
+        for number, end, told in zip(sent, ends, ours(rows, HOP_SAMPLES), strict=True)
+        for each in told
+        if each.heard.message.number == number
+    ]
 
 
 def by_spandsp(rows: Rows, standard: Standard) -> list[list[str]]:

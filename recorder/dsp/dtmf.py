@@ -6,6 +6,7 @@ time that it is on, which is what speech cannot imitate for long (talk-off).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeVar
@@ -31,28 +32,42 @@ _LONGEST_RUN = 30  # frames; a key held longer is looked at in parts that are jo
 LOOK_BACK_SAMPLES = 320
 
 _MIN_ON_SAMPLES = 248  # 31 ms: between 40 ms, always taken, and 23 ms, never (Q.24 table A.1)
-_MAX_DEVIATION = 0.024  # between ±1.5 %, always taken, and ±3.5 %, never (Q.24 table A.1)
+_MAX_DEVIATION = 0.019  # ±1.5 % is always taken, ±3.5 % never (Q.24 table A.1); talk-off is most often 2 % off
 _GLANCE_DEVIATION = 0.034  # the ends of a run blur what the middle shows
-_MAX_HIGH_OVER_LOW_DB = 7.0  # 4 dB is always taken
-_MAX_LOW_OVER_HIGH_DB = 12.0  # 8 dB is always taken
+_MAX_HIGH_OVER_LOW_DB = 6.0  # 4 dB is always taken (Q.24 table A.1)
+_MAX_LOW_OVER_HIGH_DB = 10.0  # 8 dB is always taken
 _MIN_PURITY_DB = 9.0
-_MIN_PURITY_SHORT_DB = 12.0  # for tones shorter than 45 ms
+_MIN_PURITY_SHORT_DB = 11.0  # for tones shorter than 45 ms
+_CLEAR_PURITY_DB = 15.5  # speech that looked like a digit had 15 at most
+_MAX_CHANGE = 0.22  # within a digit; 0.2 in noise of 10 dB, mostly more in speech
 _SHORT_SAMPLES = 360
+_MIN_PIECE_SAMPLES = 160  # of a digit that is interrupted, the longest piece
+_BREAK_SAMPLES = 100  # 12.5 ms: an interruption of 10 ms, blurred
 _JOIN_SAMPLES = 160  # a gap of less than 20 ms does not end a digit (Q.24: interruptions of 10 ms)
 
-_BAND = band_pass(610.0, 3000.0, 65)
+_BAND = band_pass(610.0, 3000.0, 97)
 _SMOOTH_SAMPLES = 65  # 8 ms
+_ENVELOPE_SAMPLES = 41  # twice
+_LEAST_LOUD_SAMPLES = 160
+_MARGIN_SAMPLES = 120  # of a loud stretch, in which its tones may have begun or ended
 _FFT = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class DtmfTone:
-    """One digit heard on a port. Positions in samples of the port's clock; ``purity_db``: tone pair to rest."""
+    """One digit heard on a port. Positions in samples of the port's clock; ``purity_db``: tone pair to rest.
+
+    ``low_hz``, ``high_hz``: as measured. ``level_dbm0``: of both tones together. ``twist_db``: high over low group.
+    """
 
     symbol: str
     start_sample: int
     end_sample: int
     purity_db: float
+    low_hz: float
+    high_hz: float
+    level_dbm0: float
+    twist_db: float
 
 
 class DtmfBank:
@@ -127,7 +142,7 @@ class DtmfBank:
         return done
 
     def _report(self, port: int, tone: DtmfTone, start: int) -> list[tuple[int, DtmfTone]]:
-        placed = replace(tone, start_sample=tone.start_sample + start, end_sample=tone.end_sample + start)
+        placed = _moved(tone, start)
         last = self._last.get(port)
         if last is not None and placed.start_sample < last.end_sample + _JOIN_SAMPLES:
             if placed.symbol != last.symbol or placed.end_sample <= last.end_sample:
@@ -152,10 +167,29 @@ def measure(samples: Signal32) -> list[DtmfTone]:
     """The DTMF digits inside ``samples``, float32 (n,) at 8 kHz; positions count from its first sample."""
     band = same(samples, _BAND)
     power = _smooth(band * band)
-    loud = power > 0.2 * np.max(power, initial=0.0)
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], loud, [False]))))
-    tones = [_measure_one(band, int(a), int(b)) for a, b in zip(edges[0::2], edges[1::2], strict=True) if b - a >= 160]
-    return [tone for tone in tones if tone is not None]
+    loud = _stretches(power > 0.2 * np.max(power, initial=0.0), _BREAK_SAMPLES)
+    tones: list[DtmfTone] = []
+    for start, end in loud:
+        first = max(0, start - _MARGIN_SAMPLES)
+        if end - start >= _LEAST_LOUD_SAMPLES:
+            tone = _measure_one(band[first : end + _MARGIN_SAMPLES], start - first, end - first)
+            tones += [] if tone is None else [_moved(tone, first)]
+    return tones
+
+
+def _moved(tone: DtmfTone, samples: int) -> DtmfTone:
+    return replace(tone, start_sample=tone.start_sample + samples, end_sample=tone.end_sample + samples)
+
+
+def _stretches(flags: npt.NDArray[np.bool_], longest_gap: int = 0) -> list[tuple[int, int]]:
+    """Where ``flags``, bool (n,), are set: first and first after; gaps up to ``longest_gap`` are closed."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False]))))
+    if not len(edges):
+        return []
+    starts, ends = edges[0::2], edges[1::2]
+    apart = starts[1:] - ends[:-1] > longest_gap
+    starts, ends = np.concatenate((starts[:1], starts[1:][apart])), np.concatenate((ends[:-1][apart], ends[-1:]))
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
 def _peak_hz(spectrum: Signal32, low_hz: float, high_hz: float) -> float:
@@ -163,9 +197,9 @@ def _peak_hz(spectrum: Signal32, low_hz: float, high_hz: float) -> float:
     step = SAMPLE_RATE_HZ / _FFT
     first = int(low_hz / step)
     at = first + int(np.argmax(spectrum[first : int(high_hz / step)]))
-    left, middle, right = np.log(spectrum[at - 1 : at + 2] + 1e-9)
-    bend = float(left - 2.0 * middle + right)
-    return (at + (0.5 * float(left - right) / bend if bend < 0.0 else 0.0)) * step
+    left, middle, right = (math.log(value + 1e-9) for value in spectrum[at - 1 : at + 2].tolist())
+    bend = left - 2.0 * middle + right
+    return (at + (0.5 * (left - right) / bend if bend < 0.0 else 0.0)) * step
 
 
 @lru_cache(maxsize=1024)
@@ -175,10 +209,11 @@ def _hann(samples: int) -> Signal32:
 
 
 def _nearest(tone_hz: float, nominal_hz: tuple[float, ...], deviation: float) -> int | None:
-    """Index of the nominal frequency within the accepted deviation."""
-    deviations = [abs(tone_hz / nominal - 1.0) for nominal in nominal_hz]
-    best = int(np.argmin(deviations))
-    return best if deviations[best] <= deviation else None
+    """Index of the nominal frequency within the accepted deviation; they are 8.5 % apart at least."""
+    for index, nominal in enumerate(nominal_hz):
+        if abs(tone_hz / nominal - 1.0) <= deviation:
+            return index
+    return None
 
 
 def _strongest_pair(samples: Signal32, deviation: float = _MAX_DEVIATION) -> tuple[str, tuple[float, float]] | None:
@@ -192,50 +227,87 @@ def _strongest_pair(samples: Signal32, deviation: float = _MAX_DEVIATION) -> tup
 def _measure_one(band: Signal32, start: int, end: int) -> DtmfTone | None:
     """Judge the stretch between two samples of filtered audio as one digit."""
     middle = (start + end) // 2
-    inner = band[max(start + 16, middle - 400) : min(end - 16, middle + 400)]
-    pair = _strongest_pair(inner)
+    inner = slice(max(start + 16, middle - 400), min(end - 16, middle + 400))
+    pair = _strongest_pair(band[inner])
     if pair is None:
         return None
     symbol, pair_hz = pair
     angle = 2.0 * np.pi / SAMPLE_RATE_HZ * np.outer(np.arange(len(band)), pair_hz)
     basis = np.exp(-1j * angle).astype(np.complex64)
-    on_start, on_end = _on_time(np.abs(_smooth(band[:, None] * basis)), middle)
+    # Twice a short average: one average lets through enough of the stronger tone to cut the weaker one short.
+    envelopes = np.abs(_smooth(_smooth(band[:, None] * basis, _ENVELOPE_SAMPLES), _ENVELOPE_SAMPLES))
+    both = (envelopes > 0.5 * np.median(envelopes[inner], axis=0)).all(axis=1)
+    on_start, on_end = max(_stretches(both, _BREAK_SAMPLES), key=lambda one: min(one[1], end) - max(one[0], start))
     if on_end - on_start < _MIN_ON_SAMPLES:
         return None
-    low_db, high_db, purity_db = _purity(band, basis, on_start, on_end)
-    needed_db = _MIN_PURITY_DB if on_end - on_start >= _SHORT_SAMPLES else _MIN_PURITY_SHORT_DB
-    if purity_db < needed_db or not -_MAX_LOW_OVER_HIGH_DB <= high_db - low_db <= _MAX_HIGH_OVER_LOW_DB:
+    pieces = _stretches(both[on_start:on_end])
+    first, last = max(pieces, key=lambda one: one[1] - one[0])
+    if last - first < _MIN_PIECE_SAMPLES:
         return None
-    return DtmfTone(symbol, on_start, on_end, purity_db)
+    fit = _fit(band, basis, on_start + first, on_start + last)
+    purity_db = _ratio_db(fit.low + fit.high, fit.rest)
+    needed_db = _MIN_PURITY_DB if on_end - on_start >= _SHORT_SAMPLES else _MIN_PURITY_SHORT_DB
+    if purity_db < needed_db or (purity_db < _CLEAR_PURITY_DB and fit.change > _MAX_CHANGE):
+        return None
+    low, high = fit.low / _band_gain(round(pair_hz[0])), fit.high / _band_gain(round(pair_hz[1]))
+    twist_db = _ratio_db(high, low)
+    if not -_MAX_LOW_OVER_HIGH_DB <= twist_db <= _MAX_HIGH_OVER_LOW_DB:
+        return None
+    return DtmfTone(symbol, on_start, on_end, purity_db, *pair_hz, _level_dbm0(low + high), twist_db)
 
 
-def _smooth(values: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
-    """Moving average over ``_SMOOTH_SAMPLES`` along (n, …), delay taken out; beyond both ends there is nothing."""
-    half = _SMOOTH_SAMPLES // 2
+@lru_cache(maxsize=1024)
+def _band_gain(tone_hz: int) -> float:
+    """Power gain of the band filter."""
+    turns = np.exp(-2j * np.pi * tone_hz / SAMPLE_RATE_HZ * np.arange(len(_BAND)))
+    return float(abs(np.sum(_BAND * turns)) ** 2)
+
+
+def _level_dbm0(power: float) -> float:
+    return float(10.0 * np.log10(power / mean_square(0.0)))
+
+
+def _smooth(values: npt.NDArray[_Number], length: int = _SMOOTH_SAMPLES) -> npt.NDArray[_Number]:
+    """Moving average over an odd ``length`` along (n, …), delay taken out; beyond both ends there is nothing."""
+    half = length // 2
     total = np.zeros((len(values) + 2 * half + 1, *values.shape[1:]), dtype=np.result_type(values, np.float64))
     np.cumsum(values, axis=0, out=total[half + 1 : half + 1 + len(values)])
     total[half + 1 + len(values) :] = total[half + len(values)]
-    return np.asarray((total[_SMOOTH_SAMPLES:] - total[:-_SMOOTH_SAMPLES]) / _SMOOTH_SAMPLES, dtype=values.dtype)
+    return np.asarray((total[length:] - total[:-length]) / length, dtype=values.dtype)
 
 
-def _on_time(envelopes: Signal32, middle: int) -> tuple[int, int]:
-    """From where to where around ``middle`` both tones, float32 (n, 2), stand above half of their level there."""
-    around = np.sort(envelopes[max(0, middle - 60) : middle + 60], axis=0)
-    both = (envelopes > 0.5 * around[len(around) // 2]).all(axis=1)
-    off_before, off_after = np.flatnonzero(~both[:middle]), np.flatnonzero(~both[middle:])
-    start = int(off_before[-1]) + 1 if len(off_before) else 0
-    end = middle + int(off_after[0]) if len(off_after) else len(both)
-    return start, end
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """Powers of low tone, high tone and all the rest, in squared samples; ``change``: of the tone that changes
+    more between the first and the second half, in amplitude and phase, relative to its amplitude.
+    """
+
+    low: float
+    high: float
+    rest: float
+    change: float
 
 
-def _purity(band: Signal32, basis: npt.NDArray[np.complex64], start: int, end: int) -> tuple[float, float, float]:
-    """Levels of both tones and of the pair over the rest, in dB, fitted over the time that they are on."""
+def _fit(band: Signal32, basis: npt.NDArray[np.complex64], start: int, end: int) -> _Fit:
+    """Both tones by least squares between two samples where they are on."""
     rim = 24
     middle = (start + end) // 2
     part = slice(max(start + rim, middle - FRAME_SAMPLES * 3), min(end - rim, middle + FRAME_SAMPLES * 3))
+    audio = band[part]
     columns = np.concatenate((basis[part].real, basis[part].imag), axis=1)
-    weights = np.linalg.solve(columns.T @ columns, columns.T @ band[part])
-    rest = float(np.mean((band[part] - columns @ weights) ** 2)) + 1e-3
-    low = 0.5 * float(weights[0] ** 2 + weights[2] ** 2) + 1e-3
-    high = 0.5 * float(weights[1] ** 2 + weights[3] ** 2) + 1e-3
-    return 10.0 * float(np.log10(low)), 10.0 * float(np.log10(high)), 10.0 * float(np.log10((low + high) / rest))
+    tones = _amplitudes(columns, audio)
+    half = len(audio) // 2
+    turn = np.abs(_amplitudes(columns[half:], audio[half:]) - _amplitudes(columns[:half], audio[:half]))
+    low, high = 0.5 * np.abs(tones) ** 2
+    rest = np.mean((audio - columns @ np.concatenate((tones.real, tones.imag))) ** 2)
+    return _Fit(float(low), float(high), float(rest), float(np.max(turn) / np.sqrt(low + high + 1e-3)))
+
+
+def _amplitudes(columns: Signal32, audio: Signal32) -> npt.NDArray[np.complex128]:
+    """Complex amplitudes (2,) of both tones in ``audio`` (n,), from their cosines and sines (n, 4)."""
+    weights = np.linalg.solve(columns.T @ columns, columns.T @ audio).astype(np.float64)
+    return np.asarray(weights[:2] + 1j * weights[2:])
+
+
+def _ratio_db(power: float, other: float) -> float:
+    return 10.0 * float(np.log10((power + 1e-3) / (other + 1e-3)))

@@ -143,6 +143,8 @@ class FskBurst:
     def __init__(self, samples: npt.NDArray[np.float32]) -> None:
         self._band = same(samples, _BAND)
         self._magnitudes: dict[FskStandard, tuple[Soft, Soft]] = {}
+        self.mark_end: int | None = None
+        """Where the last mark signal ends so far, once ``frames`` has looked."""
         self._middle = _correlate(self._band, 0.5 * (BELL_202.mark_hz + V23.mark_hz))
 
     def frames(self, *, ended: bool = True, anywhere: bool = True) -> list[FskFrame]:
@@ -161,6 +163,7 @@ class FskBurst:
         for run_start, run_end in _mark_runs(mark > space):
             if run_end < done or not self._is_mark(run_start, run_end):
                 continue
+            self.mark_end = run_end
             likely, other = self._standards(run_start, run_end)
             frame = self._frame_after(likely, run_start, run_end, ended, suspects)
             if frame is not None and not frame.checksum_ok and (ended or not frame.unfinished):

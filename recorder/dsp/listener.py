@@ -25,6 +25,8 @@ _GATE_PACE = 0.3
 _HOLD_FRAMES = 10  # the carrier may vanish for 100 ms in noise before it counts as ended
 _FIRST_LOOK_SAMPLES = 1600
 _NEXT_LOOK_SAMPLES = 1600  # a header is seen so much later; its message takes longer
+_NEXT_LOOK_AT_HEADER_SAMPLES = 400  # the shortest message is over 70 ms after its mark signal
+_HEADER_SAMPLES = 400  # after a mark signal until a header can be read
 _LONGEST_SAMPLES = 64000  # 8 s: longer than 255 bytes with ten bits of fill each
 
 _STRING_GAP_SAMPLES = 6400  # 0.8 s without a digit ends a DTMF string
@@ -209,7 +211,8 @@ class CallerIdListener:
         base = carrier.start_sample
         # What follows a good message has a mark signal of its own, and digits are none at all.
         anywhere = not carrier.heard_one and port not in self._strings
-        for frame in FskBurst(carrier.joined().astype(np.float32)).frames(ended=ended, anywhere=anywhere):
+        burst = FskBurst(carrier.joined().astype(np.float32))
+        for frame in burst.frames(ended=ended, anywhere=anywhere):
             message = caller_id.parse_fsk(
                 frame.data,
                 checked=frame.checksum_ok,
@@ -225,7 +228,9 @@ class CallerIdListener:
                     damaged.append((frame, message))
                 if frame.unfinished:
                     ends.append(base + _expected_end(frame))
-        carrier.next_look = min((end for end in ends if end > now), default=now + _NEXT_LOOK_SAMPLES)
+        begins = burst.mark_end is not None and base + burst.mark_end > now - _HEADER_SAMPLES
+        later = _NEXT_LOOK_AT_HEADER_SAMPLES if begins else _NEXT_LOOK_SAMPLES
+        carrier.next_look = max(min(ends, default=now + later), now + HOP_SAMPLES)
         if ended and not carrier.heard_one and damaged:
             frame, message = max(damaged, key=lambda each: len(each[0].data))
             heard.append(HeardCallerId(port, base + frame.start_sample, base + frame.end_sample, message))

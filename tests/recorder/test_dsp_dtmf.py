@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from bank_runner import callers_of, digits_of, port_callers_of, prompts
 from line_signals import amplitude, dtmf, noise, pcm, silence, sine
-from spandsp_oracle import CLIP_DTMF, caller_id
-from spandsp_oracle import dtmf as spandsp_dtmf
+
+from recorder.bench.spandsp import CLIP_DTMF, caller_id
+from recorder.bench.spandsp import dtmf as spandsp_dtmf
 
 ALL = "0123456789ABCD*#"
 
