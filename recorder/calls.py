@@ -76,6 +76,7 @@ class CallEventKind(StrEnum):
     DIALLED_NUMBER = "dialled_number"
     CALL_ANSWERED = "call_answered"
     CALL_ENDED = "call_ended"
+    CALL_WAITING = "call_waiting"
     RECORDING_PAUSED = "recording_paused"
     RECORDING_RESUMED = "recording_resumed"
     RECORDING_KEPT = "recording_kept"
@@ -85,13 +86,17 @@ class CallEventKind(StrEnum):
 
 
 class CallEvent(msgspec.Struct, frozen=True):
-    """Something that happened to a channel; ``call`` is the call as it was right then (None for the line itself)."""
+    """Something that happened to a channel; ``call`` is the call as it was right then (None for the line itself).
+
+    ``waiting``: JSON of the ``CallerId`` of somebody else who calls meanwhile.
+    """
 
     kind: CallEventKind
     channel: int
     at_sample: int
     at_ms: int
     call: Call | None
+    waiting: str | None = None
 
 
 class Cut(msgspec.Struct, frozen=True):

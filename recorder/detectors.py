@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from drivers.api import EventKind, LineEvent
 from recorder.dsp.caller_id import WAITING_FORMAT
+from recorder.dsp.cas import CasBank
 from recorder.dsp.dtmf import DtmfBank, DtmfTone
 from recorder.dsp.filters import SAMPLE_RATE_HZ
 from recorder.dsp.levels import SILENCE_DBM0, rms_dbm0
 from recorder.dsp.listener import CallerIdListener, HeardCallerId
 from recorder.dsp.spectrum import HOP_SAMPLES, SpectrumBank
+from recorder.dsp.tone_profiles import DEFAULT_COUNTRY
 from recorder.dsp.tones import ToneBank
 from recorder.dsp.voice import VoiceBank
 from recorder.signals import Signal, ToneHeard, VoiceActivity
@@ -38,6 +40,7 @@ class DetectorBank:
             raise ValueError(f"sample_rate_hz is {sample_rate_hz}; the detectors work at {SAMPLE_RATE_HZ} Hz only")
         self.channels = channels
         self.levels_dbm0: npt.NDArray[np.float32] = np.full(channels, SILENCE_DBM0, dtype=np.float32)
+        self._countries = [DEFAULT_COUNTRY] * channels
         self._start()
 
     def _start(self) -> None:
@@ -50,9 +53,20 @@ class DetectorBank:
         self._spectra = SpectrumBank(self.channels)
         self._dtmf = DtmfBank(self.channels)
         self._listener = CallerIdListener(self.channels)
-        self._tones = ToneBank(self.channels)
+        self._cas = CasBank(self.channels)
+        self._tones = ToneBank(self._countries)
         self._voice = VoiceBank(self.channels)
         self._told: dict[int, int] = {}
+
+    def choose_tones(self, port: int, country: str) -> None:
+        """Take the call progress tones of a country on a port from now on; KeyError for one that is not known."""
+        if country != self._countries[port]:
+            self._tones.choose(port, country)
+            self._countries[port] = country
+
+    def tone_country(self, port: int) -> str:
+        """Whose call progress tones are told on a port."""
+        return self._countries[port]
 
     @property
     def voice_active(self) -> npt.NDArray[np.bool_]:
@@ -108,11 +122,13 @@ class DetectorBank:
         listening = off_hook if hears_voice is None else off_hook | hears_voice
         pairs = self._dtmf.candidates(frames)
         digits = self._dtmf.process(frames, pairs, history, self._length)
-        callers = self._listener.process(frames, digits, history, self._length, on_hook)
+        alerts = self._cas.process(frames, history, self._length, off_hook)
+        callers = self._listener.process(frames, digits, history, self._length, on_hook, alerts)
         for port, _ in digits:
             self._tones.doubt(port)
-        voices = self._voice.process(frames, pairs | self._tones.tonal(frames), listening)
-        tones = self._tones.process(frames, off_hook, self._voice.active)
+        marks = self._tones.marks(frames, listening, history, self._length)
+        voices = self._voice.process(frames, pairs | marks.tonal, listening)
+        tones = self._tones.process(frames, marks, history, self._length, off_hook, self._voice.active)
         origin = self._origin or 0
         signals: list[Signal] = [self._caller_event(heard) for heard in callers if _is_call(heard)]
         signals.extend(self._digit_events(digits, off_hook))
@@ -152,7 +168,7 @@ class DetectorBank:
         """Forget all that was heard on one port."""
         self._past[port] = 0
         self._told.pop(port, None)
-        for part in (self._spectra, self._dtmf, self._listener, self._tones, self._voice):
+        for part in (self._spectra, self._dtmf, self._listener, self._cas, self._tones, self._voice):
             part.reset(port)
 
 

@@ -170,8 +170,10 @@ class Journal:
     def _event_data(self, event: CallEvent) -> dict[str, object]:
         if event.call is None:
             return {"channel": event.channel, "card_id": self._card_id}
+        waiting = {} if event.waiting is None else {"waiting": msgspec.json.decode(event.waiting)}
         return {
             **msgspec.structs.asdict(event.call),
+            **waiting,
             "tape_epoch": self._epoch_of(event.call),
             "card_id": self._card_id,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from firmware.parameters import Parameter
+from recorder.dsp.tone_profiles import COUNTRIES, DEFAULT_COUNTRY
 from recorder.tracking.numbers import parse_numbers
 from recorder.tracking.pauses import check_code
 from recorder.tracking.schedule import parse_holidays, parse_hours
@@ -108,5 +109,11 @@ PARAMETERS = (
     Parameter(
         "line_lost_ends_call", "channel", bool, True, "Cut line ends the call", "断线结束通话",
         "A cut line ends the running call at the moment of the cut.", "断线时立即结束当前通话。",
+    ),
+    Parameter(
+        "tone_country", "channel", str, DEFAULT_COUNTRY, "Call progress tones", "信号音标准",
+        "The country whose dial, ringback, busy and other tones this line has.",
+        "本线路采用哪国的拨号音、回铃音、忙音等。",
+        choices=COUNTRIES,
     ),
 )  # fmt: skip

@@ -227,6 +227,7 @@ class Processor:
         for port in ports:
             self._on_hook[port] = self.trackers[port].on_hook
             self._hears_voice[port] = self.trackers[port].hears_voice
+            self._bank.choose_tones(port, self.trackers[port].settings.tone_country)
 
     def _commit(self) -> None:
         """At once with news, else every ``CHECKPOINT_S``; a store that refuses is tried again as often."""

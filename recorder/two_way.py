@@ -2,8 +2,8 @@
 
 A port with two tracks hears near (the subscriber) and far apart. Each track has detectors of its own, and what they
 say is folded: caller ID and call progress come from far, dialled digits and codes from near, so that nobody at the
-other end can pause a recording. Speech from far is an answer; where speech begins calls, either side counts. The
-level is that of the louder side.
+other end can pause a recording. Fax and modem tones come from either side. Speech from far is an answer; where speech
+begins calls, either side counts. The level is that of the louder side.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from drivers.api import EventKind, LineEvent, Pcm
 from recorder.detectors import DetectorBank
-from recorder.signals import Signal, ToneHeard, VoiceActivity
+from recorder.signals import Signal, Tone, ToneHeard, VoiceActivity
 
 Flags = npt.NDArray[np.bool_]
 NEAR, FAR = 0, 1
+_EITHER_SIDE = frozenset({Tone.FAX_CALLING, Tone.FAX_ANSWER, Tone.MODEM_ANSWER})
 
 
 class PortBank:
@@ -30,6 +31,14 @@ class PortBank:
         self._bank = DetectorBank(tracks, sample_rate_hz)
         self._speaking: Flags = np.zeros((ports, self._sides), np.bool_)
         self._told: Flags = np.zeros(ports, np.bool_)
+        self._sounding: dict[int, int] = {}  # side whose tone was told last and has not ended, by port
+
+    def choose_tones(self, port: int, country: str) -> None:
+        """Take the call progress tones of a country on a port from now on; KeyError for one that is not known."""
+        if country != self._bank.tone_country(self._sides * port):
+            self._sounding.pop(port, None)
+        for side in range(self._sides):
+            self._bank.choose_tones(self._sides * port + side, country)
 
     @property
     def levels_dbm0(self) -> npt.NDArray[np.float32]:
@@ -57,10 +66,21 @@ class PortBank:
         if isinstance(signal, VoiceActivity):
             return self._fold_voice(port, side, signal, bool(hears_voice[port]))
         if isinstance(signal, ToneHeard):
-            return ToneHeard(port, signal.at_sample, signal.tone) if side == FAR else None
+            return self._fold_tone(port, side, signal)
         if side != (NEAR if signal.kind is EventKind.DIGITS else FAR):
             return None
         return LineEvent(signal.kind, port, signal.at_sample, signal.value, signal.source)
+
+    def _fold_tone(self, port: int, side: int, heard: ToneHeard) -> ToneHeard | None:
+        """A tone from near counts only while there is none from far."""
+        other = self._sounding.get(port, side) != side
+        if side == NEAR and (other or heard.tone not in {*_EITHER_SIDE, None}):
+            return None
+        if heard.tone is not None:
+            self._sounding[port] = side
+        elif self._sounding.pop(port, None) is None or other:
+            return None
+        return ToneHeard(port, heard.at_sample, heard.tone)
 
     def _fold_voice(self, port: int, side: int, voice: VoiceActivity, either: bool) -> VoiceActivity | None:
         self._speaking[port, side] = voice.active

@@ -10,10 +10,12 @@ from firmware.config import Home
 from recorder.bench.commands import bench
 from recorder.commands.archive import archive_group
 from recorder.commands.callerid import callerid_command
+from recorder.commands.dtmf import dtmf_command
 from recorder.commands.erase import erase_number_command
 from recorder.commands.keeper import keeper_command
 from recorder.commands.rebuild import rebuild_command, reconcile_command
 from recorder.commands.storage import storage_group
+from recorder.commands.tones import tones_command
 from recorder.commands.vault import vault_group
 from recorder.commands.verify import evidence_group, verify_command
 
@@ -55,6 +57,8 @@ commands = [
     recorder_command,
     keeper_command,
     callerid_command,
+    tones_command,
+    dtmf_command,
     bench,
     vault_group,
     archive_group,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -29,6 +30,7 @@ _NEXT_LOOK_AT_HEADER_SAMPLES = 400  # the shortest message is over 70 ms after i
 _HEADER_SAMPLES = 400  # after a mark signal until a header can be read
 _LONGEST_SAMPLES = 64000  # 8 s: longer than 255 bytes with ten bits of fill each
 
+_AFTER_ALERT_SAMPLES = 32000  # the answer to it, up to 0.5 s of pause, and a long message
 _STRING_GAP_SAMPLES = 6400  # 0.8 s without a digit ends a DTMF string
 _SURE_PURITY_DB = 13.0  # well over what a digit needs, so that its neighbours cannot have failed in noise
 _RECENT_FRAMES = 64  # of power, as far back as the longest digit and the gap before it
@@ -125,6 +127,7 @@ class CallerIdListener:
         self._share = np.zeros(channels, dtype=np.float32)
         self._quiet = np.zeros(channels, dtype=np.int64)  # frames without carrier, of an open gate
         self._open = np.zeros(channels, dtype=np.bool_)
+        self._alerted_to = np.zeros(channels, dtype=np.int64)
         self._carriers: dict[int, _Carrier] = {}
         self._strings: dict[int, _DigitString] = {}
         self._recent = np.zeros((channels, _RECENT_FRAMES), dtype=np.float32)
@@ -137,16 +140,20 @@ class CallerIdListener:
         history: Samples16,
         history_end: int,
         listening: npt.NDArray[np.bool_],
+        alerts: Sequence[tuple[int, int]] = (),
     ) -> list[HeardCallerId]:
         """Messages that became certain in this block.
 
         ``history``: int16 (channels, n) up to sample ``history_end``, at least block and pre-roll long.
-        ``tones``: DTMF digits of the block. ``listening``: bool (channels,).
+        ``tones``: DTMF digits of the block. ``listening``: bool (channels,); the others are listened to for FSK only,
+        and for as long as a message may follow one of ``alerts``: port and end, in samples as ``history_end``.
         """
         heard: list[HeardCallerId] = []
         new = frames.count * HOP_SAMPLES
+        for port, end in alerts:
+            self._alerted_to[port] = end + _AFTER_ALERT_SAMPLES
         was_open = self._open.copy()
-        opened = self._gate(frames, listening)
+        opened = self._gate(frames, listening | (self._alerted_to > history_end))
         for row in np.flatnonzero(was_open | opened):
             heard.extend(self._follow_carrier(int(row), new, history, history_end))
         self._recent = np.concatenate((self._recent[:, -_RECENT_FRAMES:], frames.above), axis=1)
@@ -162,6 +169,7 @@ class CallerIdListener:
         self._recent[port] = 0.0
         self._quiet[port] = 0
         self._open[port] = False
+        self._alerted_to[port] = 0
         self._carriers.pop(port, None)
         self._strings.pop(port, None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +16,15 @@ HOP_SAMPLES = 80  # 10 ms
 BIN_HZ = 50.0
 _FIRST_BIN, _LAST_BIN = 5, 68  # 250 … 3400 Hz
 _BINS = _LAST_BIN - _FIRST_BIN + 1
+_WINDOW = np.hanning(FRAME_SAMPLES + 1)[:-1]
 
 DTMF_LOW_HZ = (697.0, 770.0, 852.0, 941.0)  # ITU-T Q.23
 DTMF_HIGH_HZ = (1209.0, 1336.0, 1477.0, 1633.0)  # ITU-T Q.23
-PROGRESS_HZ = 450.0  # ITU-T E.180 Supplement 2, China
 
-_COLUMNS = 4 + len(DTMF_LOW_HZ) + len(DTMF_HIGH_HZ)
+_BANDS_HZ = ((250, 3400), (600, 3300), (950, 2450), (2050, 2200), (2700, 2800), (1900, 3300))
+_COLUMNS = len(_BANDS_HZ) + len(DTMF_LOW_HZ) + len(DTMF_HIGH_HZ)
+_LOW = slice(len(_BANDS_HZ), len(_BANDS_HZ) + len(DTMF_LOW_HZ))
+_HIGH = slice(_LOW.stop, _COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,47 +35,77 @@ class Frames:
     ``first_frame``: number of the first frame since the last reset; frame k covers the 160 samples
     that end before sample ``origin + 80 (k + 1)``.
     ``speech``: 250–3400 Hz. ``above``: 600–3300 Hz, where DTMF and FSK live and dial tone does not.
-    ``fsk``: 950–2450 Hz. ``progress``: 375–525 Hz. ``progress_turn``: phase advance per hop of the 450 Hz
-    bin, radians away from that of exactly 450 Hz. ``low``, ``high``: power of the strongest DTMF tone
-    of each group.
+    ``fsk``: 950–2450 Hz. ``low``, ``high``: power of the strongest DTMF tone of each group.
+    ``alert_low``: 2050–2200 Hz, ``alert_high``: 2700–2800 Hz, ``upper``: 1900–3300 Hz, for alerting signals.
+    ``power``: (channels, frames, bins), of each bin from 250 Hz in steps of 50 Hz; see ``band_weights``.
+    ``parts``: (channels, frames, 2 · bins), real and then imaginary parts of the bins; see ``phasors``.
     """
 
     first_frame: int
     speech: npt.NDArray[np.float32]
     above: npt.NDArray[np.float32]
     fsk: npt.NDArray[np.float32]
-    progress: npt.NDArray[np.float32]
-    progress_turn: npt.NDArray[np.float32]
     low: npt.NDArray[np.float32]
     high: npt.NDArray[np.float32]
+    alert_low: npt.NDArray[np.float32]
+    alert_high: npt.NDArray[np.float32]
+    upper: npt.NDArray[np.float32]
+    power: npt.NDArray[np.float32]
+    parts: npt.NDArray[np.float32]
 
     @property
     def count(self) -> int:
         """Number of frames."""
         return int(self.speech.shape[1])
 
+    def phasors(self, port: int, tone_hz: float) -> npt.NDArray[np.complex64]:
+        """The bin nearest to a tone, complex64 (frames,): a sine of amplitude A and frequency f gives
+        ``A / 2 · bin_gain(f)`` and turns by 2π f · 10 ms from frame to frame.
+        """
+        at = nearest_bin(tone_hz)
+        here = self.parts[port, :, at] + np.complex64(1j) * self.parts[port, :, _BINS + at]
+        return here.astype(np.complex64)
+
+
+def nearest_bin(tone_hz: float) -> int:
+    """Index of the bin of ``Frames.power`` nearest to a frequency; those outside of them have the first or last."""
+    return min(max(round(tone_hz / BIN_HZ), _FIRST_BIN), _LAST_BIN) - _FIRST_BIN
+
+
+def bin_gain(tone_hz: float) -> float:
+    """How much the nearest bin makes of a tone."""
+    away_hz = tone_hz - BIN_HZ * (nearest_bin(tone_hz) + _FIRST_BIN)
+    angle = 2.0 * np.pi * away_hz / SAMPLE_RATE_HZ * np.arange(FRAME_SAMPLES)
+    return float(abs(np.sum(_WINDOW * np.exp(1j * angle))))
+
+
+def band_weights(bands_hz: Sequence[Sequence[tuple[float, float]]]) -> npt.NDArray[np.float32]:
+    """Weights (bins, columns) that turn ``Frames.power`` into mean squares: each column adds up the bins within its
+    spans of Hz.
+    """
+    weights = np.zeros((_LAST_BIN + 1, len(bands_hz)), dtype=np.float32)
+    for column, spans_hz in enumerate(bands_hz):
+        for low_hz, high_hz in spans_hz:
+            weights[math.ceil(low_hz / BIN_HZ) : math.floor(high_hz / BIN_HZ) + 1, column] = 1.0
+    # A Hann window spreads a sine over three bins: 1 + 1/4 + 1/4 of (A/2 · sum of the window)².
+    return weights[_FIRST_BIN:] / np.float32(2.0 * 1.5 * (FRAME_SAMPLES / 4.0) ** 2)
+
 
 def _bin_matrix() -> npt.NDArray[np.float32]:
     """Weights (hop, 4 · bins) that turn a hop into what it adds to the bins of the frame that it ends, real parts
     and then imaginary ones, and to those of the frame that it begins.
     """
-    window = np.hanning(FRAME_SAMPLES + 1)[:-1]
     bins = np.arange(_FIRST_BIN, _LAST_BIN + 1)
     angle = 2.0 * np.pi * np.outer(np.arange(FRAME_SAMPLES), bins) * BIN_HZ / SAMPLE_RATE_HZ
-    waves = np.concatenate((np.cos(angle), -np.sin(angle)), axis=1) * window[:, None]
+    waves = np.concatenate((np.cos(angle), -np.sin(angle)), axis=1) * _WINDOW[:, None]
     return np.concatenate((waves[HOP_SAMPLES:], waves[:HOP_SAMPLES]), axis=1, dtype=np.float32)
 
 
 def _band_matrix() -> npt.NDArray[np.float32]:
-    """Weights (bins, columns) that turn bin powers into the columns speech, above, fsk, progress, low, high."""
-    bands = np.zeros((_LAST_BIN + 1, _COLUMNS), dtype=np.float32)
-    for column, (low_hz, high_hz) in enumerate(((250, 3400), (600, 3300), (950, 2450), (400, 500))):
-        bands[round(low_hz / BIN_HZ) : round(high_hz / BIN_HZ) + 1, column] = 1.0
-    for column, tone_hz in enumerate(DTMF_LOW_HZ + DTMF_HIGH_HZ, start=4):
-        centre = round(tone_hz / BIN_HZ)
-        bands[centre - 1 : centre + 2, column] = 1.0
-    # A Hann window spreads a sine over three bins: 1 + 1/4 + 1/4 of (A/2 · sum of the window)².
-    return bands[_FIRST_BIN:] / np.float32(2.0 * 1.5 * (FRAME_SAMPLES / 4.0) ** 2)
+    """Weights (bins, columns) that turn bin powers into the columns of ``_BANDS_HZ``, low and high."""
+    tones = [round(tone_hz / BIN_HZ) * BIN_HZ for tone_hz in DTMF_LOW_HZ + DTMF_HIGH_HZ]
+    spans = [*_BANDS_HZ, *((centre_hz - BIN_HZ, centre_hz + BIN_HZ) for centre_hz in tones)]
+    return band_weights([[span] for span in spans])
 
 
 class SpectrumBank:
@@ -78,13 +113,9 @@ class SpectrumBank:
 
     def __init__(self, channels: int) -> None:
         self._tail = np.zeros((channels, HOP_SAMPLES), dtype=np.float32)
-        self._turn: npt.NDArray[np.complex64] = np.zeros((channels, 1), dtype=np.complex64)
         self._frame = 0
         self._bins = _bin_matrix()
         self._bands = _band_matrix()
-        self._progress_bin = round(PROGRESS_HZ / BIN_HZ) - _FIRST_BIN
-        # 450 Hz turns 4.5 times per hop: half a turn is taken off each frame.
-        self._half_turn = np.complex64(-1.0)
 
     def process(self, block: npt.NDArray[np.int16]) -> Frames:
         """Frames that end inside ``block``, int16 (channels, n)."""
@@ -96,24 +127,21 @@ class SpectrumBank:
         squares = parts * parts
         power = squares[:, :, :_BINS] + squares[:, :, _BINS:]
         bands = (power.reshape(-1, _BINS) @ self._bands).reshape(channels, count, -1)
-        real, imaginary = parts[:, :, self._progress_bin], parts[:, :, _BINS + self._progress_bin]
-        here = real + np.complex64(1j) * imaginary
-        phasor = np.concatenate((self._turn, here), axis=1, dtype=np.complex64)
-        self._turn = phasor[:, -1:].copy()
-        turn = np.angle(phasor[:, 1:] * phasor[:, :-1].conj() * self._half_turn)
         first, self._frame = self._frame, self._frame + count
         return Frames(
             first_frame=first,
             speech=bands[:, :, 0],
             above=bands[:, :, 1],
             fsk=bands[:, :, 2],
-            progress=bands[:, :, 3],
-            progress_turn=turn.astype(np.float32),
-            low=bands[:, :, 4:8].max(axis=2),
-            high=bands[:, :, 8:12].max(axis=2),
+            low=bands[:, :, _LOW].max(axis=2),
+            high=bands[:, :, _HIGH].max(axis=2),
+            alert_low=bands[:, :, 3],
+            alert_high=bands[:, :, 4],
+            upper=bands[:, :, 5],
+            power=power,
+            parts=parts,
         )
 
     def reset(self, port: int) -> None:
         """Forget the audio of one row."""
         self._tail[port] = 0
-        self._turn[port] = 0

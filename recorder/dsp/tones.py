@@ -1,179 +1,140 @@
-"""Call progress tones of China (ITU-T E.180 Supplement 2; GB/T 3380: 450 ± 25 Hz) by frequency and cadence."""
+"""Call progress, fax and modem tones of all channels, by the tone profile of each.
+
+The power in the bands of each sound tells, as arrays, where one may be. Only channels on which one lasts are followed:
+a close look at each burst says which sound it is (``sounds``), its cadence which tone (``cadences``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from recorder.dsp.levels import mean_square
 from recorder.dsp.spectrum import HOP_SAMPLES, Frames
-from recorder.signals import Tone
+from recorder.dsp.tone_follower import Follower, Line, ToneChange
+from recorder.dsp.tone_plan import LEAST_POWER, SHARE_ON, plan_of, unmark_false_pairs
+from recorder.dsp.tone_profiles import profile_of
 
-_MIN_LEVEL_DBM0 = -43.0
-_SHARE_ON, _SHARE_HOLD = 0.75, 0.5  # share of 400–500 Hz in the speech band to start and to go on
-_MAX_TURN = 2.0 * np.pi * 27.0 * HOP_SAMPLES / 8000.0  # ±27 Hz around 450 Hz
-_DEBOUNCE_FRAMES = 4
+__all__ = ["ToneBank", "ToneChange", "ToneMarks"]
 
-# On and off times in frames of 10 ms (E.180 Supplement 2: 350/350, 700/700, 1000/4000 ms), with tolerance.
-_CADENCES = (
-    (Tone.BUSY, range(27, 44), range(27, 44), 60),
-    (Tone.CONGESTION, range(58, 81), range(58, 81), 110),
-)
-_CONFIRM_FRAMES = 15  # of the second burst, before busy or congestion is certain
-_RINGBACK_ON = range(82, 125)
-_RINGBACK_SURE_FRAMES = 30  # of silence after the burst
-_UNKNOWN_OVER_FRAMES = 120  # of silence after bursts that have shown no cadence
-_RINGBACK_OVER_FRAMES = 480  # 4 s and a margin without the next burst
-_DIAL_FRAMES = 130  # longer than any burst of the other tones
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class ToneChange:
-    """A tone began or ended (None) on a port, at a sample since the first frame."""
+class ToneMarks:
+    """Where sounds stand out in the frames of one block. ``tonal``: bool (channels, frames).
 
-    port: int
-    at_sample: int
-    tone: Tone | None
+    ``regions``: int8 (channels, frames), which group of sounds, -1 for none.
+    """
 
-
-@dataclass(slots=True)
-class _Cadence:
-    """What is known of the bursts on one port; all times are frame numbers."""
-
-    tone: Tone | None = None
-    starts: tuple[int, ...] = ()
-    ends: tuple[int, ...] = ()
+    tonal: Flags
+    regions: npt.NDArray[np.int8]
 
 
 class ToneBank:
-    """Follows the 450 Hz tone on all channels; classifies where it comes and goes."""
+    """Follows the tones on all channels; classifies what comes and goes."""
 
-    def __init__(self, channels: int) -> None:
-        self._on = np.zeros(channels, dtype=np.bool_)  # the tone is on, debounced
-        self._steady = np.zeros(channels, dtype=np.int64)  # frames that contradict ``_on``
-        self._cadences: dict[int, _Cadence] = {}
-        self._threshold = np.float32(mean_square(_MIN_LEVEL_DBM0))
+    def __init__(self, countries: Sequence[str]) -> None:
+        """``countries``: of each channel, see ``tone_profiles.COUNTRIES``. Raises KeyError for an unknown one."""
+        channels = len(countries)
+        self._countries = list(countries)
+        self._rows = self._by_country()
+        self._last = np.full((channels, 2), -1, dtype=np.int8)  # regions of the last frames
+        self._spoke = np.zeros(channels, dtype=np.bool_)
+        self._lines: dict[int, Line] = {}
 
-    def tonal(self, frames: Frames) -> npt.NDArray[np.bool_]:
-        """Frames (channels, frames) in which 450 Hz stands out."""
-        strong = (frames.progress > self._threshold) & (frames.progress > _SHARE_ON * frames.speech)
-        return np.asarray(strong, dtype=np.bool_)
+    def choose(self, port: int, country: str) -> None:
+        """Take the tones of a country on a port, from the next frame on. Raises KeyError for an unknown one."""
+        if self._countries[port] == country:
+            return
+        profile_of(country)
+        self._countries[port] = country
+        self.reset(port)
+        self._rows = self._by_country()
+
+    def _by_country(self) -> dict[str, npt.NDArray[np.intp] | slice]:
+        """The rows of each country; a slice where there is only one, so that nothing needs to be copied."""
+        chosen, names = np.array(self._countries), sorted(set(self._countries))
+        for name in names:
+            profile_of(name)
+        return {name: slice(None) if len(names) == 1 else np.flatnonzero(chosen == name) for name in names}
+
+    def marks(self, frames: Frames, hearing: Flags, history: npt.NDArray[np.int16], history_end: int) -> ToneMarks:
+        """Where sounds stand out. ``hearing``: bool (channels,), others have none. ``history``: see ``process``."""
+        tonal = np.zeros(frames.speech.shape, dtype=np.bool_)
+        regions = np.full(frames.speech.shape, -1, dtype=np.int8)
+        for country, rows in self._rows.items():
+            plan = plan_of(country)
+            power = frames.power[rows]
+            bands = (power.reshape(-1, power.shape[2]) @ plan.weights).reshape(*power.shape[:2], -1)
+            strong = bands > np.maximum(np.float32(SHARE_ON) * frames.speech[rows], np.float32(LEAST_POWER))[:, :, None]
+            where = np.flatnonzero(strong.any(axis=(1, 2)) & hearing[rows])
+            if not len(where):
+                continue
+            ports = np.arange(len(tonal))[rows][where]
+            few, loud = strong[where], bands[where]
+            if plan.pairs:
+                unmark_false_pairs(plan, few, ports, frames.first_frame, history, history_end)
+            best = np.where(few, loud, np.float32(0.0)).argmax(axis=2)
+            tonal[ports] = few.any(axis=2)
+            regions[ports] = np.where(tonal[ports], plan.region[best], np.int8(-1))
+        return ToneMarks(tonal, regions)
 
     def process(
-        self, frames: Frames, listening: npt.NDArray[np.bool_], speaking: npt.NDArray[np.bool_]
+        self,
+        frames: Frames,
+        marks: ToneMarks,
+        history: npt.NDArray[np.int16],
+        history_end: int,
+        listening: Flags,
+        speaking: Flags,
     ) -> list[ToneChange]:
         """Changes in this block. ``listening``: bool (channels,), others are ignored; ``speaking``: bool
-        (channels,), voice is active, which ends ringback."""
-        strong = self.tonal(frames) & (np.abs(frames.progress_turn) < _MAX_TURN)
-        hold = (frames.progress > 0.5 * self._threshold) & (frames.progress > _SHARE_HOLD * frames.speech)
+        (channels,), voice is active, which ends ringback. ``history``: int16 (channels, n), the samples up to
+        ``history_end`` (in samples since frame 0 began), 0.4 s before the block at least.
+        """
         changes = self._drop(frames.first_frame, listening)
-        lively = self._on | (self._steady > 0) | (strong.any(axis=1) & listening)
-        for port in sorted({*np.flatnonzero(lively).tolist(), *self._cadences}):
-            if listening[port]:
-                marks = zip(strong[port].tolist(), hold[port].tolist(), strict=True)
-                changes.extend(self._follow(port, frames.first_frame, marks, bool(speaking[port])))
-            else:
-                self._on[port], self._steady[port] = False, 0
-        return changes
-
-    def _follow(
-        self, port: int, first_frame: int, marks: Iterable[tuple[bool, bool]], speaking: bool
-    ) -> list[ToneChange]:
-        """Changes on one port; ``marks``: whether each frame would start the tone, and whether it would keep it on."""
-        changes: list[ToneChange] = []
-        on, steady = bool(self._on[port]), int(self._steady[port])
-        for frame, (starts, keeps) in enumerate(marks, first_frame):
-            steady = steady + 1 if (keeps if on else starts) != on else 0
-            if steady >= _DEBOUNCE_FRAMES:
-                on, steady = not on, 0
-                self._turned(port, frame - _DEBOUNCE_FRAMES + 1, on)
-            if port in self._cadences:
-                changes.extend(self._judge(port, frame, on, speaking))
-                on = on and port in self._cadences
-        self._on[port], self._steady[port] = on, steady
+        joined = np.concatenate((self._last, marks.regions), axis=1)
+        now, before, earlier = joined[:, 2:], joined[:, 1:-1], joined[:, :-2]
+        lasting: Flags = (now >= 0) & np.equal(now, before) & np.equal(now, earlier)
+        lively: Flags = np.any(lasting, axis=1) & listening
+        quiet: Flags = np.all(marks.regions < 0, axis=1)
+        for port in sorted({*np.flatnonzero(lively).tolist(), *self._lines}):
+            line = self._lines.get(port)
+            if line is not None and quiet[port] and line.rests(self._countries[port], frames.first_frame, frames.count):
+                continue
+            if line is None:
+                line = self._lines[port] = Line(*self._last[port].tolist())
+            offset = history.shape[1] - history_end
+            follower = Follower(port, line, self._countries[port], frames, history[port], offset)
+            changes.extend(follower.follow(marks.regions[port].tolist(), bool(speaking[port]), bool(self._spoke[port])))
+            if line.idle:
+                del self._lines[port]
+        self._last = np.where(listening[:, None], joined[:, -2:], np.int8(-1))
+        self._spoke = speaking.copy()
         return changes
 
     @property
     def sounding(self) -> list[int]:
         """Ports on which a tone has been told and has not ended."""
-        return [port for port, cadence in self._cadences.items() if cadence.tone is not None]
+        return [port for port, line in self._lines.items() if line.told is not None]
 
     def doubt(self, port: int) -> None:
         """A digit was dialled: what was heard before it was no cadence, unless it has been told."""
-        if port not in self.sounding:
+        if port in self._lines and self._lines[port].told is None:
             self.reset(port)
 
-    def _drop(self, frame: int, listening: npt.NDArray[np.bool_]) -> list[ToneChange]:
+    def _drop(self, frame: int, listening: Flags) -> list[ToneChange]:
         """Forget the ports that are not listened to any more; a tone that was told has ended there."""
-        deaf = [port for port in self._cadences if not listening[port]]
-        changes = [ToneChange(port, _sample(frame), None) for port in self.sounding if port in deaf]
+        deaf = [port for port in self._lines if not listening[port]]
+        changes = [ToneChange(port, frame * HOP_SAMPLES, None) for port in deaf if self._lines[port].told is not None]
         for port in deaf:
             self.reset(port)
         return changes
 
     def reset(self, port: int) -> None:
         """Forget one port."""
-        self._on[port] = False
-        self._steady[port] = 0
-        self._cadences.pop(port, None)
-
-    def _turned(self, port: int, frame: int, on: bool) -> None:
-        cadence = self._cadences.setdefault(port, _Cadence())
-        if on:
-            cadence.starts = (*cadence.starts[-2:], frame)
-        else:
-            cadence.ends = (*cadence.ends[-2:], frame)
-
-    def _judge(self, port: int, frame: int, on: bool, speaking: bool) -> list[ToneChange]:
-        """What one more frame says about one port; a cadence that is over is forgotten, and the tone taken for off."""
-        cadence = self._cadences[port]
-        tone, began = self._classify(cadence, on, frame)
-        if cadence.tone is None:
-            if tone is not None and not (tone is Tone.RINGBACK and speaking):
-                cadence.tone = tone
-                return [ToneChange(port, _sample(began), tone)]
-            if not on and frame - cadence.ends[-1] > _UNKNOWN_OVER_FRAMES:
-                del self._cadences[port]
-            return []
-        ended = self._ended(cadence, on, frame, speaking)
-        if tone is not None and tone is not cadence.tone:
-            cadence.tone = tone
-            return [ToneChange(port, _sample(began), tone)]
-        if ended is None:
-            return []
-        del self._cadences[port]
-        return [ToneChange(port, _sample(ended), None)]
-
-    def _classify(self, cadence: _Cadence, on: bool, frame: int) -> tuple[Tone | None, int]:
-        """The tone that the bursts show now, and the frame where its evidence began."""
-        starts, ends = cadence.starts, cadence.ends
-        if on and frame - starts[-1] >= _DIAL_FRAMES:
-            return Tone.DIAL, starts[-1]
-        if on and len(starts) >= 2 and frame - starts[-1] >= _CONFIRM_FRAMES:
-            on_frames, off_frames = ends[-1] - starts[-2], starts[-1] - ends[-1]
-            for tone, on_range, off_range, _ in _CADENCES:
-                if on_frames in on_range and off_frames in off_range:
-                    return tone, starts[-2]
-        if not on and ends and frame - ends[-1] >= _RINGBACK_SURE_FRAMES and ends[-1] - starts[-1] in _RINGBACK_ON:
-            return Tone.RINGBACK, starts[-1]
-        return None, 0
-
-    def _ended(self, cadence: _Cadence, on: bool, frame: int, speaking: bool) -> int | None:
-        """The frame where the present tone ended, None while it goes on."""
-        last_on = frame if on else cadence.ends[-1]
-        if cadence.tone is Tone.DIAL:
-            return None if on else last_on
-        if cadence.tone is Tone.RINGBACK:
-            if speaking and not on:
-                return frame
-            return last_on if frame - last_on > _RINGBACK_OVER_FRAMES else None
-        over = next(frames for tone, _, _, frames in _CADENCES if tone is cadence.tone)
-        return last_on if frame - last_on > over else None
-
-
-def _sample(frame: int) -> int:
-    """Middle of a frame: its 160 samples end with sample 80 (frame + 1)."""
-    return frame * HOP_SAMPLES
+        self._last[port] = -1
+        self._lines.pop(port, None)

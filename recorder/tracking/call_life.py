@@ -130,6 +130,11 @@ class CallLife:
             call.caller_number, call.caller_name, call.absence = heard.number, heard.name, heard.absence
             self.tell(CallEventKind.CALLER_ID, at)
 
+    def tell_waiting(self, heard: CallerId, at: int) -> None:
+        """Somebody else calls while this call goes on; it stays as it is."""
+        if heard.valid:
+            self.tell(CallEventKind.CALL_WAITING, at, msgspec.json.encode(heard).decode())
+
     def tell_number(self, at: int) -> None:
         """The dialled number is complete."""
         state, call = self.state, self.state.call
@@ -139,7 +144,7 @@ class CallLife:
             call.dialled_number = state.digits
             self.tell(CallEventKind.DIALLED_NUMBER, at)
 
-    def tell(self, kind: CallEventKind, at: int) -> None:
+    def tell(self, kind: CallEventKind, at: int, waiting: str | None = None) -> None:
         """An event, with the call as it is now; what is known now decides whether it is kept."""
         about_line = kind in (CallEventKind.LINE_LOST, CallEventKind.LINE_PRESENT)
         call = None if about_line or self.state.call is None else self.state.call
@@ -147,7 +152,7 @@ class CallLife:
             self._decide(call)
             call.pauses = [] if call.from_sample is None else pauses.touching(self.state.pauses, call.from_sample)
             call = msgspec.structs.replace(call)
-        self.out.append(CallEvent(kind, self.channel, at, self.wall_ms(at), call))
+        self.out.append(CallEvent(kind, self.channel, at, self.wall_ms(at), call, waiting))
 
     def end_unanswered(self, at: int, reason: str) -> None:
         """Ringing ended without an answer."""

@@ -10,6 +10,7 @@ import msgspec
 
 from recorder.calls import Call, Pause
 from recorder.signals import CallerId
+from recorder.tracking.pulses import PulseTrain
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class TrackerSettings:
     ring_end_ms: int = 5000
     abandoned_below_ms: int = 5000
     line_lost_ends_call: bool = True
+    tone_country: str = "cn"
     holidays: str = ""
     site_area_code: str = "010"
     outside_line_prefix: str = ""
@@ -75,6 +77,7 @@ class ChannelState(msgspec.Struct, omit_defaults=True):
     ``off_hook`` is where the call's audio begins: off-hook, speech or set-up, by the start trigger. ``on_hook`` is
     where it ends unless it goes on within the patience of the trigger. ``wish`` is what ``wish_by`` asked for last.
     ``calls_at``: the last place where a call began, and how many began there or, told late, before it.
+    ``pulses``: the digit that the hook switch is dialling.
     ``code`` and ``code_at``: digits heard within the call, and where each begins. ``heard_to``: where the audio of the
     last call ended. ``manual_to``: where the last recording by hand ended. ``settings``: what the running call follows,
     where it differs from the factory, once other settings came.
@@ -91,6 +94,7 @@ class ChannelState(msgspec.Struct, omit_defaults=True):
     on_hook: int | None = None
     digits: str = ""
     last_digit: int = 0
+    pulses: PulseTrain = msgspec.field(default_factory=PulseTrain)
     number_told: bool = False
     early_caller_id: CallerId | None = None
     early_caller_id_at: int = 0

@@ -16,8 +16,17 @@ from recorder.tracking import asked
 from recorder.tracking.call_life import LATE_S, CallLife
 from recorder.tracking.channel import ChannelState, Take, TrackerSettings, differences, settings_of
 from recorder.tracking.pauses import is_paused
+from recorder.tracking.pulses import PulseTrain
 from recorder.tracking.triggers import TRIGGERS
-from recorder.tracking.triggers.line import MOST_DIGITS, end_running, end_waiting, on_tone, patience
+from recorder.tracking.triggers.line import (
+    MOST_DIGITS,
+    end_running,
+    end_waiting,
+    on_tone,
+    patience,
+    pulsed_digit,
+    watch_pulses,
+)
 
 __all__ = ["LATE_S", "MOST_DIGITS", "ChannelState", "ChannelTracker", "TrackerSettings"]
 
@@ -102,6 +111,7 @@ class ChannelTracker:
         life = self._life
         life.wall_ms = wall_ms
         trigger = TRIGGERS[life.settings.start_trigger]
+        watch_pulses(life, signal)
         if isinstance(signal, LineEvent):
             handler = trigger.on_event.get(signal.kind)
             if handler:
@@ -118,6 +128,7 @@ class ChannelTracker:
         life.wall_ms = wall_ms
         late = now - int(LATE_S * life.rate)
         life.cut_takes_due(late)
+        pulsed_digit(life, late)
         state, call = life.state, life.state.call
         if call is None:
             return self._take()
@@ -127,7 +138,8 @@ class ChannelTracker:
                 life.end_unanswered(state.ring_off or 0, "caller_gave_up")
         elif state.on_hook is None:
             life.cut_due(late)
-            if state.digits and not state.number_told and late - state.last_digit >= DIGIT_PAUSE_S * life.rate:
+            dialling = state.pulses.count or late - state.last_digit < DIGIT_PAUSE_S * life.rate
+            if state.digits and not state.number_told and not dialling:
                 life.tell_number(state.last_digit)
         elif late - state.on_hook >= max(patience(life), life.samples(life.settings.post_roll_ms)):
             end_waiting(life, now)
@@ -168,6 +180,7 @@ class ChannelTracker:
         life.end_manual(at)
         life.state.line = life.state.hook = "unknown"
         life.state.ringing = False
+        life.state.pulses = PulseTrain()
         return self._take()
 
     def _take(self) -> list[News]:

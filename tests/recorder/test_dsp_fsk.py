@@ -6,17 +6,21 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 import soundfile
-from bank_runner import callers_of, port_callers_of, prompts
+from bank_runner import callers_of, port_callers_of, prompts, signals_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from line_signals import fsk, mdmf, noise, pcm, ring_burst, silence, sine
+from line_signals import dtmf, fsk, mdmf, noise, pcm, ring_burst, silence, sine
 
+from drivers.api import EventKind, LineEvent
 from recorder.bench.spandsp import ACLIP, CLASS, CLIP, JCLIP, caller_id
 from recorder.detectors import DetectorBank
 from recorder.dsp.fsk import FskBurst
+from recorder.signals import CallerId
 
 NUMBER = "13812345678"
 MESSAGE = mdmf((0x01, b"11211745"), (0x02, NUMBER.encode()), (0x07, b"WANG WEI"))
@@ -237,3 +241,21 @@ def test_a_message_is_told_within_30_ms_of_its_last_bit(modem: dict[str, float],
         if bank.process(audio[None, start : start + 80], start, on_hook):
             break
     assert 0 <= start + 80 - last_bit <= 240
+
+
+@pytest.mark.parametrize("modem", [BELL, V23], ids=["bell202", "v23"])
+def test_a_waiting_caller_is_heard_after_the_alerting_signal_only(modem: dict[str, float]) -> None:
+    """Type 2: alert, answer of the telephone, 80 bits of mark, message (GR-30-CORE § 2.5)."""
+    alert = sine(0.08, 2130.0, -16.0) + sine(0.08, 2750.0, -16.0)
+    speech = prompts(3.0)[:24000].astype(np.float64)
+    message = fsk(MESSAGE, seizure_bits=0, mark_bits=80, **modem)  # type: ignore[arg-type]
+    rest = (silence(0.1), dtmf("D", 60.0), silence(0.2), message, silence(0.1), speech)
+    assert waiting_callers(pcm(speech, silence(0.05), alert, *rest)) == [NUMBER]
+    assert waiting_callers(pcm(speech, silence(0.05), *rest)) == []
+
+
+def waiting_callers(audio: npt.NDArray[np.int16]) -> list[str | None]:
+    """Numbers of callers who are heard off hook."""
+    events = [signal for signal in signals_of(audio, on_hook=False) if isinstance(signal, LineEvent)]
+    told = [str(event.value) for event in events if event.kind is EventKind.CALLER_ID]
+    return [msgspec.json.decode(value, type=CallerId).number for value in told]

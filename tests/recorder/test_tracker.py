@@ -331,3 +331,18 @@ def test_two_calls_that_begin_at_the_same_sample_have_names_of_their_own() -> No
     first, second = told.calls
     assert first.started_sample == second.started_sample
     assert first.id != second.id
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_caller_who_waits_changes_nothing_about_the_running_call(known: bool) -> None:
+    waiting = CallerId("fsk-bell202", "mdmf", "13900000000")
+    first = [caller_id(3.0)] if known else []
+    story = [*rings(2), *first, line(7.4, K.OFF_HOOK), caller_id(9.0, waiting), line(20.0, K.ON_HOOK)]
+    events = [item for item in Line().play(story, 30).news if isinstance(item, CallEvent)]
+    (told,) = [event for event in events if event.kind is CallEventKind.CALL_WAITING]
+    assert told.waiting is not None
+    assert msgspec.json.decode(told.waiting, type=CallerId) == waiting
+    ended = events[-1]
+    assert ended.call is not None
+    assert (ended.call.caller_number, ended.waiting) == (FSK.number if known else None, None)
+    assert (ended.call.result, ended.call.talk_ms) == ("answered", 12600)

@@ -51,6 +51,28 @@ def test_caller_id_and_tones_count_from_far_only() -> None:
     assert {(signal.port, signal.tone) for signal in tones} == {(0, Tone.DIAL), (0, None)}
 
 
+def test_fax_tones_count_from_either_side() -> None:
+    answer = np.concatenate((silence(0.5), sine(3.0, 2100.0)))
+    for name in ("near0", "far0"):
+        tones = [
+            signal.tone for signal in heard(rows(**{name: answer}), on_hook=False) if isinstance(signal, ToneHeard)
+        ]
+        assert tones == [Tone.FAX_ANSWER, None]
+    both = rows(far0=sine(6.0), near0=answer)
+    tones = [signal.tone for signal in heard(both, on_hook=False) if isinstance(signal, ToneHeard)]
+    assert tones == [Tone.DIAL, None]
+
+
+def test_each_port_has_the_tones_of_its_country_on_both_tracks() -> None:
+    dial = sine(3.0, 350.0) + sine(3.0, 440.0)
+    samples = rows(far0=dial, far1=dial)
+    bank = PortBank(2, 4, RATE_HZ)
+    bank.choose_tones(1, "us")
+    signals = bank.process(samples, 0, np.full(2, False), np.full(2, False))
+    told = [(signal.port, signal.tone) for signal in signals if isinstance(signal, ToneHeard)]
+    assert told == [(1, Tone.DIAL), (1, None)]
+
+
 def test_only_far_speech_is_an_answer_but_either_begins_a_call() -> None:
     def ports(samples: Pcm, hears_voice: bool) -> set[int]:
         found = heard(samples, on_hook=hears_voice, hears_voice=hears_voice)

@@ -9,9 +9,10 @@ import msgspec
 
 from drivers.api import EventKind, LineEvent
 from recorder.calls import AnswerBasis, CallEventKind, CallState
-from recorder.signals import CallerId, Tone, ToneHeard, VoiceActivity
+from recorder.signals import CallerId, Signal, Tone, ToneHeard, VoiceActivity
 from recorder.tracking.asked import hear_code
 from recorder.tracking.call_life import CallLife
+from recorder.tracking.pulses import PulseTrain
 
 CALLER_ID_LEAD_S = 10
 """A caller ID sent before the first ring belongs to a ring that follows within this time."""
@@ -84,23 +85,47 @@ def line_present(life: CallLife, event: LineEvent) -> None:
 
 
 def digits(life: CallLife, event: LineEvent) -> None:
+    """DTMF digits, or digits that the card read."""
+    if isinstance(event.value, str):
+        _dial(life, event.value, event.at_sample)
+
+
+def watch_pulses(life: CallLife, signal: Signal) -> None:
+    """Before ``signal`` is acted on: a digit of the hook switch that had ended by then, and the break that it is of."""
+    train, at = life.state.pulses, signal.at_sample
+    pulsed_digit(life, at)
+    kind = signal.kind if isinstance(signal, LineEvent) else None
+    if kind is EventKind.ON_HOOK:
+        train.opened(at, life.rate)
+    elif kind is EventKind.OFF_HOOK:
+        train.closed(at, life.rate)
+    elif kind is EventKind.LINE_LOST:
+        life.state.pulses = PulseTrain()
+
+
+def pulsed_digit(life: CallLife, now: int) -> None:
+    """The digit of the hook switch that has ended by ``now``, if there is one."""
+    train = life.state.pulses
+    if digit := train.settled(now, life.rate):
+        _dial(life, digit, train.made)
+
+
+def _dial(life: CallLife, text: str, at: int) -> None:
     """Before the call is set up they are the dialled number, later they may be a code."""
     state, call = life.state, life.state.call
-    if not isinstance(event.value, str):
-        return
     before_voice = call is None and life.settings.start_trigger == "voice"
-    if before_voice and event.at_sample - state.last_digit > DIGITS_LEAD_S * life.rate:
+    if before_voice and at - state.last_digit > DIGITS_LEAD_S * life.rate:
         state.digits = ""
     if before_voice or (call is not None and call.state is CallState.DIALLING and not state.number_told):
-        if len(state.digits) + len(event.value) <= MOST_DIGITS:
-            state.digits += event.value
-            state.last_digit = event.at_sample
+        if len(state.digits) + len(text) <= MOST_DIGITS:
+            state.digits += text
+            state.last_digit = at
     elif call is not None and state.off_hook is not None:
-        hear_code(life, event.value, event.at_sample)
+        hear_code(life, text, at)
 
 
 def caller_id(life: CallLife, event: LineEvent) -> None:
-    """A caller-ID message, before the first ring or behind it."""
+    """A caller-ID message, before the first ring or behind it; within a call it tells of another one that waits."""
     try:
         heard = msgspec.json.decode(event.value if isinstance(event.value, str) else "", type=CallerId)
     except msgspec.MsgspecError:  # a card may say anything
@@ -110,6 +135,8 @@ def caller_id(life: CallLife, event: LineEvent) -> None:
         better = state.early_caller_id is None or heard.valid or not state.early_caller_id.valid
         if better:
             state.early_caller_id, state.early_caller_id_at = heard, event.at_sample
+    elif state.answered is not None and event.at_sample > state.answered:
+        life.tell_waiting(heard, event.at_sample)
     elif call.direction == "incoming" and call.caller_number is None and call.absence is None:
         life.take_caller_id(heard, event.at_sample)
 
@@ -167,8 +194,8 @@ def on_tone(life: CallLife, event: ToneHeard) -> None:
     if event.tone is Tone.RINGBACK and state.ring_on is None:
         state.ring_on = event.at_sample
         life.tell_number(event.at_sample)
-    elif event.tone in (Tone.BUSY, Tone.CONGESTION):
-        call.end_reason = "busy" if event.tone is Tone.BUSY else "congestion"
+    elif event.tone in (Tone.BUSY, Tone.CONGESTION, Tone.SPECIAL_INFORMATION):
+        call.end_reason = event.tone.value
         life.tell_number(event.at_sample)
 
 
