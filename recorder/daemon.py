@@ -359,7 +359,10 @@ class Recorder:
             stack.callback(settings.close)
             tape = TapeReader(self._tape_path)
             stack.callback(tape.close)
-            processor = Processor(journal, tape, channels, options.simulated, settings.of_channel, settings.orders)
+            processor = Processor(
+                journal, tape, channels, options.simulated, settings.of_channel, settings.orders,
+                ring_sense=card.capabilities.ring_sense,
+            )  # fmt: skip
             self._processed = processor.position
             cutting = CuttingThread(self._home, card_id, self._tape_path, options.simulated, self._held_from)
             cutting.start()

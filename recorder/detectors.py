@@ -20,7 +20,7 @@ from recorder.dsp.listener import CallerIdListener, HeardCallerId
 from recorder.dsp.spectrum import HOP_SAMPLES, SpectrumBank
 from recorder.dsp.tone_profiles import DEFAULT_COUNTRY
 from recorder.dsp.tones import ToneBank
-from recorder.dsp.voice import VoiceBank
+from recorder.dsp.voice import LEVEL_DBM0, VoiceBank
 from recorder.signals import Signal, ToneHeard, VoiceActivity
 
 _HISTORY_SAMPLES = 4000  # 0.5 s: the longest DTMF run and its look back, and the caller-ID pre-roll
@@ -41,6 +41,7 @@ class DetectorBank:
         self.channels = channels
         self.levels_dbm0: npt.NDArray[np.float32] = np.full(channels, SILENCE_DBM0, dtype=np.float32)
         self._countries = [DEFAULT_COUNTRY] * channels
+        self._voice_levels = np.full(channels, LEVEL_DBM0, dtype=np.float32)
         self._start()
 
     def _start(self) -> None:
@@ -56,6 +57,7 @@ class DetectorBank:
         self._cas = CasBank(self.channels)
         self._tones = ToneBank(self._countries)
         self._voice = VoiceBank(self.channels)
+        self._voice.set_levels(self._voice_levels)
         self._told: dict[int, int] = {}
 
     def choose_tones(self, port: int, country: str) -> None:
@@ -67,6 +69,12 @@ class DetectorBank:
     def tone_country(self, port: int) -> str:
         """Whose call progress tones are told on a port."""
         return self._countries[port]
+
+    def hear_voice_from(self, port: int, level_dbm0: float) -> None:
+        """Speech on a port counts from this level on, from now on."""
+        if level_dbm0 != self._voice_levels[port]:
+            self._voice_levels[port] = level_dbm0
+            self._voice.set_levels(self._voice_levels)
 
     @property
     def voice_active(self) -> npt.NDArray[np.bool_]:

@@ -111,6 +111,10 @@ PARAMETERS = (
         "A cut line ends the running call at the moment of the cut.", "断线时立即结束当前通话。",
     ),
     Parameter(
+        "voice_level_dbm0", "channel", int, -45, "Voice level", "声控门限",
+        "Speech softer than this is not heard.", "低于此电平的语音不计。", "dBm0", -60, -10,
+    ),
+    Parameter(
         "tone_country", "channel", str, DEFAULT_COUNTRY, "Call progress tones", "信号音标准",
         "The country whose dial, ringback, busy and other tones this line has.",
         "本线路采用哪国的拨号音、回铃音、忙音等。",

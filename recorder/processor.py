@@ -59,12 +59,16 @@ class Processor:
         simulated: bool,
         settings: Callable[[int], TrackerSettings],
         read_orders: ReadOrders = lambda after_id, channels: (),
+        ring_sense: bool = True,
     ) -> None:
-        """``settings`` gives the present parameters of a channel; ``read_orders`` what was asked. Raises StoreError."""
+        """``settings`` gives the present parameters of a channel; ``read_orders`` what was asked.
+
+        ``ring_sense``: the card tells of ringing. Raises StoreError.
+        """
         geometry = tape.geometry
         self._journal, self._tape, self._rate = journal, tape, geometry.sample_rate_hz
         self._read_settings = settings
-        self._bank = PortBank(len(channels), geometry.tracks, self._rate)
+        self._bank = PortBank(len(channels), geometry.tracks, self._rate, ring_sense=ring_sense)
         self._simulated = simulated
         self.trackers = self._trackers(channels, tape.epoch)
         self.volts: list[float | None] = [None] * len(channels)
@@ -228,6 +232,7 @@ class Processor:
             self._on_hook[port] = self.trackers[port].on_hook
             self._hears_voice[port] = self.trackers[port].hears_voice
             self._bank.choose_tones(port, self.trackers[port].settings.tone_country)
+            self._bank.hear_voice_from(port, self.trackers[port].settings.voice_level_dbm0)
 
     def _commit(self) -> None:
         """At once with news, else every ``CHECKPOINT_S``; a store that refuses is tried again as often."""

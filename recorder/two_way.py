@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from drivers.api import EventKind, LineEvent, Pcm
 from recorder.detectors import DetectorBank
+from recorder.dsp.ring import RingBank
 from recorder.signals import Signal, Tone, ToneHeard, VoiceActivity
 
 Flags = npt.NDArray[np.bool_]
@@ -23,12 +24,15 @@ _EITHER_SIDE = frozenset({Tone.FAX_CALLING, Tone.FAX_ANSWER, Tone.MODEM_ANSWER})
 class PortBank:
     """Hears ``ports`` ports of one or two tracks each. Thread: one."""
 
-    def __init__(self, ports: int, tracks: int, sample_rate_hz: int) -> None:
-        """Raises ValueError when there are not as many tracks for every port."""
+    def __init__(self, ports: int, tracks: int, sample_rate_hz: int, *, ring_sense: bool = True) -> None:
+        """``ring_sense``: the card tells of ringing; else it is heard. Raises ValueError when there are not as many
+        tracks for every port.
+        """
         if ports and tracks not in (ports, 2 * ports):
             raise ValueError(f"{tracks} tracks for {ports} ports")
         self._sides = tracks // max(1, ports)
         self._bank = DetectorBank(tracks, sample_rate_hz)
+        self._ring = None if ring_sense else RingBank(ports)
         self._speaking: Flags = np.zeros((ports, self._sides), np.bool_)
         self._told: Flags = np.zeros(ports, np.bool_)
         self._sounding: dict[int, int] = {}  # side whose tone was told last and has not ended, by port
@@ -39,6 +43,11 @@ class PortBank:
             self._sounding.pop(port, None)
         for side in range(self._sides):
             self._bank.choose_tones(self._sides * port + side, country)
+
+    def hear_voice_from(self, port: int, level_dbm0: float) -> None:
+        """Speech on a port counts from this level on, from now on."""
+        for side in range(self._sides):
+            self._bank.hear_voice_from(self._sides * port + side, level_dbm0)
 
     @property
     def levels_dbm0(self) -> npt.NDArray[np.float32]:
@@ -56,6 +65,13 @@ class PortBank:
 
         ``samples``: int16 (tracks, n), see ``DetectorBank.process``. ``on_hook``, ``hears_voice``: bool (ports,).
         """
+        rings: list[Signal] = []
+        if self._ring is not None:
+            rings.extend(self._ring.process(samples[self._sides - 1 :: self._sides], first_sample, on_hook))
+        heard = self._heard(samples, first_sample, on_hook, hears_voice)
+        return sorted([*heard, *rings], key=lambda signal: signal.at_sample) if rings else heard
+
+    def _heard(self, samples: Pcm, first_sample: int, on_hook: Flags, hears_voice: Flags) -> list[Signal]:
         if self._sides == 1:
             return self._bank.process(samples, first_sample, on_hook, hears_voice)
         rows = self._bank.process(samples, first_sample, on_hook.repeat(self._sides), hears_voice.repeat(self._sides))

@@ -38,6 +38,7 @@ class TrackerSettings:
     abandoned_below_ms: int = 5000
     line_lost_ends_call: bool = True
     tone_country: str = "cn"
+    voice_level_dbm0: int = -45
     holidays: str = ""
     site_area_code: str = "010"
     outside_line_prefix: str = ""

@@ -333,6 +333,20 @@ def test_two_calls_that_begin_at_the_same_sample_have_names_of_their_own() -> No
     assert first.id != second.id
 
 
+def test_ringing_that_is_told_seconds_late_makes_the_same_call() -> None:
+    """As ringing that is heard in the audio is."""
+    told_late = Line()
+    told_late.play([], 4.0)
+    for event in (*rings(2), line(7.4, K.OFF_HOOK), line(20.0, K.ON_HOOK)):
+        told_late.news += told_late.tracker.feed(event, wall_ms)
+        told_late.news += told_late.tracker.advance(max(32000, event.at_sample), wall_ms)
+    told_late.news += told_late.tracker.advance(30 * RATE_HZ, wall_ms)
+    in_time = Line().play([*rings(2), line(7.4, K.OFF_HOOK), line(20.0, K.ON_HOOK)], 30).call
+    late = told_late.call
+    assert (late.started_ms, late.ring_ms, late.talk_ms) == (in_time.started_ms, in_time.ring_ms, in_time.talk_ms)
+    assert (late.direction, late.result) == ("incoming", "answered")
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_a_caller_who_waits_changes_nothing_about_the_running_call(known: bool) -> None:
     waiting = CallerId("fsk-bell202", "mdmf", "13900000000")

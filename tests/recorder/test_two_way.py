@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from bank_runner import prompts
-from line_signals import Audio, dtmf, fsk, mdmf, pcm, silence, sine
+from line_signals import Audio, dtmf, fsk, mdmf, pcm, ring_burst, silence, sine
 
 from drivers.api import EventKind, LineEvent, Pcm
 from recorder.signals import Signal, Tone, ToneHeard, VoiceActivity
@@ -108,3 +108,35 @@ def test_the_level_is_that_of_the_louder_side() -> None:
 def test_tracks_that_fit_no_port_are_refused() -> None:
     with pytest.raises(ValueError, match="3 tracks for 2 ports"):
         PortBank(2, 3, RATE_HZ)
+
+
+@pytest.mark.parametrize("tracks", [2, 4])
+def test_ringing_is_heard_where_the_card_does_not_tell_of_it(tracks: int) -> None:
+    cadence = [*([ring_burst(1.0, -10.0), silence(4.0)] * 2)]
+    samples = np.zeros((tracks, SECONDS * RATE_HZ), np.int16)
+    samples[-1] = pcm(silence(0.5), *cadence, silence(SECONDS))[: SECONDS * RATE_HZ]
+    told: dict[bool, list[LineEvent]] = {}
+    for ring_sense in (True, False):
+        bank = PortBank(2, tracks, RATE_HZ, ring_sense=ring_sense)
+        hooks = np.ones(2, np.bool_)
+        signals: list[Signal] = []
+        for first in range(0, samples.shape[1], BLOCK):
+            signals += bank.process(np.ascontiguousarray(samples[:, first : first + BLOCK]), first, hooks, ~hooks)
+        told[ring_sense] = [signal for signal in signals if isinstance(signal, LineEvent)]
+    assert told[True] == []
+    assert [(event.kind, event.port) for event in told[False]] == [(EventKind.RING_ON, 1), (EventKind.RING_OFF, 1)] * 2
+    at_s = [event.at_sample / RATE_HZ for event in told[False]]
+    assert at_s == pytest.approx([0.5, 1.5, 5.5, 6.5], abs=0.05)
+
+
+def test_a_channel_hears_speech_from_its_own_level_on() -> None:
+    soft = spoken() * 10.0 ** (-20.0 / 20.0)
+    samples = np.stack([pcm(soft, silence(2))] * 2)
+    bank = PortBank(2, 2, RATE_HZ)
+    bank.hear_voice_from(1, -20.0)
+    hooks = np.zeros(2, np.bool_)
+    ports = set()
+    for first in range(0, samples.shape[1] // BLOCK * BLOCK, BLOCK):
+        signals = bank.process(np.ascontiguousarray(samples[:, first : first + BLOCK]), first, hooks, hooks)
+        ports |= {signal.port for signal in signals if isinstance(signal, VoiceActivity)}
+    assert ports == {0}
