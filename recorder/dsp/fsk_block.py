@@ -27,6 +27,7 @@ _BAND_SHARE = 0.74  # of 0 … 4 kHz that the band filter lets pass: noise is so
 _CAUTION = 0.85  # noise is not quite white, and known bits count twice
 _STRONG_SHARE = 0.5  # of the power of most characters: what has less is no part of the message
 _MOST_BIT_SAMPLES = 8
+_LEAST_POWER_SHARE = 0.1  # of what is heard of a tone, whatever the noise
 _CLICK_RATIO = 2.0  # a character with so much more noise than the others is believed less
 _COARSE_STEPS = (("space", 11.0), ("mark", 6.0), ("first", 0.5), ("last", 0.5))  # Hz, samples
 _FINE_STEPS = (("space", 3.0), ("mark", 2.0), ("first", 0.15), ("last", 0.15))
@@ -152,8 +153,11 @@ class Characters:
         bits = _BITS[self._fits.argmax(axis=1)][strong]
         powers = np.abs(np.take_along_axis(self._parts[strong], bits[:, :, None], axis=2)[:, :, 0]) ** 2
         size, noise = self.grid.bit_samples, float(np.median(self._density))
-        heard = [float(np.mean(powers[:, _LOW:_LAST][bits[:, _LOW:_LAST] == tone])) for tone in (0, 1)]
-        gains = [2.0 / size * float(np.sqrt(max(power - noise * size, 0.1 * power))) for power in heard]
+        data, tones = powers[:, _LOW:_LAST], bits[:, _LOW:_LAST]
+        gains = list(self.grid.gains)
+        for tone in {*tones.ravel().tolist()}:
+            power = float(np.mean(data[tones == tone]))
+            gains[tone] = 2.0 / size * float(np.sqrt(max(power - noise * size, _LEAST_POWER_SHARE * power)))
         return Characters(self._band, replace(self.grid, gains=(gains[0], gains[1])), self._count)
 
     def leaping(self) -> Characters:

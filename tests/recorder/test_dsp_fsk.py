@@ -259,3 +259,10 @@ def waiting_callers(audio: npt.NDArray[np.int16]) -> list[str | None]:
     events = [signal for signal in signals_of(audio, on_hook=False) if isinstance(signal, LineEvent)]
     told = [str(event.value) for event in events if event.kind is EventKind.CALLER_ID]
     return [msgspec.json.decode(value, type=CallerId).number for value in told]
+
+
+def test_a_mark_signal_that_goes_on_and_on_is_no_message() -> None:
+    """All its characters are ones: nothing is known of the other tone."""
+    rng = np.random.default_rng(4)
+    mark = sine(2.0, 1200.0, -20.0)
+    assert callers_of(pcm(silence(0.2), mark + noise(len(mark), -24.0, rng), silence(0.3))) == []
