@@ -96,6 +96,7 @@ _HEADER_CHARACTERS = 8  # tell how long a frame is
 _SUSPECT_CHARACTERS = 80  # that are looked at where not even a header could be read
 _GRID_LEAD = 2  # characters before the end of the mark signal where a message may begin, too
 _MOST_CHARACTERS = 300
+_SEIZURE = (0x55, 0xAA)  # what a seizure signal looks like
 _ON_GRID = 0.03  # of a character
 _LEAST_SHARE = 0.4  # of the power that a message accounts for
 _SURE_CHARACTER = -0.7  # logarithm of its odds
@@ -141,7 +142,7 @@ class FskBurst:
     """One burst of carrier, ``samples`` float32 (n,) at 8 kHz, taken apart into its frames by ``frames()``."""
 
     def __init__(self, samples: npt.NDArray[np.float32]) -> None:
-        self._band = same(samples, _BAND)
+        self._band = same(samples - np.float32(samples.mean()) if len(samples) else samples, _BAND)
         self._magnitudes: dict[FskStandard, tuple[Soft, Soft]] = {}
         self.mark_end: int | None = None
         """Where the last mark signal ends so far, once ``frames`` has looked."""
@@ -288,7 +289,8 @@ class FskBurst:
 def _grid(suspect: _Suspect) -> tuple[int, tuple[float, int, float]] | None:
     """How many of a suspect's characters lie on an even grid; its first edge, bits a character and samples a bit."""
     edges = suspect.characters.edges
-    if len(edges) < 5:
+    seizure = np.isin(_values(suspect.characters.bits), _SEIZURE)
+    if len(edges) < 5 or 2 * np.sum(seizure) > len(edges):
         return None
     usual = round(float(np.median(np.diff(edges))) / BIT_SAMPLES)
     for bits in sorted({10, min(max(usual, 10), 20)}):

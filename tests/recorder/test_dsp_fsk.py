@@ -138,6 +138,12 @@ def test_interfering_tones_of_gr_30() -> None:
     assert sorted((port, caller.number) for port, caller in heard) == [(port, NUMBER) for port in range(len(rows))]
 
 
+@pytest.mark.parametrize("offset", [-4000, 2048])
+def test_a_weak_message_on_a_line_card_with_an_offset(offset: int) -> None:
+    audio = pcm(silence(0.3), fsk(MESSAGE, level_dbm0=-36.2, twist_db=-6.0), silence(0.3))
+    assert [caller.number for caller in callers_of((audio + offset).astype(np.int16)) if caller.valid] == [NUMBER]
+
+
 @pytest.mark.parametrize("level", [-13.0, -36.0])
 def test_ring_burst_before_the_message(level: float) -> None:
     audio = pcm(ring_burst(1.0), silence(0.3), fsk(MESSAGE, level_dbm0=level), silence(0.3))
