@@ -22,6 +22,7 @@ DTMF_LOW_HZ = (697.0, 770.0, 852.0, 941.0)  # ITU-T Q.23
 DTMF_HIGH_HZ = (1209.0, 1336.0, 1477.0, 1633.0)  # ITU-T Q.23
 
 _BANDS_HZ = ((250, 3400), (600, 3300), (950, 2450), (2050, 2200), (2700, 2800), (1900, 3300))
+_ROWS_AT_ONCE = 64  # so that what is between stays in the cache: half the time of all at once
 _COLUMNS = len(_BANDS_HZ) + len(DTMF_LOW_HZ) + len(DTMF_HIGH_HZ)
 _LOW = slice(len(_BANDS_HZ), len(_BANDS_HZ) + len(DTMF_LOW_HZ))
 _HIGH = slice(_LOW.stop, _COLUMNS)
@@ -120,13 +121,18 @@ class SpectrumBank:
     def process(self, block: npt.NDArray[np.int16]) -> Frames:
         """Frames that end inside ``block``, int16 (channels, n)."""
         channels, count = block.shape[0], block.shape[1] // HOP_SAMPLES
-        joined = np.concatenate((self._tail, block), axis=1, dtype=np.float32)
-        self._tail = joined[:, -HOP_SAMPLES:].copy()
-        adds = (joined.reshape(-1, HOP_SAMPLES) @ self._bins).reshape(channels, count + 1, -1)
-        parts = adds[:, 1:, : 2 * _BINS] + adds[:, :-1, 2 * _BINS :]
-        squares = parts * parts
-        power = squares[:, :, :_BINS] + squares[:, :, _BINS:]
-        bands = (power.reshape(-1, _BINS) @ self._bands).reshape(channels, count, -1)
+        parts = np.empty((channels, count, 2 * _BINS), np.float32)
+        power = np.empty((channels, count, _BINS), np.float32)
+        bands = np.empty((channels, count, _COLUMNS), np.float32)
+        for start in range(0, channels, _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            joined = np.concatenate((self._tail[rows], block[rows]), axis=1, dtype=np.float32)
+            self._tail[rows] = joined[:, -HOP_SAMPLES:]
+            adds = (joined.reshape(-1, HOP_SAMPLES) @ self._bins).reshape(len(joined), count + 1, -1)
+            np.add(adds[:, 1:, : 2 * _BINS], adds[:, :-1, 2 * _BINS :], out=parts[rows])
+            squares = parts[rows] * parts[rows]
+            np.add(squares[:, :, :_BINS], squares[:, :, _BINS:], out=power[rows])
+            bands[rows] = (power[rows].reshape(-1, _BINS) @ self._bands).reshape(len(joined), count, -1)
         first, self._frame = self._frame, self._frame + count
         return Frames(
             first_frame=first,
