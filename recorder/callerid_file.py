@@ -6,7 +6,6 @@ Any WAV, FLAC or other file that libsndfile reads, any rate; each channel is a l
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,25 +51,24 @@ class FileResult(msgspec.Struct, frozen=True):
         return {"file": self.file, "messages": messages, "error": self.error}
 
 
-@dataclass(slots=True)
-class _Ears:
-    """The detectors of caller ID, fed with blocks of all channels."""
+class Ears:
+    """The detectors of caller ID of all channels, on hook, fed block by block."""
 
-    spectra: SpectrumBank
-    dtmf: DtmfBank
-    listener: CallerIdListener
-    history: npt.NDArray[np.int16]
-    length: int = 0
+    def __init__(self, channels: int) -> None:
+        self._spectra = SpectrumBank(channels)
+        self._dtmf = DtmfBank(channels)
+        self._listener = CallerIdListener(channels)
+        self._history = np.zeros((channels, _HISTORY_SAMPLES), np.int16)
+        self._on_hook = np.ones(channels, np.bool_)
+        self._length = 0
 
     def hear(self, block: npt.NDArray[np.int16]) -> list[HeardCallerId]:
-        """Messages that end with this block, int16 (channels, ``_BLOCK_SAMPLES``)."""
-        self.history = np.concatenate((self.history[:, -_HISTORY_SAMPLES:], block), axis=1)
-        self.length += block.shape[1]
-        frames = self.spectra.process(block)
-        pairs = self.dtmf.candidates(frames)
-        digits = self.dtmf.process(frames, pairs, self.history, self.length)
-        on_hook = np.ones(len(block), dtype=np.bool_)
-        return self.listener.process(frames, digits, self.history, self.length, on_hook)
+        """Messages that became certain with this block, int16 (channels, a multiple of 80 samples)."""
+        self._history = np.concatenate((self._history[:, -_HISTORY_SAMPLES:], block), axis=1)
+        self._length += block.shape[1]
+        frames = self._spectra.process(block)
+        digits = self._dtmf.process(frames, self._dtmf.candidates(frames), self._history, self._length)
+        return self._listener.process(frames, digits, self._history, self._length, self._on_hook)
 
 
 def decode_file(path: Path) -> FileResult:
@@ -87,12 +85,7 @@ def decode_file(path: Path) -> FileResult:
 
 def _hear(parts: Iterator[npt.NDArray[np.int16]], channels: int) -> tuple[list[HeardCallerId], int]:
     """Messages in the audio, positions counted from its first sample, and its length in samples."""
-    ears = _Ears(
-        SpectrumBank(channels),
-        DtmfBank(channels),
-        CallerIdListener(channels),
-        np.zeros((channels, _HISTORY_SAMPLES), dtype=np.int16),
-    )
+    ears = Ears(channels)
     heard: list[HeardCallerId] = []
     samples = 0
     waiting = np.zeros((channels, _LEAD_SAMPLES), dtype=np.int16)

@@ -22,7 +22,8 @@ from drivers.exchange.speech import APT_PACKAGE, DEFAULT_SPEECH_DIR
 from firmware.errors import BoxError
 from recorder.bench import spandsp
 from recorder.bench.signalling_messages import RATE_HZ, Audio, to_pcm
-from recorder.bench.signalling_receivers import BLOCK_SAMPLES, Ears
+from recorder.bench.signalling_receivers import BLOCK_SAMPLES
+from recorder.callerid_file import Ears
 from recorder.detectors import DetectorBank
 from recorder.dsp.levels import mean_square
 from recorder.sound_file import SoundFile

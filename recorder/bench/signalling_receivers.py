@@ -10,13 +10,12 @@ import numpy.typing as npt
 
 from recorder.bench import minimodem, spandsp
 from recorder.bench.signalling_messages import Standard, markers
-from recorder.dsp.dtmf import DtmfBank
-from recorder.dsp.listener import CallerIdListener, HeardCallerId
-from recorder.dsp.spectrum import HOP_SAMPLES, SpectrumBank
+from recorder.callerid_file import Ears
+from recorder.dsp.listener import HeardCallerId
+from recorder.dsp.spectrum import HOP_SAMPLES
 
 BLOCK_SAMPLES = 800
 """100 ms, as a line card delivers."""
-_HISTORY_SAMPLES = 4000
 _SILENCE_SAMPLES = 8000  # after a row, so that every wait ends
 
 Rows = npt.NDArray[np.int16]
@@ -28,26 +27,6 @@ class Told:
 
     heard: HeardCallerId
     at_sample: int
-
-
-class Ears:
-    """The detectors of caller ID of all channels, on hook, fed as a line card feeds them."""
-
-    def __init__(self, channels: int) -> None:
-        self._spectra = SpectrumBank(channels)
-        self._dtmf = DtmfBank(channels)
-        self._listener = CallerIdListener(channels)
-        self._history = np.zeros((channels, _HISTORY_SAMPLES), np.int16)
-        self._on_hook = np.ones(channels, np.bool_)
-        self._length = 0
-
-    def hear(self, block: Rows) -> list[HeardCallerId]:
-        """Messages that became certain with this block, int16 (channels, a multiple of 80 samples)."""
-        self._history = np.concatenate((self._history[:, -_HISTORY_SAMPLES:], block), axis=1)
-        self._length += block.shape[1]
-        frames = self._spectra.process(block)
-        digits = self._dtmf.process(frames, self._dtmf.candidates(frames), self._history, self._length)
-        return self._listener.process(frames, digits, self._history, self._length, self._on_hook)
 
 
 def ours(rows: Rows, block_samples: int = BLOCK_SAMPLES) -> list[list[Told]]:
