@@ -19,7 +19,8 @@ from line_signals import dtmf, fsk, mdmf, noise, pcm, ring_burst, silence, sine
 from drivers.api import EventKind, LineEvent
 from recorder.bench.spandsp import ACLIP, CLASS, CLIP, JCLIP, caller_id
 from recorder.detectors import DetectorBank
-from recorder.dsp.fsk import FskBurst
+from recorder.dsp.fsk import BIT_SAMPLES, FskBurst
+from recorder.dsp.fsk_block import Characters, Grid
 from recorder.signals import CallerId
 
 NUMBER = "13812345678"
@@ -272,3 +273,15 @@ def test_a_mark_signal_that_goes_on_and_on_is_no_message() -> None:
     rng = np.random.default_rng(4)
     mark = sine(2.0, 1200.0, -20.0)
     assert callers_of(pcm(silence(0.2), mark + noise(len(mark), -24.0, rng), silence(0.3))) == []
+
+
+@pytest.mark.parametrize("bits_off", [-4, -3, -1, 2, 4])
+def test_characters_are_laid_on_their_start_bits(bits_off: int) -> None:
+    """Digits look like characters in other places, too."""
+    begin = 60 * BIT_SAMPLES
+    audio = fsk(MESSAGE, seizure_bits=0, mark_bits=60).astype(np.float32)
+    gain = float(np.abs(audio).max())
+    grid = Grid(begin + bits_off * BIT_SAMPLES, 10, BIT_SAMPLES, (2200.0, 1200.0), (gain, gain))
+    laid = Characters(audio, grid, len(MESSAGE) - 1).framed()
+    assert laid.grid.first == pytest.approx(begin, abs=0.5)
+    assert laid.odds.argmax(axis=1).astype(np.uint8).tobytes() == MESSAGE[:-1]
