@@ -103,9 +103,15 @@ def news_frames(profile: ToneProfile, sound: Sound, on: bool) -> frozenset[int]:
     return frozenset({_APART_FRAMES, *_RINGBACK_SURE[::10]} | {_longest(off_s) + 1 for _, _, off_s in bursts})
 
 
+@cache
+def _patterns_with(profile: ToneProfile, sound: Sound) -> tuple[Pattern, ...]:
+    return tuple(pattern for pattern in profile.patterns if sound in pattern.sounds)
+
+
 def classify(profile: ToneProfile, bursts: Sequence[Burst], frame: int) -> Fit | None:
     """The pattern that ``bursts``, the last of which is on or was, have shown up to ``frame``."""
-    fits = [fit for pattern in profile.patterns for fit in _fits(profile, pattern, bursts, frame)]
+    patterns = _patterns_with(profile, bursts[-1].heard.sound)
+    fits = [fit for pattern in patterns for fit in _fits(profile, pattern, bursts, frame)]
     best = min((fit for fit in fits if fit.proven), key=lambda fit: fit.error, default=None)
     if best is None:
         return None
@@ -185,6 +191,7 @@ def _confirm_frames(on_s: float) -> int:
     return min(_CONFIRM_FRAMES, round(_CONFIRM_SHARE * _frames(on_s)))
 
 
+@cache
 def _longest(seconds: float) -> int:
     nominal = _frames(seconds)
     return nominal + max(round(_TOLERANCE * nominal), _LEAST_TOLERANCE)

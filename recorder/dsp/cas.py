@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from recorder.dsp.filters import SAMPLE_RATE_HZ, band_pass, same
+from recorder.dsp.filters import SAMPLE_RATE_HZ, band_pass, carriers, same
 from recorder.dsp.levels import mean_square
+from recorder.dsp.ranks import median
 from recorder.dsp.spectrum import HOP_SAMPLES, Frames
 
 LOW_HZ, HIGH_HZ = 2130.0, 2750.0  # GR-30-CORE § 2.5.1
@@ -88,8 +89,7 @@ class CasBank:
 def _measure(samples: Signal32) -> int | None:
     """Where the alerting signal inside ``samples``, float32 (n,), ends; None if there is none."""
     band = same(samples, _BAND)
-    time = np.arange(len(band), dtype=np.float64)
-    basis = np.exp(-2j * np.pi / SAMPLE_RATE_HZ * np.outer(time, (LOW_HZ, HIGH_HZ))).astype(np.complex64)
+    basis = carriers(len(band), (LOW_HZ, HIGH_HZ))
     turned = np.stack([np.convolve(band * basis[:, tone], _SMOOTH, "same") for tone in range(2)], axis=1)
     envelopes = np.abs(turned)
     spans = [_on_time(envelopes[:, tone]) for tone in range(2)]
@@ -105,7 +105,7 @@ def _measure(samples: Signal32) -> int | None:
 def _on_time(envelope: Signal32) -> tuple[int, int]:
     """From where to where around its middle an envelope stands above half of its height."""
     middle = len(envelope) // 2
-    height = float(np.median(envelope[middle - 160 : middle + 160]))
+    height = float(median(envelope[middle - 160 : middle + 160]))
     low = np.flatnonzero(envelope < 0.5 * height)
     before, after = low[low < middle], low[low >= middle]
     start = int(before[-1]) + 1 if len(before) else 0

@@ -14,8 +14,9 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from recorder.dsp.filters import SAMPLE_RATE_HZ, band_pass, same
+from recorder.dsp.filters import SAMPLE_RATE_HZ, band_pass, carriers, same
 from recorder.dsp.levels import mean_square
+from recorder.dsp.ranks import median
 from recorder.dsp.spectrum import DTMF_HIGH_HZ, DTMF_LOW_HZ, FRAME_SAMPLES, HOP_SAMPLES, Frames
 
 Signal32 = npt.NDArray[np.float32]
@@ -232,11 +233,11 @@ def _measure_one(band: Signal32, start: int, end: int) -> DtmfTone | None:
     if pair is None:
         return None
     symbol, pair_hz = pair
-    angle = 2.0 * np.pi / SAMPLE_RATE_HZ * np.outer(np.arange(len(band)), pair_hz)
-    basis = np.exp(-1j * angle).astype(np.complex64)
+    basis = carriers(len(band), pair_hz)
     # Twice a short average: one average lets through enough of the stronger tone to cut the weaker one short.
     envelopes = np.abs(_smooth(_smooth(band[:, None] * basis, _ENVELOPE_SAMPLES), _ENVELOPE_SAMPLES))
-    both = (envelopes > 0.5 * np.median(envelopes[inner], axis=0)).all(axis=1)
+    on = envelopes > 0.5 * median(envelopes[inner])
+    both = on[:, 0] & on[:, 1]
     on_start, on_end = max(_stretches(both, _BREAK_SAMPLES), key=lambda one: min(one[1], end) - max(one[0], start))
     if on_end - on_start < _MIN_ON_SAMPLES:
         return None

@@ -1,11 +1,14 @@
-"""Linear-phase filters that the detectors need, designed once at import."""
+"""Linear-phase filters and carriers that the detectors need."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 SAMPLE_RATE_HZ = 8000
+_AT_ONCE = 64  # samples of a carrier that are turned on together: much cheaper than each on its own
 
 
 def band_pass(low_hz: float, high_hz: float, taps: int, beta: float = 6.0) -> npt.NDArray[np.float32]:
@@ -21,3 +24,11 @@ def same(samples: npt.NDArray[np.float32], impulse: npt.NDArray[np.float32]) -> 
     """``samples`` (n,) through ``impulse`` with the delay taken out: same length, same time axis."""
     half = len(impulse) // 2
     return np.convolve(samples, impulse)[half : half + len(samples)]
+
+
+def carriers(samples: int, tones_hz: Sequence[float]) -> npt.NDArray[np.complex64]:
+    """exp(-2πi f t) for each of the tones at each of so many samples, complex64 (samples, tones)."""
+    turn = -2j * np.pi / SAMPLE_RATE_HZ * np.asarray(tones_hz)
+    near = np.exp(np.arange(_AT_ONCE)[:, None] * turn)
+    far = np.exp(np.arange(0, samples, _AT_ONCE)[:, None] * turn)
+    return (far[:, None] * near).reshape(-1, len(tones_hz))[:samples].astype(np.complex64)

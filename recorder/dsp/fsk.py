@@ -17,6 +17,7 @@ from recorder.dsp.data_link import MESSAGE_TYPES, frame_bytes, is_whole
 from recorder.dsp.filters import SAMPLE_RATE_HZ, band_pass, same
 from recorder.dsp.fsk_block import Characters, Grid, even_grid
 from recorder.dsp.fsk_message import MESSAGE_KINDS, MOST_DOUBT, most_likely
+from recorder.dsp.ranks import median, quantile
 
 Soft = npt.NDArray[np.float32]
 
@@ -208,8 +209,8 @@ class FskBurst:
     def _soft(self, standard: FskStandard, start: int, stop: int) -> Soft:
         """Soft bits of the burst: +1 for mark, -1 for space, gains taken from samples ``start`` to ``stop``."""
         mark, space = self._magnitudes_of(standard)
-        mark_gain = np.percentile(mark[start:stop], 92) + 1e-3
-        space_gain = np.percentile(space[start:stop], 92) + 1e-3
+        mark_gain = float(quantile(mark[start:stop], 0.92)) + 1e-3
+        space_gain = float(quantile(space[start:stop], 0.92)) + 1e-3
         return np.asarray(mark / mark_gain - space / space_gain, dtype=np.float32)
 
     def _frame_after(
@@ -269,7 +270,7 @@ class FskBurst:
         mark, space = self._magnitudes_of(standard)
         ones = characters.bits > 0.0
         chosen = (space[places[~ones]], mark[places[ones]])
-        return np.array([2.0 * float(np.median(values)) if len(values) else 1.0 for values in chosen]) + 1e-3
+        return np.array([2.0 * float(median(values)) if len(values) else 1.0 for values in chosen]) + 1e-3
 
     def _frame_anywhere(self, standard: FskStandard) -> FskFrame | None:
         """A good frame in a burst that has no mark signal at all, such as a cut recording."""
@@ -292,7 +293,7 @@ def _grid(suspect: _Suspect) -> tuple[int, tuple[float, int, float]] | None:
     seizure = np.isin(_values(suspect.characters.bits), _SEIZURE)
     if len(edges) < 5 or 2 * np.sum(seizure) > len(edges):
         return None
-    usual = round(float(np.median(np.diff(edges))) / BIT_SAMPLES)
+    usual = round(float(median(np.diff(edges))) / BIT_SAMPLES)
     for bits in sorted({10, min(max(usual, 10), 20)}):
         grid = even_grid(edges, float(suspect.run_end), bits * BIT_SAMPLES)
         if grid is not None:
@@ -439,8 +440,8 @@ def _frame_of(standard: FskStandard, characters: _Characters, first: int, mark_b
     bits, edges = characters.bits[first : first + count], characters.edges[first : first + count]
     data = values[:count].tobytes()
     strength = np.abs(bits)
-    tenth, middle = np.percentile(strength, (10, 50))
-    eye = float(tenth) / (float(middle) + 1e-6)
+    tenth, middle = (float(quantile(strength.ravel(), share)) for share in (0.1, 0.5))
+    eye = tenth / (middle + 1e-6)
     stopless = np.flatnonzero(characters.stops[first : first + count] < 0.0)
     broken = len(stopless)
     return FskFrame(

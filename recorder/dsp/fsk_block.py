@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recorder.dsp.filters import SAMPLE_RATE_HZ
+from recorder.dsp.ranks import median, quantile
 
 _GRID_TOLERANCE_SAMPLES = 2.0
 _MIN_ON_GRID = 5
@@ -105,7 +106,7 @@ class Characters:
             matched, energy = _matched(parts, grid, edges)
             explained, free = (matched**2 / energy).max(axis=1), 2
         rest = np.maximum(heard - explained, 1e-3 * heard + 1e-6) / (samples - free)
-        self.noise = float(np.median(rest)) if noise is None else noise
+        self.noise = float(median(rest)) if noise is None else noise
         density = (np.where(rest > _CLICK_RATIO * self.noise, rest, self.noise) / _BAND_SHARE)[:, None]
         fits = _bit_by_bit(parts, grid, density) if grid.leaps else _ln_i0(matched / density) - energy / (2.0 * density)
         self._fits = _CAUTION * fits
@@ -149,10 +150,10 @@ class Characters:
 
     def regained(self) -> Characters:
         """The same with the gains that the likeliest characters show."""
-        strong = self._explained > _STRONG_SHARE * np.percentile(self._explained, 75)
+        strong = self._explained > _STRONG_SHARE * float(quantile(self._explained, 0.75))
         bits = _BITS[self._fits.argmax(axis=1)][strong]
         powers = np.abs(np.take_along_axis(self._parts[strong], bits[:, :, None], axis=2)[:, :, 0]) ** 2
-        size, noise = self.grid.bit_samples, float(np.median(self._density))
+        size, noise = self.grid.bit_samples, float(median(self._density.ravel()))
         data, tones = powers[:, _LOW:_LAST], bits[:, _LOW:_LAST]
         gains = list(self.grid.gains)
         for tone in {*tones.ravel().tolist()}:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from recorder.dsp.filters import SAMPLE_RATE_HZ
 from recorder.dsp.levels import SILENCE_DBM0, dbm0, mean_square
+from recorder.dsp.ranks import median
 from recorder.dsp.spectrum import HOP_SAMPLES
 
 _HOP_MS = 1000 * HOP_SAMPLES // SAMPLE_RATE_HZ
@@ -214,5 +215,5 @@ def _lines(bins: npt.NDArray[np.float32], mains_hz: int) -> float:
     tones = np.arange(mains_hz, _HUM_UP_TO_HZ + 1, mains_hz)[:, None]
     near = bins[tones + np.arange(-_NEAR_BINS, _NEAR_BINS + 1)]
     lines = bins[tones + np.arange(-_LINE_BINS, _LINE_BINS + 1)]
-    stand_out = lines.max(axis=1) > _STANDS_OUT * np.median(near, axis=1)
+    stand_out = lines.max(axis=1) > _STANDS_OUT * median(near.T)
     return float(lines[stand_out].sum())

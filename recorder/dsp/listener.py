@@ -13,6 +13,7 @@ from recorder.dsp import caller_id
 from recorder.dsp.dtmf import DtmfTone
 from recorder.dsp.fsk import BIT_SAMPLES, FskBurst, FskFrame
 from recorder.dsp.levels import mean_square
+from recorder.dsp.ranks import median
 from recorder.dsp.spectrum import HOP_SAMPLES, Frames
 from recorder.signals import CallerId
 
@@ -107,7 +108,7 @@ class _DigitString:
         periods = np.diff(starts)
         if len(periods) < 2:
             return False
-        pace = float(np.median(periods))
+        pace = float(median(periods))
         ratios = periods / pace
         even = np.abs(ratios - 1.0) < 0.12
         skipped = (ratios > 1.6) & (np.abs(ratios - np.round(ratios)) < 0.15)

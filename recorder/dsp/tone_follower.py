@@ -260,7 +260,8 @@ class Follower:
         last = line.bursts[-1]
         since = frame - (last.start if last.end is None else last.end)
         unknown = line.region >= 0 and last.end is not None
-        due = news or since in news_frames(self._profile, last.heard.sound, last.end is None)
+        telling = news_frames(self._profile, last.heard.sound, last.end is None)
+        due = since in telling or (news and (last.end is not None or since >= min(telling)))
         if last.end is None and not last.clean:
             over = since - steady_frames(self._profile, last.heard.sound)
             if over >= 0 and over % _LOOK_AGAIN_FRAMES == 0:

@@ -182,7 +182,7 @@ def pack_slot_head(geometry: Geometry, block: TapeBlock, notes: bytes) -> bytes:
         block.boot_id.encode(),
         len(notes),
     )
-    tracks = b"".join(_CRC.pack(checksum(row.data)) for row in block.samples)
+    tracks = struct.pack(f"<{len(block.samples)}I", *map(crc32c, block.samples))
     body = fields + tracks + notes
     return (_CRC.pack(checksum(body)) + body).ljust(geometry.head_bytes, b"\0")
 

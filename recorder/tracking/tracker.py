@@ -127,9 +127,11 @@ class ChannelTracker:
         life = self._life
         life.wall_ms = wall_ms
         late = now - int(LATE_S * life.rate)
-        life.cut_takes_due(late)
-        pulsed_digit(life, late)
         state, call = life.state, life.state.call
+        if state.continuous is not None or state.manual is not None:
+            life.cut_takes_due(late)
+        if state.pulses.count:
+            pulsed_digit(life, late)
         if call is None:
             return self._take()
         if call.state is CallState.RINGING:
