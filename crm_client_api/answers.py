@@ -301,6 +301,40 @@ class PortState(msgspec.Struct, frozen=True):
     recording: bool = False
 
 
+class SideQuality(msgspec.Struct, frozen=True):
+    """How good one side of a line sounds. Levels in dBm0 (ITU-T G.711, A-law).
+
+    Of the last second: ``rms_dbm0``, ``peak_dbm0``, ``dc_percent`` of full scale. ``noise_dbm0``: the softest 0.1 s of
+    the last half minute. ``hum_dbm0``, ``hum_hz``: mains and harmonics, null without hum. Of the running or last call:
+    ``seconds``, ``clipped_percent``, ``clipped_runs``, ``silent_percent``, ``longest_silence_ms``, ``loud_dbm0`` (what
+    was not silence).
+    """
+
+    rms_dbm0: float
+    peak_dbm0: float
+    dc_percent: float
+    noise_dbm0: float | None
+    hum_dbm0: float | None
+    hum_hz: int | None
+    seconds: float
+    clipped_percent: float
+    clipped_runs: int
+    silent_percent: float
+    longest_silence_ms: int
+    loud_dbm0: float | None
+
+
+class ChannelQuality(msgspec.Struct, frozen=True):
+    """How good a channel's line sounds, for diagnosis. ``sides``: one, or near and far; none while the recorder does
+    not tell. ``difference_db``: how much louder near is than far. ``at``: when it was measured.
+    """
+
+    number: int
+    at: str | None = None
+    sides: list[SideQuality] = []
+    difference_db: float | None = None
+
+
 class Board(msgspec.Struct, frozen=True):
     """Event ``board``: the channels that changed."""
 

@@ -1,4 +1,4 @@
-"""The live state of lines and cards, from the status files that the recorders write four times a second."""
+"""The live state of lines and cards, from the status files that the recorders write."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from crm_client_api.answers import HookState, LineState, LinkInfo, PortState
-from firmware.clock import now_ms
+from crm_client_api.answers import ChannelQuality, HookState, LineState, LinkInfo, PortState, SideQuality
+from firmware.clock import iso_utc, now_ms
 from firmware.config import Home
 from firmware.live_file import read_live
 
 STALE_MS = 3000
+STALE_QUALITY_MS = 15_000
 
 
 class _Port(msgspec.Struct, frozen=True):
@@ -76,3 +77,36 @@ def read_board(home: Home, at_ms: int | None = None) -> BoardState:
                     port.channel, port.line, port.hook, port.ringing, port.volts, port.level_dbm0, port.recording
                 )
     return BoardState(ports, cards)
+
+
+class _PortQuality(msgspec.Struct, frozen=True):
+    channel: int
+    sides: list[SideQuality] = []
+    difference_db: float | None = None
+
+
+class _Quality(msgspec.Struct, frozen=True):
+    at_ms: int
+    ports: list[_PortQuality] = []
+
+
+_quality_decoder = msgspec.json.Decoder(_Quality)
+
+
+def read_quality(home: Home, channel: int, at_ms: int | None = None) -> ChannelQuality:
+    """How good a channel's line sounds. A report older than 15 s is worth nothing."""
+    now = now_ms() if at_ms is None else at_ms
+    for file in sorted(home.status.glob("*.quality")):
+        try:
+            content = read_live(file)
+            if content is None:
+                continue
+            report = _quality_decoder.decode(content)
+        except (OSError, msgspec.MsgspecError):  # gone, or written by another version
+            continue
+        if now - report.at_ms > STALE_QUALITY_MS:
+            continue
+        for port in report.ports:
+            if port.channel == channel:
+                return ChannelQuality(channel, iso_utc(report.at_ms), port.sides, port.difference_db)
+    return ChannelQuality(channel)

@@ -52,6 +52,7 @@ MOST_FAILURES = 3
 """A block on which detectors and trackers fail so often is passed over: one call must not end the care for all."""
 WATCHDOG_S = 1.0
 STATUS_S = 0.25
+QUALITY_S = 5.0
 LONGEST_EARLY_S = 10
 """A card may report an event late, or ahead of its audio, but not by more than this."""
 
@@ -367,7 +368,8 @@ class Recorder:
             cutting = CuttingThread(self._home, card_id, self._tape_path, options.simulated, self._held_from)
             cutting.start()
             stack.callback(cutting.stop)
-            status_at, told = 0.0, -1
+            status_at = quality_at = 0.0
+            told = -1
             while True:
                 stopping = self._stop.is_set()  # what came before is told
                 block = self._feed.take(processor.next_block, 0.1)
@@ -382,6 +384,9 @@ class Recorder:
                 if now - status_at >= STATUS_S:
                     status_at = now
                     self._write_status(card_id, card.counters, processor)
+                    if now - quality_at >= QUALITY_S:
+                        quality_at = now
+                        self._write_quality(processor)
                     if settings.changed():
                         if settings.read_parameters():
                             processor.reload_settings()
@@ -424,6 +429,11 @@ class Recorder:
 
         path = self._home.status / f"{self._options.name}.live"
         write_status(path, card_id, self._options.simulated, self._connected, counters, processor)
+
+    def _write_quality(self, processor: Processor) -> None:
+        from recorder.status import write_quality
+
+        write_quality(self._home.status / f"{self._options.name}.quality", processor)
 
 
 def _have_ended(threads: Sequence[threading.Thread], deadline: float) -> bool:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from drivers.api import EventKind, LineEvent
 from firmware.errors import StoreError
 from recorder.calls import News
+from recorder.dsp.line_quality import LineQualityBank
 from recorder.journal import Checkpoint, Journal
 from recorder.signals import Signal, VoiceActivity
 from recorder.tape.assembly import LONGEST_FILL_S
@@ -49,6 +50,7 @@ class Processor:
     """Detectors and trackers of one card. Thread: the processing thread only.
 
     ``position`` is the sample up to which everything was processed, ``told`` how much news the store has taken.
+    ``line_quality`` measures each track, over the last call where it counts.
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class Processor:
         self._journal, self._tape, self._rate = journal, tape, geometry.sample_rate_hz
         self._read_settings = settings
         self._bank = PortBank(len(channels), geometry.tracks, self._rate, ring_sense=ring_sense)
+        self.line_quality = LineQualityBank(geometry.tracks)
+        self._audio_since: list[int | None] = [None] * len(channels)
         self._simulated = simulated
         self.trackers = self._trackers(channels, tape.epoch)
         self.volts: list[float | None] = [None] * len(channels)
@@ -178,6 +182,7 @@ class Processor:
             self._round_the_clock(block.first_sample, wall_ms)
         events = [event for event in block.events if 0 <= event.port < len(self.trackers)]
         heard = self._bank.process(block.samples, block.first_sample, self._on_hook, self._hears_voice)
+        self.line_quality.process(block.samples)
         changed: set[int] = set()
         for signal in in_order(events, heard):
             if isinstance(signal, LineEvent) and signal.kind is EventKind.VOLTAGE:
@@ -229,10 +234,19 @@ class Processor:
 
     def _see_hooks(self, ports: Iterable[int]) -> None:
         for port in ports:
+            self._see_audio(port)
             self._on_hook[port] = self.trackers[port].on_hook
             self._hears_voice[port] = self.trackers[port].hears_voice
             self._bank.choose_tones(port, self.trackers[port].settings.tone_country)
             self._bank.hear_voice_from(port, self.trackers[port].settings.voice_level_dbm0)
+
+    def _see_audio(self, port: int) -> None:
+        """What is counted of the line over a call begins anew with the audio of the next one."""
+        since, self._audio_since[port] = self._audio_since[port], self.trackers[port].state.off_hook
+        if self._audio_since[port] not in (None, since):
+            sides = self.line_quality.rows // len(self.trackers)
+            for row in range(sides * port, sides * (port + 1)):
+                self.line_quality.begin(row)
 
     def _commit(self) -> None:
         """At once with news, else every ``CHECKPOINT_S``; a store that refuses is tried again as often."""

@@ -1,4 +1,6 @@
-"""The recorder's fast-changing state for the live board: one small file of JSON, written four times a second."""
+"""The recorder's fast-changing state, as small files of JSON: for the live board four times a second, and how good the
+lines sound every few seconds.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import msgspec
 from drivers.api import LinkCounters
 from firmware.clock import now_ms
 from firmware.live_file import write_live
+from recorder.dsp.line_quality import LineQuality, difference_db
 from recorder.processor import Processor
 
 
@@ -77,3 +80,30 @@ def write_status(
     )
     with contextlib.suppress(OSError):
         write_live(path, msgspec.json.encode(CardStatus(card_id, simulated, connected, now_ms(), link, ports)))
+
+
+class PortQuality(msgspec.Struct, frozen=True):
+    """How good a line sounds: one side, or near and far, and how much louder near is than far in dB."""
+
+    channel: int
+    sides: list[LineQuality]
+    difference_db: float | None
+
+
+class CardQuality(msgspec.Struct, frozen=True):
+    """All lines of a card. ``at_ms`` tells readers how fresh it is."""
+
+    at_ms: int
+    ports: list[PortQuality]
+
+
+def write_quality(path: Path, processor: Processor) -> None:
+    """Write the file about line quality anew; a full disk only stops it."""
+    rows = processor.line_quality.qualities()
+    sides = len(rows) // max(1, len(processor.trackers))
+    ports = []
+    for port, tracker in enumerate(processor.trackers):
+        heard = rows[sides * port : sides * (port + 1)]
+        ports.append(PortQuality(tracker.channel, heard, difference_db(*heard) if sides == 2 else None))
+    with contextlib.suppress(OSError):
+        write_live(path, msgspec.json.encode(CardQuality(now_ms(), ports)))

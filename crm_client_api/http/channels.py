@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from crm_client_api.answers import CardInfo, Cards, ChannelInfo, Channels
-from crm_client_api.board import BoardState, CardState, read_board
+from crm_client_api.answers import CardInfo, Cards, ChannelInfo, ChannelQuality, Channels
+from crm_client_api.board import BoardState, CardState, read_board, read_quality
 from crm_client_api.domain import audit
 from crm_client_api.domain.calls import ChannelRow, list_cards, list_channels, running_calls
 from crm_client_api.domain.permissions import Permission
@@ -53,6 +53,14 @@ def patch_channel(request: Request, number: int, body: ChannelChange) -> Channel
         audit.append(connection, request.actor, "channel.change", str(number), changes)
     desk = open_desk(request.stores, request.operator, read_settings(request.stores.crm))
     return _infos(request, desk, [row])[0]
+
+
+@route(
+    "GET", "/channels/{number}/quality", "How good a line sounds: level, noise, hum, clipping", answer=ChannelQuality
+)
+def get_channel_quality(request: Request, number: int) -> ChannelQuality:
+    """Measure a channel in scope, as it is now and over its running or last call."""
+    return read_quality(request.api.home, _row(request, number).number)
 
 
 def _row(request: Request, number: int) -> ChannelRow:

@@ -177,29 +177,42 @@ class LineQualityBank:
         self._silent[:, row] = 0
         self._loud[row] = 0.0
 
-    def quality(self, row: int) -> LineQuality:
-        """What has been measured on a row."""
-        last, hops = self._last, int(self._hops[row])
-        loud_hops = hops - int(self._silent[0, row])
-        levels = np.array(
-            [last.power[row], last.peak[row] ** 2 / 2.0, self._noise[row], self._hum_power[row],
-             self._loud[row] / max(1, loud_hops)], dtype=np.float32,
-        )  # fmt: skip
-        rms, peak, noise, hum, loud = (round(level, 1) for level in dbm0(levels).tolist())
-        return LineQuality(
-            rms_dbm0=rms,
-            peak_dbm0=peak,
-            dc_percent=round(float(last.mean[row]) / 327.68, 2),
-            noise_dbm0=noise if self._seconds else None,
-            hum_dbm0=hum if self._hum_hz[row] else None,
-            hum_hz=int(self._hum_hz[row]) or None,
-            seconds=hops * _HOP_MS / 1000,
-            clipped_percent=round(100.0 * int(self._clipped[0, row]) / max(1, hops * HOP_SAMPLES), 3),
-            clipped_runs=int(self._clipped[1, row]),
-            silent_percent=round(100.0 * int(self._silent[0, row]) / max(1, hops), 1),
-            longest_silence_ms=int(self._silent[1, row]) * _HOP_MS,
-            loud_dbm0=loud if loud_hops else None,
+    def qualities(self) -> list[LineQuality]:
+        """What has been measured on each row."""
+        last, hops = self._last, self._hops
+        loud_hops = hops - self._silent[0]
+        loud = (self._loud / np.maximum(1, loud_hops)).astype(np.float32)
+        levels = dbm0(
+            np.stack((last.power, last.peak**2 / np.float32(2.0), self._noise, self._hum_power, loud), axis=1)
         )
+        shares = self._clipped[0] / np.maximum(1, hops * HOP_SAMPLES), self._silent[0] / np.maximum(1, hops)
+        columns = zip(
+            levels.tolist(), last.mean.tolist(), self._hum_hz.tolist(), hops.tolist(), loud_hops.tolist(),
+            *(share.tolist() for share in shares), self._clipped[1].tolist(), self._silent[1].tolist(), strict=True,
+        )  # fmt: skip
+        return [
+            LineQuality(
+                rms_dbm0=round(rms, 1),
+                peak_dbm0=round(peak, 1),
+                dc_percent=round(mean / 327.68, 2),
+                noise_dbm0=round(noise, 1) if self._seconds else None,
+                hum_dbm0=round(hum, 1) if hum_hz else None,
+                hum_hz=hum_hz or None,
+                seconds=heard * _HOP_MS / 1000,
+                clipped_percent=round(100.0 * clipped, 3),
+                clipped_runs=runs,
+                silent_percent=round(100.0 * silent, 1),
+                longest_silence_ms=longest * _HOP_MS,
+                loud_dbm0=round(speech, 1) if loud_hops else None,
+            )
+            for (
+                rms,
+                peak,
+                noise,
+                hum,
+                speech,
+            ), mean, hum_hz, heard, loud_hops, clipped, silent, runs, longest in columns
+        ]
 
 
 def _hum(audio: npt.NDArray[np.float32]) -> tuple[float, int]:

@@ -6,7 +6,7 @@ import json
 
 from crm_office import START_MS, Browser, hire
 
-from crm_client_api.board import read_board
+from crm_client_api.board import read_board, read_quality
 from crm_client_api.domain.calls import CallFilter, history, list_calls, numbered_running_calls, running_calls
 from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
@@ -142,6 +142,39 @@ def test_old_and_broken_reports_are_worth_nothing(home):
     (home.status / "torn.live").write_text("{")
     write_live(home.status / "broken.live", b"{")
     assert read_board(home, 13_000).ports[1].line == "present"
+
+
+SIDE = {
+    "rms_dbm0": -21.5, "peak_dbm0": -12.0, "dc_percent": 0.1, "noise_dbm0": -68.0, "hum_dbm0": -47.5, "hum_hz": 50,
+    "seconds": 12.5, "clipped_percent": 0.0, "clipped_runs": 0, "silent_percent": 41.0, "longest_silence_ms": 2100,
+    "loud_dbm0": -20.1,
+}  # fmt: skip
+
+
+def write_quality(home, at_ms: int) -> None:
+    ports = [{"channel": 1, "sides": [SIDE, SIDE], "difference_db": 0.0}, {"channel": 2, "sides": [SIDE]}]
+    write_live(home.status / "test-1.quality", json.dumps({"at_ms": at_ms, "ports": ports}).encode())
+
+
+def test_how_good_a_line_sounds_is_told_in_scope(home, crm, exchange, browse):
+    hire(crm, "1", "super")
+    hire(crm, "2", "ordinary", None, (2,))
+    exchange.wire(1, 2, 3)
+    write_quality(home, now_ms() + 60_000)
+    boss, other = browse("1"), browse("2")
+    one = boss.get("/channels/1/quality")
+    assert (one["number"], one["sides"], one["difference_db"]) == (1, [SIDE, SIDE], 0.0)
+    assert one["at"].endswith("Z")
+    assert other.get("/channels/2/quality")["sides"] == [SIDE]
+    assert other.ask("GET", "/channels/1/quality").status == 404
+    assert boss.get("/channels/3/quality") == {"number": 3, "at": None, "sides": [], "difference_db": None}
+
+
+def test_an_old_or_broken_report_of_quality_is_worth_nothing(home):
+    write_quality(home, 10_000)
+    (home.status / "broken.quality").write_text("{")
+    assert len(read_quality(home, 1, 25_000).sides) == 2
+    assert read_quality(home, 1, 25_001).sides == []
 
 
 def test_channel_settings_are_changed_in_scope_only(crm, exchange, browse):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
@@ -19,10 +21,12 @@ from recorded_lines import rows
 from drivers.api import EventKind, LineEvent, Pcm
 from drivers.pcm_socket.wire import Greeting, pack_event, pack_greeting, pack_pcm_head
 from firmware.config import Home
+from firmware.live_file import read_live
 from firmware.parameters import set_value
 from firmware.store.connection import open_store, write
 from recorder.daemon import Recorder, RecorderOptions
 from recorder.orders import add_order
+from recorder.status import CardQuality
 from recorder.tape.reader import TapeReader
 
 RATE_HZ, PORTS, SECONDS = 8000, 2, 30
@@ -135,6 +139,16 @@ def test_the_recording_is_stereo_near_left_far_right_and_silent_where_it_was_pau
     sent[json.loads(recording["pauses"])[0]["from_sample"] - recording["from_sample"] :] = 0
     assert rate_hz == RATE_HZ
     np.testing.assert_array_equal(found, sent)
+
+
+def test_the_running_recorder_tells_how_good_its_lines_sound(recorded: Home) -> None:
+    def report() -> CardQuality:
+        return msgspec.json.decode(read_live(recorded.status / "t.quality") or b"", type=CardQuality)
+
+    wait_until(lambda: report().ports[0].sides[0].rms_dbm0 > -80.0, "a report on what was heard")
+    assert [(port.channel, len(port.sides)) for port in report().ports] == [(1, 2), (2, 2)]
+    noise_dbm0 = 10 * math.log10(40**2 / 3 / (32768**2 / 2)) + 3.14
+    assert report().ports[0].sides[1].rms_dbm0 == pytest.approx(noise_dbm0, abs=0.3)
 
 
 def test_a_channel_around_the_clock_beside_it(recorded: Home) -> None:

@@ -23,7 +23,7 @@ def measured(*rows: Audio, block_samples: int = 800) -> list[LineQuality]:
     bank = LineQualityBank(len(rows))
     for start in range(0, samples.shape[1], block_samples):
         bank.process(samples[:, start : start + block_samples])
-    return [bank.quality(row) for row in range(len(rows))]
+    return bank.qualities()
 
 
 def line_noise(seconds: float, level_dbm0: float = QUIET_DBM0) -> Audio:
@@ -71,7 +71,7 @@ def test_dc_is_no_noise(dc_percent: float) -> None:
     samples = pcm(line_noise(4) + dc_percent * 327.68)[None, :]
     bank = LineQualityBank(1)
     bank.process(samples)
-    quality = bank.quality(0)
+    (quality,) = bank.qualities()
     assert quality.dc_percent == pytest.approx(dc_percent, abs=0.05)
     assert quality.noise_dbm0 == pytest.approx(QUIET_DBM0, abs=1.5)
 
@@ -120,7 +120,7 @@ def test_each_call_is_counted_for_itself() -> None:
     bank.process(np.zeros((2, 16_000), np.int16))
     bank.begin(1)
     bank.process(np.stack([pcm(sine(1)), pcm(sine(1))]))
-    first, second = bank.quality(0), bank.quality(1)
+    first, second = bank.qualities()
     assert (first.seconds, first.longest_silence_ms) == (3.0, 2000)
     assert (second.seconds, second.longest_silence_ms, second.silent_percent) == (1.0, 0, 0.0)
 
@@ -134,7 +134,7 @@ def test_the_difference_of_two_sides() -> None:
 def test_it_goes_into_json_and_back() -> None:
     (quality,) = measured(sine(1))
     assert msgspec.json.decode(msgspec.json.encode(quality), type=LineQuality) == quality
-    assert LineQualityBank(1).quality(0) == LineQuality()
+    assert LineQualityBank(1).qualities() == [LineQuality()]
 
 
 @pytest.mark.parametrize("shape", [(1, 800), (2, 790), (2,)])

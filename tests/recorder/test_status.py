@@ -1,10 +1,12 @@
-"""The status file: what the live board shows of each port right now."""
+"""The status files: what the live board shows of each port right now, and how good the lines sound."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import pytest
 from recorded_lines import BOOT, CARD_ID, RATE_HZ, noise, put, registered
 from tracked_line import asks, wall_ms
 
@@ -13,7 +15,7 @@ from firmware.config import Home
 from firmware.live_file import read_live
 from recorder.journal import Journal
 from recorder.processor import Processor
-from recorder.status import CardStatus, PortStatus, write_status
+from recorder.status import CardQuality, CardStatus, PortStatus, write_quality, write_status
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader
 from recorder.tape.writer import TapeWriter
@@ -57,3 +59,41 @@ def test_what_is_recorded_and_what_is_paused(home: Home, tmp_path: Path) -> None
     ]  # fmt: skip
     gone = ports(home, processor, connected=False)
     assert [(port.hook, port.recording) for port in gone] == [("unknown", False)] * 3
+
+
+def test_how_good_the_lines_sound_over_the_call_that_is_heard(home: Home, tmp_path: Path) -> None:
+    """Near is 10 dB louder than far; what was clipped before the call does not count for it."""
+    time = np.arange(4 * RATE_HZ) / RATE_HZ
+    near = np.rint(8000 * np.sin(2 * np.pi * 1020 * time)).astype(np.int16)
+    far = np.rint(2530 * np.sin(2 * np.pi * 1020 * time)).astype(np.int16)
+    near[4000:4100] = 32256
+    tape = TapeWriter(tmp_path / "t.tape", geometry_for(4, RATE_HZ, 0.5), CARD_ID)
+    tape.join(BOOT, 0, 0)
+    heard = np.stack((np.zeros_like(near), np.zeros_like(near), near, far))
+    put(tape, heard[:, : 2 * RATE_HZ - 800], 0)
+    tape.note(LineEvent(EventKind.OFF_HOOK, 1, 2 * RATE_HZ - 10))
+    put(tape, heard[:, 2 * RATE_HZ - 800 :], 2 * RATE_HZ - 800)
+    tape.close()
+    reader = TapeReader(tmp_path / "t.tape")
+    processor = Processor(Journal(home, CARD_ID), reader, registered(home, 2), False, lambda number: TrackerSettings())
+
+    def quality(blocks: range) -> CardQuality:
+        for number in blocks:
+            block = reader.block(number)
+            assert block is not None
+            processor.process(block)
+        write_quality(home.status / "t.quality", processor)
+        return msgspec.json.decode(read_live(home.status / "t.quality") or b"", type=CardQuality)
+
+    idle, before = quality(range(10)).ports
+    assert before.sides[0].clipped_runs == 1
+    assert idle.sides[0].clipped_runs == 0
+    assert before.sides[0].peak_dbm0 == pytest.approx(3.0, abs=0.3)
+    idle, line = quality(range(10, 40)).ports
+    assert (idle.channel, line.channel) == (1, 2)
+    assert (idle.sides[0].silent_percent, idle.difference_db) == (100.0, None)
+    assert line.difference_db == pytest.approx(10.0, abs=0.2)
+    assert [side.seconds for side in line.sides] == [2.0, 2.0]
+    assert idle.sides[0].seconds == 4.0
+    assert line.sides[0].clipped_runs == 0
+    assert line.sides[1].rms_dbm0 == pytest.approx(-19.1, abs=0.2)
