@@ -6,9 +6,10 @@ A driver emits what the card says, as it arrives, and infers nothing. ``None`` a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -159,3 +160,14 @@ class LineCard(Protocol):
 
     def close(self) -> None:
         """Idempotent, never raises."""
+
+
+@runtime_checkable
+class AdjustableCard(Protocol):
+    """A line card whose ports can be told how to measure: ``drivers.parameters``, by name."""
+
+    def apply(self, settings: Mapping[str, object], port: int | None = None) -> None:
+        """Change settings of one port or all (None) while the card is open; the thread that reads calls it.
+
+        Raises ConfigError for a value out of range, LineCardGone.
+        """

@@ -14,12 +14,12 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from drivers.api import LineCard, LineEvent, LinkCounters, PcmBlock, ResumePoint
+from drivers.api import AdjustableCard, LineCard, LineEvent, LinkCounters, PcmBlock, ResumePoint
 from drivers.registry import open_card
 from firmware.clock import now_ms
 from firmware.config import Home
@@ -91,6 +91,8 @@ class Recorder:
         self._card = card or open_card(options.driver, options.address)
         self._tape_path = home.tapes / f"{options.name}.tape"
         self._stop = threading.Event()
+        self._measuring: Sequence[Mapping[str, object]] = ()
+        self._measured: Sequence[Mapping[str, object]] = ()
         self._connected = False
         self._card_lost = False
         self._card_events: deque[CardEvent] = deque()
@@ -239,11 +241,13 @@ class Recorder:
             if self._options.simulated_time:
                 self._wait_for_the_slow()
             try:
+                if self._measured is not self._measuring:
+                    self._adjust()
                 item = self._card.read(0.2)
             except LineCardError as error:
                 log.warning("card: %s", error)
                 self._connected = joined = False
-                early = []
+                early, self._measured = [], ()
                 self._card.close()
                 try:
                     self._reconnect()
@@ -263,6 +267,16 @@ class Recorder:
                     self._note(item)
                 elif len(early) < 10_000:
                     early.append(item)
+
+    def _adjust(self) -> None:
+        """Tell the card how to measure, as far as it has not been told since it was opened."""
+        wanted, told = self._measuring, self._measured
+        if isinstance(self._card, AdjustableCard):
+            for port, settings in enumerate(wanted):
+                before = told[port] if port < len(told) else {}
+                if new := {key: value for key, value in settings.items() if before.get(key) != value}:
+                    self._card.apply(new, port)
+        self._measured = wanted
 
     def _reconnect(self) -> None:
         """Raises LineCardGone when stopped meanwhile, ConfigError when another card came in the place of ours: it has
@@ -365,6 +379,7 @@ class Recorder:
                 ring_sense=card.capabilities.ring_sense,
             )  # fmt: skip
             self._processed = processor.position
+            self._measuring = [settings.measuring(number) for number in channels]
             cutting = CuttingThread(self._home, card_id, self._tape_path, options.simulated, self._held_from)
             cutting.start()
             stack.callback(cutting.stop)
@@ -390,6 +405,7 @@ class Recorder:
                     if settings.changed():
                         if settings.read_parameters():
                             processor.reload_settings()
+                            self._measuring = [settings.measuring(number) for number in channels]
                         processor.look_for_orders()
                     if processor.told != told or cutting.oldest_pending is not None:
                         told = processor.told

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import sqlite_utils
 
+from drivers.parameters import PARAMETERS as MEASURING
 from firmware.config import Home
 from firmware.errors import ConfigError, StoreError
 from firmware.store.connection import open_store
@@ -25,7 +26,8 @@ BUSY_TIMEOUT_MS = 100
 """The processing thread has better things to do than to wait for the office's store."""
 
 _OF_CHANNEL = tuple(field.name for field in fields(TrackerSettings) if field.name not in SYSTEM_SETTINGS)
-_DECLARED = {parameter.key: parameter for parameter in PARAMETERS}
+_MEASURING = {parameter.key: parameter.default for parameter in MEASURING}
+_DECLARED = {parameter.key: parameter for parameter in (*PARAMETERS, *MEASURING)}
 
 
 def _exact(key: str, text: str) -> Any:
@@ -88,7 +90,7 @@ class SettingsReader:
             return False
         values: dict[str, dict[str, Any]] = defaultdict(dict)
         for scope, subject, key, text in found:
-            if key in (SYSTEM_SETTINGS if scope == "system" else _OF_CHANNEL):
+            if key in (SYSTEM_SETTINGS if scope == "system" else (*_OF_CHANNEL, *_MEASURING)):
                 try:
                     values[subject if scope == "channel" else ""][key] = _exact(key, text)
                 except (ConfigError, msgspec.DecodeError) as error:
@@ -98,7 +100,14 @@ class SettingsReader:
 
     def of_channel(self, number: int) -> TrackerSettings:
         """The parameters of a channel as they were read last."""
-        return TrackerSettings(**(self._values.get("", {}) | self._values.get(str(number), {})))
+        values = self._values.get("", {}) | self._values.get(str(number), {})
+        return TrackerSettings(**{key: value for key, value in values.items() if key not in _MEASURING})
+
+    def measuring(self, number: int) -> dict[str, Any]:
+        """What the line card measures a channel by, as it was read last (``drivers.parameters``)."""
+        return _MEASURING | {
+            key: value for key, value in self._values.get(str(number), {}).items() if key in _MEASURING
+        }
 
     def orders(self, after_id: int, channels: Sequence[int]) -> Sequence[Order]:
         """Orders above ``after_id`` for these channels, oldest first; none when the store cannot be read."""

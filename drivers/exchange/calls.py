@@ -88,7 +88,7 @@ class IncomingCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
 
 
 class OutgoingCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="outgoing"):
-    """A call that is dialled at the near end with DTMF.
+    """A call that is dialled at the near end with DTMF, or with the hook switch (``pulses``; digits only).
 
     ``at_s``: off-hook. ``digits`` may be empty (picked up and put back: dial tone only). ``answer_after_s``
     counts from the end of dialling, with ringback meanwhile. ``busy`` / ``congested``: that tone instead.
@@ -109,9 +109,12 @@ class OutgoingCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
     pause_ms: int = 80
     hangup: HangUp = "near"
     far_hangup_delay_s: float = 3.0
+    pulses: bool = False
 
     def __post_init__(self) -> None:
         _common(self.line, self.at_s, self.talk_s, self.hangup, self.far_hangup_delay_s)
+        if self.pulses and not set("0123456789").issuperset(self.digits):
+            raise ConfigError(f"digits = {self.digits!r}: the hook switch dials 0-9 only")
         if len(self.digits) > 32 or not DIALLABLE.issuperset(self.digits):
             raise ConfigError(f"digits = {self.digits!r}: must be up to 32 of 0-9 * # A-D")
         _within("give_up_after_s", self.give_up_after_s, 0.1, 300.0)

@@ -25,6 +25,7 @@ FINISHES_MS = 100
 DTMF_BEFORE_RING_MS = 500
 DIAL_TONE_AFTER_MS = 200
 PROGRESS_AFTER_DIALLING_MS = 800
+PULSE_BREAK_MS, PULSE_MAKE_MS, PULSE_PAUSE_MS = 60, 40, 700  # ten pulses a second; between digits
 FIRST_WORD_AFTER_MS = 150
 _TURN_GAP_MS = (200, 700)
 _LAST_TURN_MS = 400  # nobody begins to speak later than this before the end
@@ -265,8 +266,11 @@ def _plan_outgoing(
 ) -> Plan:
     plan = Plan(at_ms * _PER_MS, 0)
     dial_ms = at_ms + _ms(call.dial_delay_s)
-    digits = tones.dtmf(call.digits, call.tone_ms, call.pause_ms, DIALLED_LOW_DBM0)
+    breaks_ms = _breaks(call.digits, dial_ms) if call.pulses else []
+    digits = tones.dtmf("" if call.pulses else call.digits, call.tone_ms, call.pause_ms, DIALLED_LOW_DBM0)
     dialled_ms = dial_ms + max(len(call.digits) * (call.tone_ms + call.pause_ms) - call.pause_ms, 0)
+    if breaks_ms:
+        dialled_ms = breaks_ms[-1] + PULSE_BREAK_MS + PULSE_MAKE_MS
     answer_ms = None if call.answer_after_s is None else dialled_ms + _ms(call.answer_after_s)
     if answer_ms is None:
         far_end_ms = None
@@ -288,6 +292,9 @@ def _plan_outgoing(
         plan.pieces += _cadence(nature, tones.BUSY_MS if call.busy else tones.CONGESTION_MS, progress_ms, on_hook_ms)
     reversals: tuple[int, ...] = ()
     plan.spans.append(VoltSpan(at_ms, on_hook_ms, nature.off_hook_v))
+    for break_ms in breaks_ms:
+        plan.spans.append(VoltSpan(break_ms, break_ms + PULSE_BREAK_MS, nature.idle_v))
+        plan.pieces += _hook_clicks(rng, break_ms + PULSE_BREAK_MS, break_ms)
     if answer_ms is not None and far_end_ms is not None:
         plan.pieces += _conversation(nature, speech, rng, answer_ms, far_end_ms, near_first=False)
         plan.pieces += _cadence(nature, tones.BUSY_MS, far_end_ms, on_hook_ms)
@@ -312,6 +319,17 @@ def _plan_outgoing(
     )
     plan.release = (on_hook_ms + _GUARD_MS) * _PER_MS
     return plan
+
+
+def _breaks(digits: str, start_ms: int) -> list[int]:
+    """Where the loop is opened, in ms: as often as the digit says, ten times for 0."""
+    found: list[int] = []
+    for digit in digits:
+        for _ in range(int(digit) or 10):
+            found.append(start_ms)
+            start_ms += PULSE_BREAK_MS + PULSE_MAKE_MS
+        start_ms += PULSE_PAUSE_MS - PULSE_MAKE_MS
+    return found
 
 
 def _conversation(

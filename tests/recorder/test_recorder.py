@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
 import numpy as np
@@ -20,6 +20,8 @@ import recorder.tape.writer as writer_module
 from drivers.api import Capabilities, CardIdentity, EventKind, LineEvent, LinkCounters, Pcm, PcmBlock, ResumePoint
 from firmware.config import Home
 from firmware.errors import ConfigError, LineCardGone, LineCardProtocolError
+from firmware.parameters import set_value
+from firmware.store.connection import open_store
 from recorder.daemon import Recorder, RecorderOptions, stop_on_signal
 from recorder.processor import Processor
 from recorder.tape.format import TapeBlock
@@ -148,6 +150,37 @@ def all_events(reader: TapeReader) -> list[LineEvent]:
     assert last is not None
     blocks = [reader.block(number) for number in range(last.number + 1)]
     return [event for block in blocks if block for event in block.events]
+
+
+class AdjustableMemoryCard(MemoryCard):
+    """Remembers what it was told of how to measure."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[int | None, dict[str, object]]] = []
+
+    def apply(self, settings: Mapping[str, object], port: int | None = None) -> None:
+        self.told.append((port, dict(settings)))
+
+
+def test_the_card_measures_as_the_channel_says_at_once_and_after_each_opening(home: Home) -> None:
+    crm, card = open_store(home.crm_db), AdjustableMemoryCard()
+    card.now = SLICE
+    factory = {
+        "off_hook_v": 20.0, "line_lost_v": 3.0, "ring_vrms": 35.0, "ring_min_ms": 100, "hook_debounce_ms": 100,
+        "gain_db": 0.0,
+    }  # fmt: skip
+    with recording(home, card):
+        wait_until(lambda: card.told, "the settings")
+        assert card.told == [(0, factory)]
+        set_value(crm, "channel", "hook_debounce_ms", 30, subject="1")
+        wait_until(lambda: len(card.told) > 1, "the change")
+        assert card.told[1:] == [(0, {"hook_debounce_ms": 30})]
+        card.gone = True
+        wait_until(lambda: len(card.resumed) > 1, "the loss")
+        card.gone = False
+        wait_until(lambda: len(card.told) > 2, "the settings again")
+        assert card.told[2:] == [(0, factory | {"hook_debounce_ms": 30})]
 
 
 def test_a_locked_store_at_the_start_does_not_stop_the_tape(home: Home) -> None:
