@@ -159,6 +159,7 @@ class CallInfo(msgspec.Struct, frozen=True):
     """A call, with the customers in the reader's scope who have its number.
 
     ``kept``: whether its recording is kept, by ``kept_reason``. ``paused``: its recording is paused right now.
+    ``machine``: whose tones were heard in it, fax or modem.
     """
 
     id: str
@@ -182,6 +183,7 @@ class CallInfo(msgspec.Struct, frozen=True):
     kept: bool
     kept_reason: str | None
     paused: bool
+    machine: str | None
     customers: list[CustomerName]
     recordings: list[RecordingInfo]
 

@@ -30,8 +30,8 @@ _log = logging.getLogger(__name__)
 
 CALL_EVENTS = frozenset(
     {
-        "call_started", "caller_id", "dialled_number", "call_answered", "call_ended", "recording_paused",
-        "recording_resumed", "recording_kept", "recording_discarded",
+        "call_started", "caller_id", "dialled_number", "call_answered", "call_ended", "machine_heard",
+        "recording_paused", "recording_resumed", "recording_kept", "recording_discarded",
     }
 )  # fmt: skip
 LINE_EVENTS = frozenset({"line_lost", "line_present"})

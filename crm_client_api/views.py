@@ -147,6 +147,7 @@ class Desk:
             kept=call.kept,
             kept_reason=call.kept_reason,
             paused=call.paused,
+            machine=call.machine,
             customers=[
                 CustomerName(m.customer.id, m.customer.fields["name"], m.customer.fields["company"]) for m in known
             ],

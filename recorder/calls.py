@@ -10,6 +10,7 @@ import msgspec
 Direction = Literal["incoming", "outgoing"]
 Result = Literal["answered", "missed", "abandoned"]
 AnswerBasis = Literal["off_hook", "polarity", "voice", "signalling"]
+Machine = Literal["fax", "modem"]
 RecordingKind = Literal["call", "continuous", "manual"]
 
 
@@ -39,6 +40,7 @@ class Call(msgspec.Struct):
 
     ``from_sample`` to ``to_sample`` is the call's audio: from when it has some, to when it has ended. ``tape_epoch``
     None: the tape that is being written. ``kept``, ``kept_reason``: see ``recorder.tracking.policy``.
+    ``machine``: whose tones were heard in the call's audio.
     """
 
     id: str
@@ -66,6 +68,7 @@ class Call(msgspec.Struct):
     kept: bool = True
     kept_reason: str | None = None
     pauses: list[Pause] = []
+    machine: Machine | None = None
 
 
 class CallEventKind(StrEnum):
@@ -77,6 +80,7 @@ class CallEventKind(StrEnum):
     CALL_ANSWERED = "call_answered"
     CALL_ENDED = "call_ended"
     CALL_WAITING = "call_waiting"
+    MACHINE_HEARD = "machine_heard"
     RECORDING_PAUSED = "recording_paused"
     RECORDING_RESUMED = "recording_resumed"
     RECORDING_KEPT = "recording_kept"

@@ -28,6 +28,12 @@ def _calls_0003(db: sqlite_utils.Database) -> None:
     db.execute("CREATE INDEX calls_by_tape ON calls (tape_epoch, channel, from_sample)")
 
 
+@_calls(name="0004_machine")
+def _calls_0004(db: sqlite_utils.Database) -> None:
+    db.execute("ALTER TABLE calls ADD COLUMN machine TEXT CHECK (machine IN ('fax', 'modem'))")
+    db.execute("CREATE INDEX calls_by_machine ON calls (machine, started_ms) WHERE machine IS NOT NULL")
+
+
 @_crm(name="0001_storage_rules")
 def _crm_0001(db: sqlite_utils.Database) -> None:
     for statement in _STORAGE_RULES:

@@ -41,6 +41,7 @@ class Call:
     to_sample: int | None
     kept: bool
     kept_reason: str | None
+    machine: str | None
     pauses: tuple[Pause, ...]
 
     @property
@@ -86,6 +87,7 @@ class CallFilter:
     direction: str | None = None
     result: str | None = None
     state: str | None = None
+    machine: str | None = None
 
 
 _CALL_FIELDS = tuple(field.name for field in fields(Call))
@@ -125,7 +127,7 @@ def list_calls(calls: sqlite_utils.Database, wanted: CallFilter, scope: ChannelS
     if wanted.state not in (None, "ended"):
         source = _RUNNING
         conditions.append("state <> 'ended'")
-    for column in ("channel", "direction", "result", "state"):
+    for column in ("channel", "direction", "result", "state", "machine"):
         value = getattr(wanted, column)
         if value is not None:
             conditions.append(f"{column} = ?")

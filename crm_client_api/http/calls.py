@@ -25,6 +25,7 @@ class CallQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     direction: Literal["incoming", "outgoing"] | None = None
     result: Literal["answered", "missed", "abandoned"] | None = None
     state: Literal["ringing", "dialling", "talking", "ended"] | None = None
+    machine: Literal["fax", "modem"] | None = None
 
 
 @route("GET", "/calls", "Calls in scope, newest first", answer=CallPage)
@@ -39,6 +40,7 @@ def get_calls(request: Request, query: CallQuery) -> CallPage:
         direction=query.direction,
         result=query.result,
         state=query.state,
+        machine=query.machine,
     )
     found = list_calls(request.stores.calls, wanted, desk.channels, desk.settings.site)
     page = found[: query.limit]

@@ -20,6 +20,7 @@ from recorder.calls import (
     CallState,
     Cut,
     Direction,
+    Machine,
     News,
     Pause,
     RecordingKind,
@@ -134,6 +135,14 @@ class CallLife:
         """Somebody else calls while this call goes on; it stays as it is."""
         if heard.valid:
             self.tell(CallEventKind.CALL_WAITING, at, msgspec.json.encode(heard).decode())
+
+    def tell_machine(self, heard: Machine, at: int) -> None:
+        """A fax or a modem was heard; the answer tone of a fax may be that of a modem, so fax it stays."""
+        call = self.state.call
+        assert call is not None
+        if call.machine not in (heard, "fax"):
+            call.machine = heard
+            self.tell(CallEventKind.MACHINE_HEARD, at)
 
     def tell_number(self, at: int) -> None:
         """The dialled number is complete."""

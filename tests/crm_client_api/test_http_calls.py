@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from crm_office import START_MS, Browser, hire
+from crm_office import START_MS, Browser, Listener, hire
 
 from crm_client_api.board import read_board, read_quality
 from crm_client_api.domain.calls import CallFilter, history, list_calls, numbered_running_calls, running_calls
@@ -77,6 +77,25 @@ def test_lists_are_filtered_and_paged(crm, exchange, browse):
         assert browser.ask("GET", f"/calls?{wrong}").status == 400
 
 
+def test_a_fax_or_modem_in_a_call_is_shown_pushed_and_found(crm, exchange, browse):
+    hire(crm, "1", "super")
+    browser = browse("1")
+    faxed, dialled, _ = exchange.call(1), exchange.call(2), exchange.call(3)
+    stream = Listener(browser)
+    for call, machine in ((faxed, "fax"), (dialled, "modem")):
+        call |= {"machine": machine}
+        exchange.event("machine_heard", call=call)
+    for call in (faxed, dialled):
+        exchange.end(call)
+    told = [(one.data["machine"], one.data["state"]) for one in stream.take(2, "call")]
+    assert told == [("fax", "ringing"), ("modem", "ringing")]
+    stream.close()
+    assert [one["machine"] for one in browser.get("/calls")["calls"]] == [None, "modem", "fax"]
+    for machine, call in (("fax", faxed), ("modem", dialled)):
+        assert [one["id"] for one in browser.get(f"/calls?machine={machine}")["calls"]] == [call["id"]]
+    assert browser.ask("GET", "/calls?machine=kettle").status == 400
+
+
 def test_a_page_tells_nothing_of_calls_out_of_scope(crm, exchange, browse):
     hire(crm, "1", "ordinary", None, (1,))
     own, foreign = exchange.call(1), exchange.call(2)
@@ -94,17 +113,21 @@ def test_the_hot_queries_take_the_indexes(exchange):
     list_calls(exchange.db, CallFilter(), everything, site)
     list_calls(exchange.db, CallFilter(number="13812345678"), everything, site)
     list_calls(exchange.db, CallFilter(state="talking"), everything, site)
+    list_calls(exchange.db, CallFilter(machine="fax"), everything, site)
     history(exchange.db, "13812345678", everything, site, 5, without="")
     running_calls(exchange.db)
     numbered_running_calls(exchange.db)
     exchange.db.conn.set_trace_callback(None)
-    assert len(seen) == 6
+    assert len(seen) == 7
     for sql in seen:
         steps = [row[3] for row in exchange.db.conn.execute(f"EXPLAIN QUERY PLAN {sql}")]
         assert not [step for step in steps if step.startswith("SCAN") and " INDEX " not in step], (sql, steps)
     plans = [" ".join(row[3] for row in exchange.db.conn.execute(f"EXPLAIN QUERY PLAN {sql}")) for sql in seen]
-    used = ("calls_by_start", "calls_by_caller", "calls_running", "calls_by_caller", "calls_running", "calls_running")
-    assert [name in plan for name, plan in zip(used, plans, strict=True)] == [True] * 6
+    used = (
+        "calls_by_start", "calls_by_caller", "calls_running", "calls_by_machine", "calls_by_caller", "calls_running",
+        "calls_running",
+    )  # fmt: skip
+    assert [name in plan for name, plan in zip(used, plans, strict=True)] == [True] * 7
 
 
 def write_status(home, at_ms: int, **port) -> None:

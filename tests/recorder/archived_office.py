@@ -64,7 +64,7 @@ class ArchivedOffice:
 
     def day(self) -> None:
         """One of each: segments, a missed call, G.711, pauses, continuous and manual recordings."""
-        long = self.call("long")
+        long = self.call("long", machine="fax")
         self.recording("long-0", long)
         self.recording("long-1", long, segment=1)
         self.call("missed", port=1, at_s=10, result="missed", answered_ms=None, talk_ms=0, ring_ms=9000)

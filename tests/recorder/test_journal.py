@@ -190,6 +190,18 @@ def test_a_call_says_where_it_is_on_which_tape(home: Home, journal: Journal) -> 
     assert [msgspec.json.decode(row["data"])["tape_epoch"] for row in events] == [EPOCH, "e0"]
 
 
+def test_a_machine_is_in_the_call_its_event_and_the_call_that_is_read_again(home: Home, journal: Journal) -> None:
+    faxed = msgspec.structs.replace(call(state=CallState.ENDED), from_sample=80, machine="fax")
+    journal.commit(8000, [], [told(CallEventKind.MACHINE_HEARD, faxed), told(about=call("call-2"))])
+    assert [row["machine"] for row in rows(home, "SELECT machine FROM calls ORDER BY id")] == ["fax", None]
+    events = rows(home, "SELECT kind, data FROM events ORDER BY id")
+    assert [msgspec.json.decode(row["data"])["machine"] for row in events] == ["fax", None]
+    assert events[0]["kind"] == "machine_heard"
+    again = journal.ended_call("call-1")
+    assert again is not None
+    assert again.machine == "fax"
+
+
 def test_what_must_go_is_marked_for_the_keeper(home: Home, journal: Journal) -> None:
     ended = call(state=CallState.ENDED)
     other = call("call-2", CallState.ENDED)

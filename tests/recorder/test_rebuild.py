@@ -133,6 +133,7 @@ def test_a_damaged_manifest_harms_only_itself(office: ArchivedOffice, content: b
         (("tape", "from_sample"), 1.5),
         (("call", "id"), {"no": "text"}),
         (("call", "direction"), "sideways"),
+        (("call", "machine"), "kettle"),
         (("call", "ended_ms"), 2**70),
         (("call", "id"), None),
         (("channel",), 0),

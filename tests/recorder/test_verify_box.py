@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tracemalloc
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from test_cutter import Office
 
 from firmware.cli import root
 from firmware.config import Home
-from firmware.store.connection import open_store
+from firmware.store.connection import open_store, write
 from recorder.library.evidence.heartbeat import HeartbeatTask
 from recorder.library.evidence.log import EvidenceLog, NewEntry
 from recorder.library.evidence.proof import export
@@ -226,6 +226,17 @@ def test_a_recording_that_is_given_to_another_call_or_hidden(box: Box, change: s
     box.record("1", 1)
     box.sql(f"UPDATE recordings SET {change}")
     assert codes(findings(box.home, at_ms=box.now_ms)) == ["row_differs"]
+
+
+def test_a_call_that_is_made_a_fax(home: Home) -> None:
+    office = Office(home)
+    office.order("it")
+    office.cutter.work()
+    office.cutter.close()
+    assert codes(findings(home)) == []
+    with closing((db := open_store(home.calls_db)).conn), write(db) as connection:
+        connection.execute("UPDATE calls SET machine = 'fax'")
+    assert codes(findings(home)) == ["row_differs"]
 
 
 def test_the_key_of_practice_signs_no_real_call(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ export function aCall(id: string, change: Partial<Call> = {}): Call {
     kept: true,
     kept_reason: null,
     paused: false,
+    machine: null,
     customers: [],
     recordings: [],
     ...change,

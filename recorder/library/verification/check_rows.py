@@ -16,7 +16,7 @@ from recorder.library.verification.verifier.tapdeck_verify import Malformed
 
 CALL_COLUMNS = (
     "channel", "card_id", "direction", "result", "caller_number", "caller_name", "absence", "dialled_number",
-    "started_ms", "answered_ms", "ended_ms", "ring_ms", "talk_ms", "simulated",
+    "started_ms", "answered_ms", "ended_ms", "ring_ms", "talk_ms", "simulated", "machine",
 )  # fmt: skip
 _FROM_THE_START = ("channel", "card_id", "direction", "started_ms", "simulated")
 """What a call has from its first moment: all that can be compared when a segment was cut while it went on."""

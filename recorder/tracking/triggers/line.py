@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from drivers.api import EventKind, LineEvent
-from recorder.calls import AnswerBasis, CallEventKind, CallState
+from recorder.calls import AnswerBasis, CallEventKind, CallState, Machine
 from recorder.signals import CallerId, Signal, Tone, ToneHeard, VoiceActivity
 from recorder.tracking.asked import hear_code
 from recorder.tracking.call_life import CallLife
@@ -19,6 +19,11 @@ CALLER_ID_LEAD_S = 10
 DIGITS_LEAD_S = 30
 """With start trigger voice: digits dialled so long before the speech are the dialled number."""
 MOST_DIGITS = 64
+_MACHINES: Mapping[Tone | None, Machine] = {
+    Tone.FAX_CALLING: "fax",
+    Tone.FAX_ANSWER: "fax",
+    Tone.MODEM_ANSWER: "modem",
+}
 Handler = Callable[[CallLife, LineEvent], None]
 
 
@@ -131,14 +136,24 @@ def caller_id(life: CallLife, event: LineEvent) -> None:
     except msgspec.MsgspecError:  # a card may say anything
         return
     state, call = life.state, life.state.call
+    waiting = call is not None and state.answered is not None and event.at_sample > state.answered
+    if event.source == "in_band" and not _is_expected(life, heard, early=call is None, waiting=waiting):
+        return
     if call is None:
         better = state.early_caller_id is None or heard.valid or not state.early_caller_id.valid
         if better:
             state.early_caller_id, state.early_caller_id_at = heard, event.at_sample
-    elif state.answered is not None and event.at_sample > state.answered:
+    elif waiting:
         life.tell_waiting(heard, event.at_sample)
     elif call.direction == "incoming" and call.caller_number is None and call.absence is None:
         life.take_caller_id(heard, event.at_sample)
+
+
+def _is_expected(life: CallLife, heard: CallerId, early: bool, waiting: bool) -> bool:
+    """Whether the exchange of this channel sends such a caller ID at such a time."""
+    kind, time = life.settings.caller_id_type, life.settings.caller_id_time
+    right_kind = kind in ("auto", heard.signalling.replace("-", "_"))
+    return right_kind and (waiting or time in ("auto", "before" if early else "after"))
 
 
 def ring_on(life: CallLife, event: LineEvent) -> None:
@@ -187,8 +202,11 @@ def answer_outgoing(life: CallLife, at: int, basis: AnswerBasis) -> None:
 
 
 def on_tone(life: CallLife, event: ToneHeard) -> None:
-    """Call progress of a dialled call."""
+    """Call progress of a dialled call; a fax or a modem in any."""
     state, call = life.state, life.state.call
+    machine = _MACHINES.get(event.tone)
+    if machine is not None and _is_in_call(life, event.at_sample):
+        life.tell_machine(machine, event.at_sample)
     if call is None or call.state is not CallState.DIALLING or not state.digits:
         return
     if event.tone is Tone.RINGBACK and state.ring_on is None:
@@ -197,6 +215,14 @@ def on_tone(life: CallLife, event: ToneHeard) -> None:
     elif event.tone in (Tone.BUSY, Tone.CONGESTION, Tone.SPECIAL_INFORMATION):
         call.end_reason = event.tone.value
         life.tell_number(event.at_sample)
+
+
+def _is_in_call(life: CallLife, at: int) -> bool:
+    """Whether audio belongs to the running call; with start trigger voice, that between its words does, too."""
+    state = life.state
+    if state.call is None or state.off_hook is None or at < state.off_hook:
+        return False
+    return state.on_hook is None or at < state.on_hook or life.settings.start_trigger == "voice"
 
 
 def note_hook(life: CallLife, event: LineEvent) -> None:

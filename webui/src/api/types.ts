@@ -102,6 +102,7 @@ export interface Call {
   kept: boolean;
   kept_reason: string | null;
   paused: boolean;
+  machine: "fax" | "modem" | null;
   customers: CustomerName[];
   recordings: Recording[];
 }
