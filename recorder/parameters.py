@@ -115,6 +115,17 @@ PARAMETERS = (
         "Speech softer than this is not heard.", "低于此电平的语音不计。", "dBm0", -60, -10,
     ),
     Parameter(
+        "caller_id_type", "channel", str, "auto", "Caller ID", "来电显示制式",
+        "What the exchange sends; auto reads everything. Anything else that sounds like a caller ID is not believed.",
+        "局方来电显示的制式;auto 全部识别,选定后其他制式一律不认。",
+        choices=("auto", "fsk_bell202", "fsk_v23", "dtmf", "none"),
+    ),
+    Parameter(
+        "caller_id_time", "channel", str, "auto", "Caller ID is sent", "来电显示时机",
+        "Before or after the first ring begins; auto takes both.", "在第一声振铃开始之前或之后发送;auto 两者都认。",
+        choices=("auto", "before", "after"),
+    ),
+    Parameter(
         "tone_country", "channel", str, DEFAULT_COUNTRY, "Call progress tones", "信号音标准",
         "The country whose dial, ringback, busy and other tones this line has.",
         "本线路采用哪国的拨号音、回铃音、忙音等。",

@@ -37,6 +37,8 @@ class TrackerSettings:
     ring_end_ms: int = 5000
     abandoned_below_ms: int = 5000
     line_lost_ends_call: bool = True
+    caller_id_type: Literal["auto", "fsk_bell202", "fsk_v23", "dtmf", "none"] = "auto"
+    caller_id_time: Literal["auto", "before", "after"] = "auto"
     tone_country: str = "cn"
     voice_level_dbm0: int = -45
     holidays: str = ""
