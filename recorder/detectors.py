@@ -15,7 +15,7 @@ from recorder.dsp.caller_id import WAITING_FORMAT
 from recorder.dsp.cas import CasBank
 from recorder.dsp.dtmf import DtmfBank, DtmfTone
 from recorder.dsp.filters import SAMPLE_RATE_HZ
-from recorder.dsp.levels import SILENCE_DBM0, rms_dbm0
+from recorder.dsp.levels import rms_dbm0
 from recorder.dsp.listener import CallerIdListener, HeardCallerId
 from recorder.dsp.spectrum import HOP_SAMPLES, SpectrumBank
 from recorder.dsp.tone_profiles import DEFAULT_COUNTRY
@@ -31,7 +31,6 @@ _ROOM_SAMPLES = 16000  # so that the history is moved seldom
 class DetectorBank:
     """Hears what the exchange and people say on ``channels`` lines.
 
-    ``levels_dbm0``: float32 (channels,), RMS of the last block, A-law reference (full-scale sine +3.14 dBm0).
     Thread: one.
     """
 
@@ -39,7 +38,7 @@ class DetectorBank:
         if sample_rate_hz != SAMPLE_RATE_HZ:
             raise ValueError(f"sample_rate_hz is {sample_rate_hz}; the detectors work at {SAMPLE_RATE_HZ} Hz only")
         self.channels = channels
-        self.levels_dbm0: npt.NDArray[np.float32] = np.full(channels, SILENCE_DBM0, dtype=np.float32)
+        self._block: npt.NDArray[np.int16] = np.zeros((channels, 0), dtype=np.int16)
         self._countries = [DEFAULT_COUNTRY] * channels
         self._voice_levels = np.full(channels, LEVEL_DBM0, dtype=np.float32)
         self._start()
@@ -77,6 +76,11 @@ class DetectorBank:
             self._voice.set_levels(self._voice_levels)
 
     @property
+    def levels_dbm0(self) -> npt.NDArray[np.float32]:
+        """RMS of the last block, float32 (channels,), A-law reference (full-scale sine +3.14 dBm0)."""
+        return rms_dbm0(self._block)
+
+    @property
     def voice_active(self) -> npt.NDArray[np.bool_]:
         """Whether there is speech at the end of the last block, bool (channels,)."""
         return self._voice.active
@@ -104,9 +108,9 @@ class DetectorBank:
             signals = self._endings()
             self._start()
             self._origin = first_sample
-        self.levels_dbm0 = rms_dbm0(block)
+        self._block = block
         if self._hook is not None:
-            for port in np.flatnonzero(self._hook != on_hook):
+            for port in (self._hook != on_hook).nonzero()[0]:
                 self._dtmf.reset(int(port))
         self._hook = on_hook.copy()
         signals.extend(self._signals(block, on_hook, hears_voice))
@@ -115,7 +119,7 @@ class DetectorBank:
     def _endings(self) -> list[Signal]:
         """What was going on when the samples broke off ends there."""
         at_sample = (self._origin or 0) + self._length
-        voices = [VoiceActivity(int(port), at_sample, False) for port in np.flatnonzero(self._voice.active)]
+        voices = [VoiceActivity(int(port), at_sample, False) for port in self._voice.active.nonzero()[0]]
         return [*voices, *(ToneHeard(port, at_sample, None) for port in self._tones.sounding)]
 
     def _signals(

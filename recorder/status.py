@@ -61,7 +61,7 @@ def write_status(
     ports = []
     levels = processor.levels_dbm0.tolist()
     for port, tracker in enumerate(processor.trackers):
-        state = tracker.state
+        state, paused = tracker.state, tracker.paused
         ports.append(
             PortStatus(
                 tracker.channel,
@@ -72,7 +72,7 @@ def write_status(
                 round(levels[port], 1),
                 connected and tracker.recording,
                 state.call.id if state.call else None,
-                tracker.paused,
+                paused,
             )
         )
     link = LinkStatus(

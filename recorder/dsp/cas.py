@@ -57,7 +57,7 @@ class CasBank:
         candidates = (weak > self._threshold) & (_CANDIDATE_TWIST * weak > strong)
         candidates &= (weak + strong > _CANDIDATE_SHARE * frames.upper) & listening[:, None]
         found: list[tuple[int, int]] = []
-        for port in np.flatnonzero(candidates.any(axis=1) | (self._start >= 0)):
+        for port in (candidates.any(axis=1) | (self._start >= 0)).nonzero()[0]:
             for first, last in self._runs(int(port), frames.first_frame, candidates[port].tolist()):
                 offset = history.shape[1] - history_end
                 start = max(0, HOP_SAMPLES * first - _RIM_SAMPLES + offset)
@@ -106,7 +106,7 @@ def _on_time(envelope: Signal32) -> tuple[int, int]:
     """From where to where around its middle an envelope stands above half of its height."""
     middle = len(envelope) // 2
     height = float(median(envelope[middle - 160 : middle + 160]))
-    low = np.flatnonzero(envelope < 0.5 * height)
+    low = (envelope < 0.5 * height).nonzero()[0]
     before, after = low[low < middle], low[low >= middle]
     start = int(before[-1]) + 1 if len(before) else 0
     return start, int(after[0]) if len(after) else len(envelope)

@@ -103,7 +103,7 @@ class DtmfBank:
         self._before = candidates[:, -1].copy()
         sure = frames.low + frames.high > _SURE_SHARE * frames.above
         found: list[tuple[int, DtmfTone]] = []
-        for port in np.flatnonzero(busy):
+        for port in busy.nonzero()[0]:
             for first, last in self._runs(int(port), frames.first_frame, before[port], candidates[port], sure[port]):
                 start = HOP_SAMPLES * (first - 1) - LOOK_BACK_SAMPLES
                 stop = HOP_SAMPLES * (last + 1)
@@ -184,7 +184,7 @@ def _moved(tone: DtmfTone, samples: int) -> DtmfTone:
 
 def _stretches(flags: npt.NDArray[np.bool_], longest_gap: int = 0) -> list[tuple[int, int]]:
     """Where ``flags``, bool (n,), are set: first and first after; gaps up to ``longest_gap`` are closed."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False]))))
+    edges = np.diff(np.concatenate(([False], flags, [False]))).nonzero()[0]
     if not len(edges):
         return []
     starts, ends = edges[0::2], edges[1::2]

@@ -280,7 +280,7 @@ class FskBurst:
             return None
         characters = _characters(self._soft(standard, 0, len(self._band)), 0, 400)
         values = _values(characters.bits)
-        for first in np.flatnonzero(np.isin(values, list(MESSAGE_TYPES))):
+        for first in np.isin(values, list(MESSAGE_TYPES)).nonzero()[0]:
             frame = _frame_of(standard, characters, int(first), 0.0)
             if frame is not None and frame.checksum_ok:
                 return frame
@@ -308,7 +308,7 @@ def _best_frame(look: Characters, suspect: _Suspect) -> FskFrame | None:
     odds, grid = look.odds, look.grid
     likely = [
         (found.doubt, int(begin), found.data)
-        for begin in np.flatnonzero(odds[:, MESSAGE_KINDS].max(axis=1) > -_BEGIN_NATS)
+        for begin in (odds[:, MESSAGE_KINDS].max(axis=1) > -_BEGIN_NATS).nonzero()[0]
         if (found := most_likely(odds[begin:])) is not None
     ]
     if not likely or min(likely)[0] > MOST_DOUBT:
@@ -335,7 +335,7 @@ def _damaged_frame(look: Characters, suspect: _Suspect) -> FskFrame | None:
     sure = (odds.max(axis=1) > _SURE_CHARACTER) & (values != _NO_CHARACTER)
     if np.sum(sure) < _LEAST_SURE:
         return None
-    first, last = int(np.flatnonzero(sure)[0]), int(np.flatnonzero(sure)[-1]) + 1
+    first, last = int(sure.nonzero()[0][0]), int(sure.nonzero()[0][-1]) + 1
     data = values[first:last].astype(np.uint8).tobytes()
     return FskFrame(
         standard=_standard_of(grid),
@@ -357,7 +357,7 @@ def _standard_of(grid: Grid) -> FskStandard:
 def _mark_runs(marks: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Stretches (start, end) in samples of at least ``_MIN_MARK_BITS`` of mark."""
     mark = np.concatenate(([False], marks, [False]))
-    edges = np.flatnonzero(mark[1:] != mark[:-1])
+    edges = (mark[1:] != mark[:-1]).nonzero()[0]
     starts, ends = edges[0::2], edges[1::2]
     long = (ends - starts) >= _MIN_MARK_BITS * BIT_SAMPLES
     return [(int(a), int(b)) for a, b in zip(starts[long], ends[long], strict=True)]
@@ -365,7 +365,7 @@ def _mark_runs(marks: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def _characters(soft: Soft, start: int, limit: int) -> _Characters:
     """Frame up to ``limit`` 8N1 characters from sample ``start`` on, until the line stays at mark or ends."""
-    spaces = np.flatnonzero(soft < 0.0)
+    spaces = (soft < 0.0).nonzero()[0]
     exact, axis = soft.astype(np.float64), np.arange(len(soft), dtype=np.float64)
     bits: list[npt.NDArray[np.float64]] = []
     edges: list[float] = []
@@ -408,7 +408,7 @@ def _next_start(soft: npt.NDArray[np.float64], axis: npt.NDArray[np.float64], pl
     """The first of ``places`` where a character may start, else the sample after them; in noise few may."""
     if not len(places):
         return float(len(soft))
-    good = np.flatnonzero(_framed(soft, axis, places)[1][:, 0] <= _START_LEVEL)
+    good = (_framed(soft, axis, places)[1][:, 0] <= _START_LEVEL).nonzero()[0]
     return float(places[good[0]]) if len(good) else float(places[-1] + 1)
 
 
@@ -442,7 +442,7 @@ def _frame_of(standard: FskStandard, characters: _Characters, first: int, mark_b
     strength = np.abs(bits)
     tenth, middle = (float(quantile(strength.ravel(), share)) for share in (0.1, 0.5))
     eye = tenth / (middle + 1e-6)
-    stopless = np.flatnonzero(characters.stops[first : first + count] < 0.0)
+    stopless = (characters.stops[first : first + count] < 0.0).nonzero()[0]
     broken = len(stopless)
     return FskFrame(
         standard=standard,

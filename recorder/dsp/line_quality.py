@@ -19,6 +19,7 @@ from recorder.dsp.spectrum import HOP_SAMPLES
 _HOP_MS = 1000 * HOP_SAMPLES // SAMPLE_RATE_HZ
 _HOPS_PER_S = SAMPLE_RATE_HZ // HOP_SAMPLES
 _EVERY = 5  # so many samples one is enough for power and mean: no tone of a telephone line lies near 1600 or 3200 Hz
+_MEAN = np.full(HOP_SAMPLES // _EVERY, _EVERY / HOP_SAMPLES, dtype=np.float32)
 _NOISE_HOPS = 10
 _NOISE_S = 30  # idle noise is the softest 0.1 s of so long
 
@@ -36,7 +37,7 @@ _LINE_BINS = 2  # on both sides, that a Hann window spreads a tone over, and the
 _NEAR_BINS = 8  # on both sides, that a line of the spectrum is compared with
 _STANDS_OUT = 10.0
 _WINDOW = np.hanning(SAMPLE_RATE_HZ + 1)[:-1].astype(np.float32)
-_ROWS_PER_HUM = 16  # of so many rows one is looked at each second
+_ROWS_PER_HUM = 32  # of so many rows one is looked at each second
 
 
 class LineQuality(msgspec.Struct, frozen=True):
@@ -96,16 +97,17 @@ class LineQualityBank:
         self._clipped = np.zeros((2, rows), dtype=np.int64)  # samples, runs
         self._silent = np.zeros((3, rows), dtype=np.int64)  # hops: all, longest row of them, present row of them
         self._loud = np.zeros(rows, dtype=np.float64)  # sum of the power of hops that are not silent
+        self._second = np.zeros((rows, SAMPLE_RATE_HZ), dtype=np.int16)
         self._new_second()
 
     def _new_second(self) -> None:
-        self._filled = 0  # hops
+        self._heard = 0  # samples of the second
+        self._filled = 0  # hops that are measured
         self._power = np.empty((self.rows, _HOPS_PER_S), dtype=np.float32)
         self._mean = np.empty((self.rows, _HOPS_PER_S), dtype=np.float32)
         self._peak = np.zeros(self.rows, dtype=np.int32)
         many = -(-self.rows // _ROWS_PER_HUM)
         self._looked_at = (self._turn + np.arange(many)) % max(1, self.rows)
-        self._audio = np.empty((many, SAMPLE_RATE_HZ), dtype=np.float32)
 
     def process(self, block: npt.NDArray[np.int16]) -> None:
         """Take in ``block``, int16 (rows, n), n a multiple of 80. Raises ValueError for a block of the wrong shape."""
@@ -113,21 +115,28 @@ class LineQualityBank:
             raise ValueError(f"block of shape {block.shape}; expected ({self.rows}, a multiple of {HOP_SAMPLES})")
         done = 0
         while done < block.shape[1]:
-            room = (_HOPS_PER_S - self._filled) * HOP_SAMPLES
-            self._add(block[:, done : done + room])
-            done += room
-            if self._filled == _HOPS_PER_S:
+            part = block[:, done : done + SAMPLE_RATE_HZ - self._heard]
+            self._second[:, self._heard : self._heard + part.shape[1]] = part
+            self._heard += part.shape[1]
+            done += part.shape[1]
+            if self._heard == SAMPLE_RATE_HZ:
+                self._measure()
                 self._close_second()
+
+    def _measure(self) -> None:
+        """What has been heard since the last time: seldom, because a few columns cost as much as many."""
+        since = self._filled * HOP_SAMPLES
+        if self._heard > since:
+            self._add(self._second[:, since : self._heard])
 
     def _add(self, part: npt.NDArray[np.int16]) -> None:
         """A part of the present second."""
-        values = part[:, ::_EVERY].astype(np.float32).reshape(self.rows, -1, HOP_SAMPLES // _EVERY)
-        power = np.einsum("rhn,rhn->rh", values, values) * np.float32(_EVERY / HOP_SAMPLES)
-        mean = values.mean(axis=2)
+        values = part[:, ::_EVERY].astype(np.float32).reshape(-1, HOP_SAMPLES // _EVERY)
+        power = (np.einsum("hn,hn->h", values, values) * np.float32(_EVERY / HOP_SAMPLES)).reshape(self.rows, -1)
+        mean = (values @ _MEAN).reshape(self.rows, -1)
         filled = self._filled + power.shape[1]
         self._power[:, self._filled : filled] = power
         self._mean[:, self._filled : filled] = mean
-        self._audio[:, self._filled * HOP_SAMPLES : filled * HOP_SAMPLES] = part[self._looked_at]
         self._filled = filled
         highest = np.maximum(part.max(axis=1).astype(np.int32), -part.min(axis=1).astype(np.int32))
         self._peak = np.maximum(self._peak, highest)
@@ -165,13 +174,14 @@ class LineQualityBank:
         self._softest[:, self._seconds % _NOISE_S] = np.maximum(power - mean * mean, np.float32(0.0)).min(axis=1)
         self._noise = self._softest.min(axis=1)
         self._seconds += 1
-        for row, audio in zip(self._looked_at, self._audio, strict=True):
-            self._hum_power[row], self._hum_hz[row] = _hum(audio)
+        for row in self._looked_at:
+            self._hum_power[row], self._hum_hz[row] = _hum(self._second[row].astype(np.float32))
         self._turn = int((self._turn + len(self._looked_at)) % max(1, self.rows))
         self._new_second()
 
     def begin(self, row: int) -> None:
         """What is counted over a call begins anew on a row."""
+        self._measure()
         self._hops[row] = 0
         self._clipped[:, row] = 0
         self._silent[:, row] = 0
@@ -179,6 +189,7 @@ class LineQualityBank:
 
     def qualities(self) -> list[LineQuality]:
         """What has been measured on each row."""
+        self._measure()
         last, hops = self._last, self._hops
         loud_hops = hops - self._silent[0]
         loud = (self._loud / np.maximum(1, loud_hops)).astype(np.float32)

@@ -155,7 +155,7 @@ class CallerIdListener:
             self._alerted_to[port] = end + _AFTER_ALERT_SAMPLES
         was_open = self._open.copy()
         opened = self._gate(frames, listening | (self._alerted_to > history_end))
-        for row in np.flatnonzero(was_open | opened):
+        for row in (was_open | opened).nonzero()[0]:
             heard.extend(self._follow_carrier(int(row), new, history, history_end))
         self._recent = np.concatenate((self._recent[:, -_RECENT_FRAMES:], frames.above), axis=1)
         for port, tone in tones:
@@ -182,7 +182,7 @@ class CallerIdListener:
         self._share = smooth[:, -1].copy()
         self._open &= listening
         was_open = np.zeros(len(listening), dtype=np.bool_)
-        for row in np.flatnonzero(self._open | (listening & (smooth > _GATE_OPEN).any(axis=1))):
+        for row in (self._open | (listening & (smooth > _GATE_OPEN).any(axis=1))).nonzero()[0]:
             was_open[row] = self._follow_gate(int(row), smooth[row])
         return was_open
 

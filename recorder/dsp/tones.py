@@ -59,7 +59,7 @@ class ToneBank:
         chosen, names = np.array(self._countries), sorted(set(self._countries))
         for name in names:
             profile_of(name)
-        return {name: slice(None) if len(names) == 1 else np.flatnonzero(chosen == name) for name in names}
+        return {name: slice(None) if len(names) == 1 else (chosen == name).nonzero()[0] for name in names}
 
     def marks(self, frames: Frames, hearing: Flags, history: npt.NDArray[np.int16], history_end: int) -> ToneMarks:
         """Where sounds stand out. ``hearing``: bool (channels,), others have none. ``history``: see ``process``."""
@@ -70,7 +70,7 @@ class ToneBank:
             power = frames.power[rows]
             bands = (power.reshape(-1, power.shape[2]) @ plan.weights).reshape(*power.shape[:2], -1)
             strong = bands > np.maximum(np.float32(SHARE_ON) * frames.speech[rows], np.float32(LEAST_POWER))[:, :, None]
-            where = np.flatnonzero(strong.any(axis=(1, 2)) & hearing[rows])
+            where = (strong.any(axis=(1, 2)) & hearing[rows]).nonzero()[0]
             if not len(where):
                 continue
             ports = np.arange(len(tonal))[rows][where]
@@ -101,7 +101,7 @@ class ToneBank:
         lasting: Flags = (now >= 0) & np.equal(now, before) & np.equal(now, earlier)
         lively: Flags = np.any(lasting, axis=1) & listening
         quiet: Flags = np.all(marks.regions < 0, axis=1)
-        for port in sorted({*np.flatnonzero(lively).tolist(), *self._lines}):
+        for port in sorted({*lively.nonzero()[0].tolist(), *self._lines}):
             line = self._lines.get(port)
             if line is not None and quiet[port] and line.rests(self._countries[port], frames.first_frame, frames.count):
                 continue

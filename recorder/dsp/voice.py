@@ -129,7 +129,7 @@ class VoiceBank:
         self._past = np.concatenate((self._past, seen), axis=1)[:, -_LOOK_BACK_FRAMES:]
         turning = np.where(self.active, over.any(axis=1), likely.any(axis=1))
         changes: list[VoiceChange] = []
-        for port in np.flatnonzero(turning):
+        for port in turning.nonzero()[0]:
             changes.extend(self._turn(int(port), frame, likely[port], over[port], onset[port], last[port]))
         self._rise, self._risen = rise[:, -1], risen[:, -1]
         self._last, self._onset, self._count = last[:, -1], onset[:, -1], count[:, -1]

@@ -59,11 +59,13 @@ class TapeReader:
 
     def head(self, block: int) -> SlotHead | None:
         """The head of block ``block`` if the tape still holds it."""
+        return self._slot_head(block) or unpack_slot_head(self.geometry, self._spilled_slot(block))
+
+    def _slot_head(self, block: int) -> SlotHead | None:
+        """The head of a block that is in its slot."""
         geometry = self.geometry
         head = unpack_slot_head(geometry, self._read_at(geometry.slot_offset(block), geometry.head_bytes))
-        if head is None or head.number != block:
-            head = unpack_slot_head(geometry, self._spilled_slot(block))
-        return head
+        return head if head is not None and head.number == block else None
 
     def block(self, number: int) -> TapeBlock | None:
         """A whole block, or None when the tape does not hold it. Tracks with a wrong CRC come back as gaps."""
@@ -147,10 +149,10 @@ class TapeReader:
         best = self.head(number) if crc == checksum(struct.pack("<Q", number)) else None
         if best is None:
             return self._search_all()
-        misses, number = 0, best.number
+        misses, number, spilled = 0, best.number, frozenset(self.spilled())
         while misses < self.geometry.slots and misses < SEARCHED_BLOCKS:
             number += 1
-            head = self.head(number)
+            head = self.head(number) if number in spilled else self._slot_head(number)
             misses = 0 if head else misses + 1
             best = head or best
         return best

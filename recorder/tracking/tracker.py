@@ -32,6 +32,7 @@ __all__ = ["LATE_S", "MOST_DIGITS", "ChannelState", "ChannelTracker", "TrackerSe
 
 DIGIT_PAUSE_S = 4
 """A pause after which the dialled number is taken as complete."""
+_NEVER = 1 << 62
 
 
 class ChannelTracker:
@@ -47,6 +48,7 @@ class ChannelTracker:
         self.channel = channel
         self._life = CallLife(channel, sample_rate_hz, simulated, settings, tape_epoch)
         self._newest = settings
+        self._quiet_until = 0
 
     @property
     def state(self) -> ChannelState:
@@ -56,6 +58,7 @@ class ChannelTracker:
     @state.setter
     def state(self, state: ChannelState) -> None:
         self._life.state = state
+        self._quiet_until = 0
         if state.call is not None and state.settings is not None:
             self._life.settings = settings_of(state.settings)
 
@@ -67,6 +70,7 @@ class ChannelTracker:
     @settings.setter
     def settings(self, settings: TrackerSettings) -> None:
         self._newest = settings
+        self._quiet_until = 0
         if self._life.state.call is not None and settings != self._life.settings:
             self._life.state.settings = differences(self._life.settings)
         self._renew_settings()
@@ -124,6 +128,8 @@ class ChannelTracker:
 
     def advance(self, now: int, wall_ms: Callable[[int], int]) -> list[News]:
         """Time went on to sample ``now``: act on what is overdue."""
+        if now < self._quiet_until:
+            return []
         life = self._life
         life.wall_ms = wall_ms
         late = now - int(LATE_S * life.rate)
@@ -147,7 +153,20 @@ class ChannelTracker:
             end_waiting(life, now)
         else:
             life.cut_due(min(late, state.on_hook))
-        return self._take()
+        news = self._take()
+        self._quiet_until = self._next_due()
+        return news
+
+    def _next_due(self) -> int:
+        """The sample at which time alone leads to news of the running call at the earliest; 0: any may be it."""
+        life, state, call = self._life, self._life.state, self._life.state.call
+        beside = state.continuous is not None or state.manual is not None
+        dialled = state.pulses.count or (state.digits and not state.number_told)
+        if call is None or beside or dialled or state.on_hook is not None:
+            return 0
+        if call.state is CallState.RINGING:
+            return _NEVER if state.ringing or state.ring_off is None else 0
+        return state.segment_from + life.longest_samples + int(LATE_S * life.rate) if call.kept else _NEVER
 
     def order(self, order: Order, at: int, now: int, wall_ms: Callable[[int], int]) -> tuple[list[News], str]:
         """Somebody asked for something at sample ``at``; ``now`` is how far the tape was processed.
@@ -186,6 +205,7 @@ class ChannelTracker:
         return self._take()
 
     def _take(self) -> list[News]:
+        self._quiet_until = 0
         out, self._life.out = self._life.out, []
         self._renew_settings()
         return out

@@ -93,8 +93,8 @@ def test_noise_dial_tone_and_speech_are_no_hum() -> None:
 
 
 def test_hum_of_every_row_is_found_in_turn() -> None:
-    found = measured(*[line_noise(2) + sine(2, 50.0, -40.0) for _ in range(20)])  # two rows in each second
-    assert [quality.hum_hz for quality in found] == [50] * 4 + [None] * 16
+    found = measured(*[line_noise(2) + sine(2, 50.0, -40.0) for _ in range(40)])  # two rows in each second
+    assert [quality.hum_hz for quality in found] == [50] * 4 + [None] * 36
 
 
 def test_noise_under_speech() -> None:
