@@ -95,15 +95,20 @@ class Line:
         """Whether there is nothing to be remembered."""
         return self.region < 0 and not self.run and not self.bursts
 
-    def rests(self, country: str, first_frame: int, count: int) -> bool:
+    def rests(self, country: str, first_frame: int, count: int, speaking: bool) -> bool:
         """Whether nothing can come of so many frames without any sound."""
-        if self.region >= 0 or self.run or self.told is not None or not self.bursts:
+        if self.region >= 0 or self.run or not self.bursts:
             return False
         profile, last = profile_of(country), self.bursts[-1]
         since = first_frame - (last.end or 0)
         waiting = range(since, since + count)
         news = news_frames(profile, last.heard.sound, False)
-        return waiting.stop <= memory_frames(profile, last.heard.sound) and news.isdisjoint(waiting)
+        patience = memory_frames(profile, last.heard.sound)
+        if self.told is not None:
+            patience = patience_frames(self.told.pattern)
+            if speaking and not self.spoken:
+                return False
+        return waiting.stop <= patience and news.isdisjoint(waiting)
 
 
 class Follower:
@@ -124,12 +129,27 @@ class Follower:
         """Changes; ``regions``: of each frame, -1 for none; ``speaking``: now, ``spoke``: before this block."""
         line = self._line
         changes: list[ToneChange] = []
-        line.spoken = line.spoken and speaking
+        if self._goes_on(regions):
+            return changes
         for frame, region in enumerate(regions, self._frames.first_frame):
             news = self._step(frame, region, spoke)
             if line.bursts:
                 changes.extend(self._judge(frame, speaking, news))
         return changes
+
+    def _goes_on(self, regions: Sequence[int]) -> bool:
+        """Take all frames in if they are the sound that is on anyway, and nothing is due in them."""
+        line, burst, first = self._line, self._line.burst, self._frames.first_frame
+        if burst is None or burst.heard.sound is ANSWER or set(regions) != {line.region}:
+            return False
+        lasting = range(first - burst.start, first - burst.start + len(regions))
+        sure = burst.clean or lasting.stop <= steady_frames(self._profile, burst.heard.sound)
+        if not sure or not news_frames(self._profile, burst.heard.sound, True).isdisjoint(lasting):
+            return False
+        for index in range(max(0, len(regions) - _NARROW_FRAMES), len(regions)):
+            self._listen_narrowly(burst, index, first + index)
+        line.run = 0
+        return True
 
     def _step(self, frame: int, region: int, spoke: bool) -> bool:
         """Take one frame in; whether a burst came or ended."""

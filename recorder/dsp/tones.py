@@ -103,8 +103,11 @@ class ToneBank:
         quiet: Flags = np.all(marks.regions < 0, axis=1)
         for port in sorted({*lively.nonzero()[0].tolist(), *self._lines}):
             line = self._lines.get(port)
-            if line is not None and quiet[port] and line.rests(self._countries[port], frames.first_frame, frames.count):
-                continue
+            if line is not None:
+                line.spoken = line.spoken and bool(speaking[port])
+                at = self._countries[port], frames.first_frame, frames.count
+                if quiet[port] and line.rests(*at, speaking=bool(speaking[port])):
+                    continue
             if line is None:
                 line = self._lines[port] = Line(*self._last[port].tolist())
             offset = history.shape[1] - history_end
