@@ -5,7 +5,6 @@ Any WAV, FLAC or other file that libsndfile reads, any rate; each channel is a l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from recorder.dsp.spectrum import SpectrumBank
 from recorder.signals import CallerId
 from recorder.sound_file import SoundFile, SoundFileError
 
-_BLOCK_SAMPLES = 800
 _HISTORY_SAMPLES = 4000
 _LEAD_SAMPLES = 1600  # of silence before the file, so that one that begins inside a message is heard whole
 _TAIL_SAMPLES = 12000  # of silence after it, so that every wait ends
@@ -75,32 +73,13 @@ def decode_file(path: Path) -> FileResult:
     """All caller IDs in an audio file. Never raises for a bad file: the answer's ``error`` says what is wrong."""
     try:
         with SoundFile(path) as audio:
-            heard, samples = _hear(audio.parts(), audio.channels)
+            ears = Ears(audio.channels)
+            heard = [each for block in audio.blocks(_LEAD_SAMPLES, _TAIL_SAMPLES) for each in ears.hear(block)]
     except SoundFileError as error:
         return FileResult(str(path), [], str(error))
-    if not samples:
+    if not audio.samples:
         return FileResult(str(path), [], "holds no audio")
     return FileResult(str(path), [_placed(each) for each in _without_doubtful(heard)])
-
-
-def _hear(parts: Iterator[npt.NDArray[np.int16]], channels: int) -> tuple[list[HeardCallerId], int]:
-    """Messages in the audio, positions counted from its first sample, and its length in samples."""
-    ears = Ears(channels)
-    heard: list[HeardCallerId] = []
-    samples = 0
-    waiting = np.zeros((channels, _LEAD_SAMPLES), dtype=np.int16)
-    for part in parts:
-        samples += part.shape[1]
-        waiting = np.concatenate((waiting, part), axis=1)
-        whole = waiting.shape[1] // _BLOCK_SAMPLES * _BLOCK_SAMPLES
-        for start in range(0, whole, _BLOCK_SAMPLES):
-            heard.extend(ears.hear(waiting[:, start : start + _BLOCK_SAMPLES]))
-        waiting = waiting[:, whole:]
-    padding = -waiting.shape[1] % _BLOCK_SAMPLES + _TAIL_SAMPLES
-    waiting = np.pad(waiting, ((0, 0), (0, padding)))
-    for start in range(0, waiting.shape[1], _BLOCK_SAMPLES):
-        heard.extend(ears.hear(waiting[:, start : start + _BLOCK_SAMPLES]))
-    return heard, samples
 
 
 def _without_doubtful(heard: list[HeardCallerId]) -> list[HeardCallerId]:

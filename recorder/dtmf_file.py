@@ -5,8 +5,7 @@ Any WAV, FLAC or other file that libsndfile reads, any rate; each channel is a l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -20,7 +19,6 @@ from recorder.sound_file import SoundFile, SoundFileError
 
 STRING_PAUSE_S = 3.0
 """A longer pause between two digits begins a new string of digits."""
-_BLOCK_SAMPLES = 800
 _HISTORY_SAMPLES = 4000
 _LEAD_SAMPLES = 1600  # of silence before the file, so that one that begins inside a digit is heard whole
 _TAIL_SAMPLES = 1600  # of silence after it, so that its last digit ends
@@ -60,41 +58,28 @@ def read_digits(path: Path) -> FileDigits:
     """All DTMF digits in an audio file. Never raises for a bad file: the answer's ``error`` says what is wrong."""
     try:
         with SoundFile(path) as audio:
-            parts = audio.parts()
-            first = next(parts, None)
-            if first is None:
-                return FileDigits(str(path), [], [], "holds no audio")
-            tones = _hear(chain([first], parts), audio.channels)
+            tones = _hear(audio.blocks(_LEAD_SAMPLES, _TAIL_SAMPLES), audio.channels)
     except SoundFileError as error:
         return FileDigits(str(path), [], [], str(error))
+    if not audio.samples:
+        return FileDigits(str(path), [], [], "holds no audio")
     digits = sorted((_placed(port, tone) for port, tone in tones), key=lambda digit: (digit.start_s, digit.channel))
     return FileDigits(str(path), digits, _strings(digits))
 
 
-def _hear(parts: Iterable[npt.NDArray[np.int16]], channels: int) -> list[tuple[int, DtmfTone]]:
+def _hear(blocks: Iterable[npt.NDArray[np.int16]], channels: int) -> list[tuple[int, DtmfTone]]:
     """(channel, digit) of the audio, positions counted from ``_LEAD_SAMPLES`` before it."""
     spectra, bank = SpectrumBank(channels), DtmfBank(channels)
     history = np.zeros((channels, _HISTORY_SAMPLES), dtype=np.int16)
     heard: dict[tuple[int, int], DtmfTone] = {}  # by channel and start: a digit told again has grown longer
     length = 0
-    for block in _blocks(parts, channels):
+    for block in blocks:
         history = np.concatenate((history[:, -_HISTORY_SAMPLES:], block), axis=1)
-        length += _BLOCK_SAMPLES
+        length += block.shape[1]
         frames = spectra.process(block)
         for port, tone in bank.process(frames, bank.candidates(frames), history, length):
             heard[port, tone.start_sample] = tone
     return [(port, tone) for (port, _), tone in heard.items()]
-
-
-def _blocks(parts: Iterable[npt.NDArray[np.int16]], channels: int) -> Iterator[npt.NDArray[np.int16]]:
-    """Lead, audio and tail as int16 (channels, ``_BLOCK_SAMPLES``)."""
-    waiting = np.zeros((channels, _LEAD_SAMPLES), dtype=np.int16)
-    for part in chain(parts, [np.zeros((channels, _TAIL_SAMPLES + _BLOCK_SAMPLES - 1), dtype=np.int16)]):
-        waiting = np.concatenate((waiting, part), axis=1)
-        whole = waiting.shape[1] // _BLOCK_SAMPLES * _BLOCK_SAMPLES
-        for start in range(0, whole, _BLOCK_SAMPLES):
-            yield np.ascontiguousarray(waiting[:, start : start + _BLOCK_SAMPLES])
-        waiting = waiting[:, whole:]
 
 
 def _strings(digits: list[FileDigit]) -> list[FileString]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,8 @@ from recorder.dsp.filters import SAMPLE_RATE_HZ
 from recorder.dsp.levels import FULL_SCALE
 
 _READ_FRAMES = 65536
+BLOCK_SAMPLES = 800
+"""As the recorder's own blocks: 0.1 s."""
 
 
 class SoundFileError(BoxError):
@@ -24,7 +27,10 @@ class SoundFileError(BoxError):
 
 
 class SoundFile:
-    """A WAV, FLAC or other file that libsndfile reads, of any rate; each channel is a line of its own."""
+    """A WAV, FLAC or other file that libsndfile reads, of any rate; each channel is a line of its own.
+
+    ``samples``: how many have been read so far, at 8 kHz.
+    """
 
     def __init__(self, path: Path) -> None:
         """Raises SoundFileError."""
@@ -34,6 +40,7 @@ class SoundFile:
         except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
             raise self._error(error) from error
         self.channels = int(self._file.channels)
+        self.samples = 0
 
     def __enter__(self) -> Self:
         return self
@@ -47,6 +54,17 @@ class SoundFile:
         if self._path.is_dir():
             return SoundFileError("is a directory")
         return SoundFileError(f"cannot be read as audio: {error}" if self._path.stat().st_size else "is empty")
+
+    def blocks(self, lead_samples: int, tail_samples: int) -> Iterator[npt.NDArray[np.int16]]:
+        """The audio between so much silence, at 8 kHz as int16 (channels, ``BLOCK_SAMPLES``). Raises SoundFileError."""
+        waiting = np.zeros((self.channels, lead_samples), dtype=np.int16)
+        tail = np.zeros((self.channels, tail_samples + BLOCK_SAMPLES - 1), dtype=np.int16)
+        for part in chain(self.parts(), [tail]):
+            waiting = np.concatenate((waiting, part), axis=1)
+            whole = waiting.shape[1] // BLOCK_SAMPLES * BLOCK_SAMPLES
+            for start in range(0, whole, BLOCK_SAMPLES):
+                yield np.ascontiguousarray(waiting[:, start : start + BLOCK_SAMPLES])
+            waiting = waiting[:, whole:]
 
     def parts(self) -> Iterator[npt.NDArray[np.int16]]:
         """The audio at 8 kHz as int16 (channels, n), n as it comes. Raises SoundFileError."""
@@ -67,6 +85,7 @@ class SoundFile:
             last = len(part) == 0
             eight = part if converter is None else converter.resample_chunk(part, last=last)
             if len(eight):
+                self.samples += len(eight)
                 scaled = np.nan_to_num(eight * np.float32(FULL_SCALE))
                 yield np.clip(np.rint(scaled), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16).reshape(-1, channels).T
             if last:

@@ -22,7 +22,6 @@ from recorder.dsp.voice import VoiceBank
 from recorder.signals import Tone
 from recorder.sound_file import SoundFile, SoundFileError
 
-_BLOCK_SAMPLES = 800
 _HISTORY_SAMPLES = 4000
 _TAIL_SAMPLES = 16000  # of silence after the file, so that what its last burst proves is told
 
@@ -61,7 +60,7 @@ class _Ears:
     length: int = 0
 
     def hear(self, block: npt.NDArray[np.int16]) -> list[ToneChange]:
-        """Changes that became certain with this block, int16 (channels, ``_BLOCK_SAMPLES``)."""
+        """Changes that became certain with this block, int16 (channels, a multiple of 80 samples)."""
         self.history = np.concatenate((self.history[:, -_HISTORY_SAMPLES:], block), axis=1)
         self.length += block.shape[1]
         everyone = np.ones(len(block), dtype=np.bool_)
@@ -88,33 +87,13 @@ def tones_of_file(path: Path, country: str = DEFAULT_COUNTRY) -> FileTones:
                 ToneBank([country] * audio.channels),
                 np.zeros((audio.channels, _HISTORY_SAMPLES), dtype=np.int16),
             )
-            changes, samples = _hear(ears, audio.parts())
+            changes = [change for block in audio.blocks(0, _TAIL_SAMPLES) for change in ears.hear(block)]
     except SoundFileError as error:
         return FileTones(str(path), [], str(error))
-    if not samples:
+    if not audio.samples:
         return FileTones(str(path), [], "holds no audio")
-    return FileTones(str(path), sorted(_tones(changes, samples), key=lambda tone: (tone.start_s, tone.channel)))
-
-
-def _hear(ears: _Ears, parts: Iterator[npt.NDArray[np.int16]]) -> tuple[list[ToneChange], int]:
-    """Changes in the audio and its length in samples."""
-    changes: list[ToneChange] = []
-    waiting = ears.history[:, :0]
-    samples = 0
-    for part in parts:
-        samples += part.shape[1]
-        waiting = _hear_blocks(ears, np.concatenate((waiting, part), axis=1), changes)
-    padding = -waiting.shape[1] % _BLOCK_SAMPLES + _TAIL_SAMPLES
-    _hear_blocks(ears, np.pad(waiting, ((0, 0), (0, padding))), changes)
-    return changes, samples
-
-
-def _hear_blocks(ears: _Ears, audio: npt.NDArray[np.int16], changes: list[ToneChange]) -> npt.NDArray[np.int16]:
-    """Hear the whole blocks; returns what is left."""
-    whole = audio.shape[1] // _BLOCK_SAMPLES * _BLOCK_SAMPLES
-    for start in range(0, whole, _BLOCK_SAMPLES):
-        changes.extend(ears.hear(audio[:, start : start + _BLOCK_SAMPLES]))
-    return audio[:, whole:]
+    tones = sorted(_tones(changes, audio.samples), key=lambda tone: (tone.start_s, tone.channel))
+    return FileTones(str(path), tones)
 
 
 def _tones(changes: list[ToneChange], samples: int) -> Iterator[FileTone]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
+
+from recorder.commands.audio_files import show_files
 
 if TYPE_CHECKING:
     from recorder.callerid_file import FileResult
@@ -26,29 +27,19 @@ def callerid_command(context: click.Context, files: tuple[Path, ...], as_json: b
     # The audio libraries take a second to load; the other commands should not wait for them.
     from recorder.callerid_file import decode_file
 
-    results: list[FileResult] = []
-    if not as_json:
-        click.echo(_COLUMNS.format("file", "at", "ch", "signalling", "format", "number", "name", "date", "q"))
-    for path in files:
-        result = decode_file(path)
-        results.append(result)
-        if as_json:
-            click.echo(msgspec.json.encode(result.builtins()).decode("utf-8"))
-            continue
-        for line in _lines(result):
-            click.echo(line)
-    if any(result.error for result in results):
-        context.exit(2)
-    context.exit(0 if any(each.message.valid for result in results for each in result.messages) else 1)
+    head = _COLUMNS.format("file", "at", "ch", "signalling", "format", "number", "name", "date", "q")
+    show_files(
+        context,
+        map(decode_file, files),
+        head=None if as_json else head,
+        rows=_rows,
+        found=lambda result: any(each.message.valid for each in result.messages),
+        nothing="no caller ID",
+        to_json=lambda result: result.builtins(),
+    )
 
 
-def _lines(result: FileResult) -> list[str]:
-    """The table rows of one file."""
-    name = Path(result.file).name
-    if result.error:
-        return [f"{name:<28} error: {result.error}"]
-    if not result.messages:
-        return [f"{name:<28} no caller ID"]
+def _rows(name: str, result: FileResult) -> list[str]:
     rows: list[str] = []
     for each in result.messages:
         message = each.message

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
+
+from recorder.commands.audio_files import show_files
 
 if TYPE_CHECKING:
     from recorder.dtmf_file import FileDigits
@@ -26,29 +27,19 @@ def dtmf_command(context: click.Context, files: tuple[Path, ...], as_json: bool)
     # The audio libraries take a second to load; the other commands should not wait for them.
     from recorder.dtmf_file import read_digits
 
-    results: list[FileDigits] = []
-    if not as_json:
-        click.echo(_COLUMNS.format("file", "at", "on", "ch", "digit", "low", "high", "level", "twist"))
-    for path in files:
-        result = read_digits(path)
-        results.append(result)
-        if as_json:
-            click.echo(msgspec.json.encode(result).decode("utf-8"))
-            continue
-        for line in _lines(result):
-            click.echo(line)
-    if any(result.error for result in results):
-        context.exit(2)
-    context.exit(0 if any(result.digits for result in results) else 1)
+    head = _COLUMNS.format("file", "at", "on", "ch", "digit", "low", "high", "level", "twist")
+    show_files(
+        context,
+        map(read_digits, files),
+        head=None if as_json else head,
+        rows=_rows,
+        found=lambda result: bool(result.digits),
+        nothing="no digits",
+    )
 
 
-def _lines(result: FileDigits) -> list[str]:
-    """The table rows of one file: every digit, then the strings that they make."""
-    name = Path(result.file).name
-    if result.error:
-        return [f"{name:<28} error: {result.error}"]
-    if not result.digits:
-        return [f"{name:<28} no digits"]
+def _rows(name: str, result: FileDigits) -> list[str]:
+    """Every digit, then the strings that they make."""
     rows = [
         _COLUMNS.format(
             name,

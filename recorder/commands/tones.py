@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
+from recorder.commands.audio_files import show_files
 from recorder.dsp.tone_profiles import COUNTRIES, DEFAULT_COUNTRY
 
 if TYPE_CHECKING:
@@ -31,29 +31,18 @@ def tones_command(context: click.Context, files: tuple[Path, ...], country: str,
     # The audio libraries take a second to load; the other commands should not wait for them.
     from recorder.tones_file import tones_of_file
 
-    results: list[FileTones] = []
-    if not as_json:
-        click.echo(_COLUMNS.format("file", "from", "to", "ch", "tone", "frequencies", "level").rstrip())
-    for path in files:
-        result = tones_of_file(path, country)
-        results.append(result)
-        if as_json:
-            click.echo(msgspec.json.encode(result).decode("utf-8"))
-            continue
-        for line in _lines(result):
-            click.echo(line)
-    if any(result.error for result in results):
-        context.exit(2)
-    context.exit(0 if any(result.tones for result in results) else 1)
+    head = _COLUMNS.format("file", "from", "to", "ch", "tone", "frequencies", "level").rstrip()
+    show_files(
+        context,
+        (tones_of_file(path, country) for path in files),
+        head=None if as_json else head,
+        rows=_rows,
+        found=lambda result: bool(result.tones),
+        nothing="no tone",
+    )
 
 
-def _lines(result: FileTones) -> list[str]:
-    """The table rows of one file."""
-    name = Path(result.file).name
-    if result.error:
-        return [f"{name:<28} error: {result.error}"]
-    if not result.tones:
-        return [f"{name:<28} no tone"]
+def _rows(name: str, result: FileTones) -> list[str]:
     return [
         _COLUMNS.format(
             name,
