@@ -17,11 +17,13 @@ from functools import partial
 from itertools import takewhile
 from typing import TypeVar
 
+from sqlite_utils import Database
+
 from firmware import doorbell
 from firmware.clock import now_ms
 from firmware.config import Home
 from firmware.errors import BoxError, StoreError
-from firmware.parameters import get_all
+from firmware.parameters import get_value
 from firmware.store import event_log
 from firmware.store.connection import open_store, write
 from recorder.cutting.manifest import recording_name
@@ -66,6 +68,7 @@ class Cutter:
         self._again_at: dict[str, float] = {}
         self._failing: dict[str, tuple[float, str]] = {}
         self._encrypts = False
+        self._crm: Database | None = None
         with ExitStack() as opened:
             self._db = open_store(home.calls_db)
             opened.callback(self._db.conn.close)
@@ -73,6 +76,7 @@ class Cutter:
             self._log = opened.enter_context(closing(EvidenceLog(home, card_id, simulated)))
             for problem in self._log.problems:
                 raise_alarm(self._db, "evidence_damaged", card_id, {"problem": problem})
+            opened.callback(self._close_crm)
             self._opened = opened.pop_all()
 
     def close(self) -> None:
@@ -159,13 +163,17 @@ class Cutter:
     def _look_whether_to_encrypt(self) -> None:
         """A store that cannot be read leaves it as it was."""
         try:
-            crm = open_store(self._home.crm_db, readonly=True)
-            try:
-                self._encrypts = bool(get_all(crm, "system")["recording_encryption"])
-            finally:
-                crm.conn.close()
+            if self._crm is None:
+                self._crm = open_store(self._home.crm_db, readonly=True)
+            self._encrypts = bool(get_value(self._crm, "system", "recording_encryption"))
         except (BoxError, sqlite3.Error) as error:
             log.warning("parameters cannot be read: %s", error)
+            self._close_crm()
+
+    def _close_crm(self) -> None:
+        crm, self._crm = self._crm, None
+        if crm is not None:
+            crm.conn.close()
 
     def _cut(self, order: Row) -> Piece:
         call = self._db.conn.execute("SELECT * FROM calls WHERE id = ?", (order["call_id"],)).fetchone()

@@ -8,7 +8,7 @@ import pytest
 
 from firmware.config import Home
 from firmware.errors import ConfigError
-from firmware.parameters import Parameter, Value, find_parameter, get_all, parameter_table, set_value
+from firmware.parameters import Parameter, Value, find_parameter, get_all, get_value, parameter_table, set_value
 from firmware.store.connection import open_store
 
 
@@ -70,7 +70,8 @@ def test_values_are_stored_per_subject_and_replace_each_other(home: Home) -> Non
     assert get_all(db, "channel", "1")["pre_roll_ms"] == default
     set_value(db, "channel", "pre_roll_ms", 2000, subject="1", changed_by="1000")
     set_value(db, "channel", "pre_roll_ms", 2500, subject="1", changed_by="1000")
-    assert get_all(db, "channel", "1")["pre_roll_ms"] == 2500
+    assert get_all(db, "channel", "1")["pre_roll_ms"] == get_value(db, "channel", "pre_roll_ms", "1") == 2500
+    assert get_value(db, "channel", "pre_roll_ms", "2") == default
     assert get_all(db, "channel", "2")["pre_roll_ms"] == default
     assert "pre_roll_ms" not in get_all(db, "system")
     db.conn.close()
