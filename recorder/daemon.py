@@ -53,6 +53,8 @@ MOST_FAILURES = 3
 WATCHDOG_S = 1.0
 STATUS_S = 0.25
 QUALITY_S = 5.0
+TOLD_AT_ONCE = 8
+"""Ports that are told how to measure between two reads of the card."""
 LONGEST_EARLY_S = 10
 """A card may report an event late, or ahead of its audio, but not by more than this."""
 
@@ -93,6 +95,7 @@ class Recorder:
         self._stop = threading.Event()
         self._measuring: Sequence[Mapping[str, object]] = ()
         self._measured: Sequence[Mapping[str, object]] = ()
+        self._told: dict[int, Mapping[str, object]] = {}
         self._connected = False
         self._card_lost = False
         self._card_events: deque[CardEvent] = deque()
@@ -247,7 +250,7 @@ class Recorder:
             except LineCardError as error:
                 log.warning("card: %s", error)
                 self._connected = joined = False
-                early, self._measured = [], ()
+                early, self._measured, self._told = [], (), {}
                 self._card.close()
                 try:
                     self._reconnect()
@@ -269,13 +272,22 @@ class Recorder:
                     early.append(item)
 
     def _adjust(self) -> None:
-        """Tell the card how to measure, as far as it has not been told since it was opened."""
-        wanted, told = self._measuring, self._measured
+        """Tell the card how to measure, as far as it has not been told since it was opened, a few ports at a time: it
+        answers each setting, and need not remember many answers.
+        """
+        wanted = self._measuring
+        news = [port for port, settings in enumerate(wanted) if self._told.get(port) != settings]
         if isinstance(self._card, AdjustableCard):
-            for port, settings in enumerate(wanted):
-                before = told[port] if port < len(told) else {}
-                if new := {key: value for key, value in settings.items() if before.get(key) != value}:
+            for port in news[:TOLD_AT_ONCE]:
+                before = self._told.get(port, {})
+                new = {key: value for key, value in wanted[port].items() if before.get(key) != value}
+                self._told[port] = wanted[port]
+                try:
                     self._card.apply(new, port)
+                except ConfigError as error:
+                    log.warning("port %d goes on measuring as before: %s", port, error)
+            if len(news) > TOLD_AT_ONCE:
+                return
         self._measured = wanted
 
     def _reconnect(self) -> None:
@@ -379,12 +391,11 @@ class Recorder:
                 ring_sense=card.capabilities.ring_sense,
             )  # fmt: skip
             self._processed = processor.position
-            self._measuring = [settings.measuring(number) for number in channels]
             cutting = CuttingThread(self._home, card_id, self._tape_path, options.simulated, self._held_from)
             cutting.start()
             stack.callback(cutting.stop)
             status_at = quality_at = 0.0
-            told = -1
+            told, measured = -1, False
             while True:
                 stopping = self._stop.is_set()  # what came before is told
                 block = self._feed.take(processor.next_block, 0.1)
@@ -399,13 +410,15 @@ class Recorder:
                 if now - status_at >= STATUS_S:
                     status_at = now
                     self._write_status(card_id, card.counters, processor)
+                    if not measured and settings.known:
+                        measured, self._measuring = True, [settings.measuring(number) for number in channels]
                     if now - quality_at >= QUALITY_S:
                         quality_at = now
                         self._write_quality(processor)
                     if settings.changed():
                         if settings.read_parameters():
                             processor.reload_settings()
-                            self._measuring = [settings.measuring(number) for number in channels]
+                            measured = False
                         processor.look_for_orders()
                     if processor.told != told or cutting.oldest_pending is not None:
                         told = processor.told

@@ -54,6 +54,8 @@ class SettingsReader:
         self._rows: list[tuple[str, str, str, str]] = []
         self._values: dict[str, dict[str, Any]] = {}
         self._failing = False
+        self.known = False
+        """Whether the parameters could be read at all, so that they are not just the factory's."""
         self._none_between: tuple[tuple[int, ...], int, int] = ((), 0, 0)
         self._read_version()
         self.read_parameters()
@@ -82,6 +84,7 @@ class SettingsReader:
                 " ORDER BY scope, subject, key"
             ).fetchall()
             found = [(row[0], row[1], row[2], row[3]) for row in rows]
+            self.known = True
             if found == self._rows:
                 self._failing = False
                 return False

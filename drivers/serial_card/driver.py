@@ -257,7 +257,10 @@ class SerialLineCard:
 
     def _on_message(self, message: CardMessage) -> None:
         if isinstance(message, SettingAck | SettingNak):
-            self._unconfirmed.pop((message.port, message.parameter), None)
+            asked = self._unconfirmed.get((message.port, message.parameter))
+            older = isinstance(message, SettingAck) and asked is not None and asked.value != message.value
+            if not older:
+                self._unconfirmed.pop((message.port, message.parameter), None)
             if isinstance(message, SettingNak):
                 self._count_extra("settings_refused")
         elif isinstance(message, Hello | Pong):

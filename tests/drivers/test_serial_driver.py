@@ -285,6 +285,21 @@ def test_gain_while_the_stream_runs_and_for_one_port() -> None:
         card.apply({"gain_db": 0.0}, port=2)
 
 
+def test_of_two_values_soon_after_each_other_the_later_holds() -> None:
+    """On a cable that loses settings: the answer to the first does not confirm the second."""
+    for seed in range(40):
+        line, lines = make_line(to_card=spoiler(seed, 0.4))
+        card = make_driver(line, codec="linear16")
+        card.open()
+        collect(card, 800)
+        card.apply({"gain_db": -20.0}, port=1)
+        card.apply({"gain_db": 0.0}, port=1)
+        collect(card, 40_000)
+        blocks, _ = collect(card, 1600)
+        sent = lines.audio(blocks[0].first_sample, 1600)
+        np.testing.assert_array_equal(joined(blocks)[1], sent[1])
+
+
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
