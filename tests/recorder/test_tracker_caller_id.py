@@ -48,3 +48,14 @@ def test_a_wrong_kind_does_not_stand_in_the_way_of_the_right_one() -> None:
     wrong = msgspec.json.encode(CallerId("dtmf", "dtmf-d-c", "99999")).decode()
     early = LineEvent(EventKind.CALLER_ID, 0, 8000, wrong, "in_band")
     assert number(early, heard(4.0, "fsk-bell202"), caller_id_type="fsk_bell202") == "13800138000"
+
+
+@pytest.mark.parametrize(("time", "believed"), [("before", True), ("after", False)])
+def test_what_was_sent_before_the_ring_and_told_after_it_began_came_before(time: str, believed: bool) -> None:
+    ring = line(2.0, EventKind.RING_ON)
+    story = TrackedLine(caller_id_time=time)
+    story.news += story.tracker.feed(ring, lambda sample: 0)
+    story.news += story.tracker.feed(heard(1.9, "fsk-v23"), lambda sample: 0)
+    call = story.tracker.state.call
+    assert call is not None
+    assert (call.caller_number is not None) == believed

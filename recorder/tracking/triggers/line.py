@@ -137,7 +137,8 @@ def caller_id(life: CallLife, event: LineEvent) -> None:
         return
     state, call = life.state, life.state.call
     waiting = call is not None and state.answered is not None and event.at_sample > state.answered
-    if event.source == "in_band" and not _is_expected(life, heard, early=call is None, waiting=waiting):
+    early = call is None or (state.ring_on is not None and event.at_sample <= state.ring_on)
+    if event.source == "in_band" and not _is_expected(life, heard, early, waiting):
         return
     if call is None:
         better = state.early_caller_id is None or heard.valid or not state.early_caller_id.valid
