@@ -34,6 +34,7 @@ LOOK_BACK_SAMPLES = 320
 
 _MIN_ON_SAMPLES = 248  # 31 ms: between 40 ms, always taken, and 23 ms, never (Q.24 table A.1)
 _MAX_DEVIATION = 0.019  # ±1.5 % is always taken, ±3.5 % never (Q.24 table A.1); talk-off is most often 2 % off
+_MAX_DEVIATION_UNCLEAR = 0.0165  # of a digit that is not clear
 _GLANCE_DEVIATION = 0.034  # the ends of a run blur what the middle shows
 _MAX_HIGH_OVER_LOW_DB = 6.0  # 4 dB is always taken (Q.24 table A.1)
 _MAX_LOW_OVER_HIGH_DB = 10.0  # 8 dB is always taken
@@ -248,7 +249,10 @@ def _measure_one(band: Signal32, start: int, end: int) -> DtmfTone | None:
     fit = _fit(band, basis, on_start + first, on_start + last)
     purity_db = _ratio_db(fit.low + fit.high, fit.rest)
     needed_db = _MIN_PURITY_DB if on_end - on_start >= _SHORT_SAMPLES else _MIN_PURITY_SHORT_DB
-    if purity_db < needed_db or (purity_db < _CLEAR_PURITY_DB and fit.change > _MAX_CHANGE):
+    if purity_db < needed_db:
+        return None
+    unclear = purity_db < _CLEAR_PURITY_DB
+    if unclear and (fit.change > _MAX_CHANGE or _strongest_pair(band[inner], _MAX_DEVIATION_UNCLEAR) is None):
         return None
     low, high = fit.low / _band_gain(round(pair_hz[0])), fit.high / _band_gain(round(pair_hz[1]))
     twist_db = _ratio_db(high, low)

@@ -47,6 +47,21 @@ def heard(rows: list[Audio]) -> list[str]:
     return symbols_of(np.stack([pcm(one) for one in rows]))
 
 
+def test_what_is_neither_clear_nor_near_its_frequencies_is_no_digit() -> None:
+    """As once in twenty hours of speech: both tones nearly as far off as may be, in as much else as may be."""
+    rng = np.random.default_rng(3)
+
+    def heard(deviation: float, snr_db: float) -> list[str]:
+        tone = dtmf_tone("6", 70, twist_db=-7.0, low_deviation=-deviation, high_deviation=deviation)
+        level_dbm0 = -9.2 - snr_db
+        rows = [pcm(silence(0.1), tone + noise(len(tone), level_dbm0, rng), silence(0.1)) for _ in range(20)]
+        return symbols_of(np.stack(rows))
+
+    assert heard(0.0182, 9.0).count("6") <= 1
+    assert heard(0.0182, 25.0) == ["6"] * 20
+    assert heard(0.015, 15.0) == ["6"] * 20
+
+
 @pytest.mark.parametrize("snr_db", [15.0, 20.0, 26.0])
 @pytest.mark.parametrize("level_dbm0", [-25.0, -10.0])
 def test_40_ms_on_40_ms_off_in_noise(level_dbm0: float, snr_db: float) -> None:
