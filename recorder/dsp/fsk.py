@@ -16,7 +16,7 @@ import numpy.typing as npt
 from recorder.dsp.data_link import MESSAGE_TYPES, frame_bytes, is_whole
 from recorder.dsp.filters import SAMPLE_RATE_HZ, band_pass, same
 from recorder.dsp.fsk_block import Characters, Grid, even_grid
-from recorder.dsp.fsk_message import MESSAGE_KINDS, MOST_DOUBT, most_likely
+from recorder.dsp.fsk_message import MESSAGE_KINDS, MOST_DOUBT, doubt_of, most_likely
 from recorder.dsp.ranks import median, quantile
 
 Soft = npt.NDArray[np.float32]
@@ -29,6 +29,8 @@ _MARK_SHARE = 0.6  # of the power in the band, while mark is sent
 _TONE_SHARE = 0.78  # of the power in the band, in one of the tones, while data are sent; speech has less
 _MAX_GAP_BITS = 40  # mark fill between characters beyond which the message has ended
 _BIASES = (0.0, 0.25, -0.25)  # decision thresholds that are tried in turn
+_LEAST_NOISE = 0.01  # of the power of the message
+_LEAPING_NOISE = 0.7  # of what is left of a message when its phase is taken as continuous
 _RISK_LIMIT = 1e-7  # what is less sure is judged by whole characters
 
 
@@ -232,12 +234,34 @@ class FskBurst:
         for bias in _BIASES if header else _BIASES[:1]:
             characters = _characters(soft - np.float32(bias), run_end - 4, 260)
             frame = _frame_of(standard, characters, 0, mark_bits)
+            if frame is not None and frame.checksum_ok and self._is_doubtful(frame, characters):
+                frame = replace(frame, checksum_ok=False)
             if frame is not None and (frame.checksum_ok or (coming and frame.unfinished)):
                 return frame
             if not bias:
                 suspects.append(_Suspect(standard, characters, run_end, mark_bits))
             best = best or frame
         return best if header else None
+
+    def _is_doubtful(self, frame: FskFrame, characters: _Characters) -> bool:
+        """Whether whole characters say that a frame, good bit by bit, may as well be another one: clicks make bits
+        wrong that look sure, and two of them may cancel out in the checksum.
+        """
+        count = len(frame.data)
+        edges = characters.edges[:count]
+        bits = round(float(median(np.diff(edges))) / BIT_SAMPLES)
+        grid = even_grid(edges, float(edges[0]), bits * BIT_SAMPLES)
+        if grid is None or np.any(np.round((edges - grid[0]) / grid[1]) != np.arange(count)):
+            return False
+        first, spacing = grid
+        space, mark = self._gains(frame.standard, characters)
+        tones_hz = (frame.standard.space_hz, frame.standard.mark_hz)
+        on_grid = Grid(first, bits, spacing / bits, tones_hz, (space, mark))
+        least_noise = _LEAST_NOISE * float(np.mean(self._band[round(first) : round(first + count * spacing)] ** 2))
+        look = Characters(self._band, on_grid, count)
+        if look.noise < least_noise:  # this quick grid is not that good
+            look = Characters(self._band, on_grid, count, least_noise)
+        return doubt_of(frame.data, look.odds) > MOST_DOUBT
 
     def _second_look(self, suspects: list[_Suspect]) -> FskFrame | None:
         """The message in the suspect with the most characters on an even grid, judged by whole characters."""
@@ -257,11 +281,16 @@ class FskBurst:
         if look.share < _LEAST_SHARE:
             return None
         look = look.framed().settled()
-        for better in (look.regained, look.refined, look.leaping):
-            frame = _best_frame(better(), suspect)
-            if frame is not None:
-                return frame
-        return _damaged_frame(look, suspect)
+        frame = _best_frame(look.regained(), suspect)
+        if frame is not None:
+            return frame
+        refined, leaping = look.refined(), look.leaping()
+        frame = _best_frame(refined, suspect)
+        if frame is not None:
+            return frame
+        # Where the phase is free, a click may pass for a bit: only a sender that really jumps is heard so.
+        frame = _best_frame(leaping, suspect) if leaping.noise < _LEAPING_NOISE * refined.noise else None
+        return frame or _damaged_frame(look, suspect)
 
     def _gains(self, standard: FskStandard, characters: _Characters) -> npt.NDArray[np.float64]:
         """Amplitudes of space and mark, from the middles of the data bits as first judged."""
@@ -305,11 +334,11 @@ def _grid(suspect: _Suspect) -> tuple[int, tuple[float, int, float]] | None:
 
 def _best_frame(look: Characters, suspect: _Suspect) -> FskFrame | None:
     """The message that the characters are, wherever it begins; None when none is believable."""
-    odds, grid = look.odds, look.grid
+    odds, presence, grid = look.odds, look.presence, look.grid
     likely = [
         (found.doubt, int(begin), found.data)
         for begin in (odds[:, MESSAGE_KINDS].max(axis=1) > -_BEGIN_NATS).nonzero()[0]
-        if (found := most_likely(odds[begin:])) is not None
+        if (found := most_likely(odds[begin:], presence[begin:])) is not None
     ]
     if not likely or min(likely)[0] > MOST_DOUBT:
         return None

@@ -24,6 +24,7 @@ _FIRST_PLACE, _PLACES = -1, 11  # bits: the stop bit before, start, eight data b
 _LOW, _HIGH, _LAST = 2, 6, 10  # index of the first data bit, of the fifth, and of the stop bit
 _NIBBLES = np.array([[value >> bit & 1 for bit in range(4)] for value in range(16)])
 _BITS = np.array([[1, 0, *(value >> bit & 1 for bit in range(8)), 1] for value in range(256)])
+_MARK = 0xFF  # what a mark signal looks like
 _BAND_SHARE = 0.74  # of 0 … 4 kHz that the band filter lets pass: noise is so much denser than its power says
 _CAUTION = 0.85  # noise is not quite white, and known bits count twice
 _STRONG_SHARE = 0.5  # of the power of most characters: what has less is no part of the message
@@ -125,6 +126,13 @@ class Characters:
         """Logarithms of the odds of each value of each character, float64 (k, 256), each row summing up to 1."""
         above = self._fits - self._fits.max(axis=1, keepdims=True)
         return np.asarray(above - np.log(np.exp(above).sum(axis=1, keepdims=True)))
+
+    @property
+    def presence(self) -> Floats:
+        """Logarithms of the odds that there is a character at all and neither noise nor a mark signal, float64 (k,)."""
+        most = self._fits.max(axis=1)
+        there = most + np.log(np.exp(self._fits - most[:, None]).mean(axis=1))
+        return np.asarray(np.where(self._fits.argmax(axis=1) == _MARK, np.minimum(there, 0.0), there))
 
     def placed(self) -> Characters:
         """The same on the first edge that fits best."""

@@ -20,13 +20,14 @@ from recorder.dsp.data_link import MDMF, MDMF_WAITING, SDMF, SDMF_WAITING
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-MOST_DOUBT = 1e-4
+MOST_DOUBT = 1e-5
 """Odds of being wrong up to which a message is believed."""
 _COST_PER_BIT = 0.2
 """Corrections may cost so much, in nats, for each bit by which the form of a message is redundant: characters that
 mean nothing would need some 0.69 nats a bit to be bent into that form."""
 _MOST_FORM_NATS = 24.0  # that type, lengths, kinds and alphabets together may cost
 _MOST_FORMS = 32
+_SURE_PRESENCE = 6.0  # nats: a message that ends before two such characters does not end there
 _LIKELIEST = 12  # values of a character that the best message is made of
 
 MESSAGE_KINDS = (MDMF, SDMF, MDMF_WAITING, SDMF_WAITING)
@@ -85,23 +86,37 @@ _PARAMETERS: dict[int, tuple[range, Mask]] = {
 _DATE_KIND = 0x01
 
 
-def most_likely(odds: Floats) -> Likely | None:
+def most_likely(odds: Floats, presence: Floats) -> Likely | None:
     """The likeliest message that begins with the first of some characters; None when none is believable.
 
     ``odds``: logarithms of the odds of each value of each character, float64 (k, 256), each row summing up to 1.
+    ``presence``: logarithms of the odds that there is a character at all, (k,): a message that ends where others follow
+    is less likely than one that holds them.
     """
     found: list[tuple[float, bytes]] = []
+    forms = list(_Forms(odds).likely())
+    held = np.concatenate(([0.0], np.cumsum(presence)))
+    most = max((float(held[len(masks)]) for masks in forms), default=0.0)
     total = 0.0
-    for masks in _Forms(odds).likely():
+    for masks in forms:
         allowed = np.where(masks, odds[: len(masks)], -np.inf)
-        total += _mass(allowed)
+        here = float(held[len(masks)]) - most
+        total += _mass(allowed) * float(np.exp(here))
         best = _best(allowed)
-        if best is not None and -best[0] <= _COST_PER_BIT * _redundant_bits(masks):
-            found.append(best)
+        follow = presence[len(masks) + 1 : len(masks) + 3]  # the character right behind it may be part of a mark signal
+        goes_on = len(follow) == 2 and float(follow.min()) > _SURE_PRESENCE
+        if best is not None and -best[0] <= _COST_PER_BIT * _redundant_bits(masks) and not goes_on:
+            found.append((best[0] + here, best[1]))
     if not found:
         return None
     score, data = max(found)
-    return Likely(data, max(0.0, 1.0 - float(np.exp(score)) / total))
+    return Likely(data, max(0.0, 1.0 - float(np.exp(score)) / max(total, 1e-300)))
+
+
+def doubt_of(data: bytes, odds: Floats) -> float:
+    """Odds that characters are not ``data`` but others with as good a checksum; ``odds``: see ``most_likely``."""
+    score = odds[np.arange(len(data)), list(data)].sum()
+    return max(0.0, 1.0 - float(np.exp(score)) / max(_mass(odds), 1e-300))
 
 
 class _Forms:

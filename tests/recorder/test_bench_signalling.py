@@ -28,7 +28,7 @@ from recorder.bench.signalling_messages import (
     by_spandsp,
     random_message,
 )
-from recorder.bench.signalling_receivers import Score, compare
+from recorder.bench.signalling_receivers import Score, compare, ours
 
 SNR_DB = 8.0
 
@@ -129,6 +129,24 @@ def test_a_message_drowned_in_noise_is_missed_and_its_neighbours_are_right() -> 
     scores = compare([message.number for message in messages], received.rows, received.ends, BELL_202)
     assert scores.ours.right == scores.spandsp.right == scores.minimodem.right == 4
     assert scores.ours.wrong == 0
+
+
+def test_clicks_that_cancel_out_in_the_checksum_make_no_wrong_number() -> None:
+    """Two bits of one column were turned, one of them in the type of a parameter, and looked sure."""
+    corner, rng = CORNERS[15], np.random.default_rng([1, 2, 15, HARMS.index("clicks")])
+    batch = [random_message(rng) for _ in range(140)]
+    sent = by_minimodem(batch, corner.tolerance.standard, corner.frequency, corner.rate)
+    received = through(Line(corner.tolerance.snr_db, corner.level_dbm, corner.twist_db, "clicks"), sent, rng)
+    (told,) = ours(received.rows[8:9])
+    assert [each.heard.message.number for each in told] == [batch[8].number]
+
+
+def test_a_length_that_noise_made_shorter_gives_no_wrong_number() -> None:
+    rng = np.random.default_rng([1, 1, 250, 2])
+    batch = [random_message(rng) for _ in range(250)]
+    received = through(Line(2.5), by_minimodem(batch, BELL_202), rng)
+    (told,) = ours(received.rows[9:10])
+    assert {each.heard.message.number for each in told if each.heard.message.valid} <= {batch[9].number}
 
 
 def test_spandsp_reads_its_own_digits_and_codes_adpcm() -> None:

@@ -231,7 +231,7 @@ def test_a_noisy_message_gets_its_second_look_once_it_is_over() -> None:
 def test_a_message_whose_header_was_hit_is_told_as_damaged(modem: dict[str, float]) -> None:
     clean = fsk(MESSAGE, **modem)  # type: ignore[arg-type]
     begin = int(480 * 8000 / 1200)
-    clean[begin + 20 : begin + 200] = np.random.default_rng(5).uniform(-20000, 20000, 180)
+    clean[begin + 20 : begin + 320] = np.random.default_rng(5).uniform(-20000, 20000, 300)
     (caller,) = callers_of(pcm(silence(0.3), clean, silence(0.4)))
     assert (caller.valid, caller.number) == (False, None)
     assert caller.partial is not None

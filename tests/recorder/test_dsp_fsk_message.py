@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from line_signals import frame, mdmf
 
-from recorder.dsp.fsk_message import MOST_DOUBT, most_likely
+from recorder.dsp.fsk_message import MOST_DOUBT, Likely, doubt_of
+from recorder.dsp.fsk_message import most_likely as most_likely_of
 
 Odds = npt.NDArray[np.float64]
 NUMBER = b"13812345678"
@@ -22,6 +23,13 @@ def odds_of(data: bytes, sure_nats: float = 25.0) -> Odds:
     odds = np.full((len(data), 256), -sure_nats)
     odds[np.arange(len(data)), list(data)] = 0.0
     return odds - np.log(np.exp(odds).sum(axis=1, keepdims=True))
+
+
+def most_likely(odds: Odds, silence: int = 0) -> Likely | None:
+    """There is a character everywhere but in the last ``silence`` places."""
+    presence = np.full(len(odds), 20.0)
+    presence[len(odds) - silence :] = 0.0
+    return most_likely_of(odds, presence)
 
 
 def rather(odds: Odds, at: int, heard: int, nats: float = 1.0) -> None:
@@ -43,7 +51,7 @@ def rather(odds: Odds, at: int, heard: int, nats: float = 1.0) -> None:
     ],
 )
 def test_what_was_heard_well_is_the_message(data: bytes) -> None:
-    likely = most_likely(np.concatenate((odds_of(data), odds_of(b"\xff\xff\xff"))))
+    likely = most_likely(np.concatenate((odds_of(data), odds_of(b"\xff\xff\xff"))), silence=3)
     assert likely is not None
     assert likely.data == data
     assert likely.doubt < MOST_DOUBT
@@ -58,6 +66,29 @@ def test_characters_that_were_heard_wrong_are_corrected(places: tuple[int, ...])
     assert likely is not None
     assert likely.data == MESSAGE
     assert likely.doubt < MOST_DOUBT
+
+
+def test_a_number_is_not_cut_off_where_its_checksum_would_be_right_by_chance() -> None:
+    """The length was heard wrong, and the beginning of the number looks like a whole message."""
+    data = frame(0x04, b"12060400" + b"241939034")
+    assert (sum(data[:12]) + 9 - data[1]) % 256 == 0
+    odds = odds_of(data, 9.0)
+    rather(odds, 1, 9, nats=2.0)
+    follows = most_likely(odds)
+    assert follows is not None
+    assert follows.data == data
+    alone = most_likely(odds, silence=len(data) - 12)
+    assert alone is not None
+    assert len(alone.data) == 12
+
+
+def test_the_doubt_about_a_message_counts_what_its_characters_may_be_instead() -> None:
+    odds = odds_of(MESSAGE)
+    assert doubt_of(MESSAGE, odds) < MOST_DOUBT
+    rather(odds, NUMBER_AT, MESSAGE[NUMBER_AT] + 1, nats=-3.0)
+    assert doubt_of(MESSAGE, odds) < MOST_DOUBT  # the checksum would not be right
+    rather(odds, NUMBER_AT + 4, MESSAGE[NUMBER_AT + 4] - 1, nats=-4.0)
+    assert doubt_of(MESSAGE, odds) == pytest.approx(np.exp(-7.0) / (1 + np.exp(-7.0)), rel=0.01)
 
 
 def test_two_digits_that_may_cancel_out_are_in_doubt() -> None:
