@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 
@@ -11,6 +14,7 @@ from firmware.clock import iso_utc, now_ms
 from firmware.config import Home
 from firmware.live_file import read_live
 
+_Report = TypeVar("_Report")
 STALE_MS = 3000
 STALE_QUALITY_MS = 15_000
 
@@ -61,14 +65,7 @@ def read_board(home: Home, at_ms: int | None = None) -> BoardState:
     now = now_ms() if at_ms is None else at_ms
     ports: dict[int, PortState] = {}
     cards: dict[str, CardState] = {}
-    for file in sorted(home.status.glob("*.live")):
-        try:
-            content = read_live(file)
-            if content is None:
-                continue
-            status = _decoder.decode(content)
-        except (OSError, msgspec.MsgspecError):  # gone, or written by another version
-            continue
+    for status in _reports(home, "*.live", _decoder):
         fresh = now - status.at_ms <= STALE_MS
         cards[status.card_id] = CardState(status.connected and fresh, status.link)
         for port in status.ports:
@@ -77,6 +74,15 @@ def read_board(home: Home, at_ms: int | None = None) -> BoardState:
                     port.channel, port.line, port.hook, port.ringing, port.volts, port.level_dbm0, port.recording
                 )
     return BoardState(ports, cards)
+
+
+def _reports(home: Home, pattern: str, decoder: msgspec.json.Decoder[_Report]) -> Iterator[_Report]:
+    """What the recorders' files of one kind say; one that is gone, or written by another version, says nothing."""
+    for file in sorted(home.status.glob(pattern)):
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            content = read_live(file)
+            if content is not None:
+                yield decoder.decode(content)
 
 
 class _PortQuality(msgspec.Struct, frozen=True):
@@ -96,14 +102,7 @@ _quality_decoder = msgspec.json.Decoder(_Quality)
 def read_quality(home: Home, channel: int, at_ms: int | None = None) -> ChannelQuality:
     """How good a channel's line sounds. A report older than 15 s is worth nothing."""
     now = now_ms() if at_ms is None else at_ms
-    for file in sorted(home.status.glob("*.quality")):
-        try:
-            content = read_live(file)
-            if content is None:
-                continue
-            report = _quality_decoder.decode(content)
-        except (OSError, msgspec.MsgspecError):  # gone, or written by another version
-            continue
+    for report in _reports(home, "*.quality", _quality_decoder):
         if now - report.at_ms > STALE_QUALITY_MS:
             continue
         for port in report.ports:

@@ -102,10 +102,11 @@ def get_all(db: sqlite_utils.Database, scope: Scope, subject: str = "") -> dict[
 
 def get_value(db: sqlite_utils.Database, scope: Scope, key: str, subject: str = "") -> Value:
     """One parameter, its default when nobody set it. Raises ConfigError for an unknown name."""
+    declared = find_parameter(scope, key)
     row = db.conn.execute(
         "SELECT value FROM parameters WHERE scope = ? AND subject = ? AND key = ?", (scope, subject, key)
     ).fetchone()
-    value: Value = find_parameter(scope, key).default if row is None else msgspec.json.decode(row[0])
+    value: Value = declared.default if row is None else msgspec.json.decode(row[0])
     return value
 
 

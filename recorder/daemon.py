@@ -412,7 +412,7 @@ class Recorder:
                     self._write_status(card_id, card.counters, processor)
                     if not measured and settings.known:
                         measured, self._measuring = True, [settings.measuring(number) for number in channels]
-                    if now - quality_at >= QUALITY_S:
+                    if self._connected and now - quality_at >= QUALITY_S:
                         quality_at = now
                         self._write_quality(processor)
                     if settings.changed():
