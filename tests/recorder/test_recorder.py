@@ -185,6 +185,7 @@ def test_a_card_with_many_ports_is_told_a_few_at_a_time_and_all_in_the_end(home:
     for told in (8, 16, 20):
         recorder._adjust()
         assert card.told == [(port, {"gain_db": float(port)}) for port in range(told)]
+        assert (recorder._measured is recorder._measuring) == (told == 20)
     recorder._measuring = [{"gain_db": 1.0}, *recorder._measuring[1:]]
     recorder._adjust()
     assert card.told[20:] == [(0, {"gain_db": 1.0})]
