@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import numpy as np
@@ -20,8 +20,6 @@ import recorder.tape.writer as writer_module
 from drivers.api import Capabilities, CardIdentity, EventKind, LineEvent, LinkCounters, Pcm, PcmBlock, ResumePoint
 from firmware.config import Home
 from firmware.errors import ConfigError, LineCardGone, LineCardProtocolError
-from firmware.parameters import set_value
-from firmware.store.connection import open_store
 from recorder.daemon import Recorder, RecorderOptions, stop_on_signal
 from recorder.processor import Processor
 from recorder.tape.format import TapeBlock
@@ -150,91 +148,6 @@ def all_events(reader: TapeReader) -> list[LineEvent]:
     assert last is not None
     blocks = [reader.block(number) for number in range(last.number + 1)]
     return [event for block in blocks if block for event in block.events]
-
-
-class AdjustableMemoryCard(MemoryCard):
-    """Remembers what it was told of how to measure."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.told: list[tuple[int | None, dict[str, object]]] = []
-        self.refuses = False
-
-    def apply(self, settings: Mapping[str, object], port: int | None = None) -> None:
-        self.told.append((port, dict(settings)))
-        if self.refuses:
-            raise ConfigError("not with this card")
-
-
-def test_a_store_that_cannot_be_read_tells_the_card_nothing(home: Home) -> None:
-    card, hidden = AdjustableMemoryCard(), home.crm_db.with_suffix(".hidden")
-    card.now = 10 * SLICE
-    home.crm_db.rename(hidden)
-    with recording(home, card) as box:
-        box.wait_for(8 * SLICE)
-        wait_until(lambda: (home.status / "t.quality").exists(), "a first look at the settings")
-        assert card.told == []
-        hidden.rename(home.crm_db)
-        wait_until(lambda: card.told, "the settings")
-
-
-def test_a_card_with_many_ports_is_told_a_few_at_a_time_and_all_in_the_end(home: Home) -> None:
-    card = AdjustableMemoryCard()
-    recorder = Recorder(home, RecorderOptions("t", "memory", ""), card)
-    recorder._measuring = [{"gain_db": float(port)} for port in range(20)]
-    for told in (8, 16, 20):
-        recorder._adjust()
-        assert card.told == [(port, {"gain_db": float(port)}) for port in range(told)]
-        assert (recorder._measured is recorder._measuring) == (told == 20)
-    recorder._measuring = [{"gain_db": 1.0}, *recorder._measuring[1:]]
-    recorder._adjust()
-    assert card.told[20:] == [(0, {"gain_db": 1.0})]
-
-
-def test_a_setting_that_the_card_refuses_ends_nothing(home: Home) -> None:
-    card = AdjustableMemoryCard()
-    card.refuses, card.now = True, SLICE
-    with recording(home, card) as box:
-        wait_until(lambda: card.told, "the settings")
-        card.now = 10 * SLICE
-        box.wait_for(8 * SLICE)
-        assert len(card.told) == 1
-
-
-def test_how_good_the_lines_sound_is_not_told_of_a_card_that_is_gone(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("recorder.daemon.QUALITY_S", 0.0)
-    card, file = MemoryCard(), home.status / "t.quality"
-    card.now = 10 * SLICE
-    with recording(home, card):
-        wait_until(file.exists, "a report")
-        card.gone = True
-        wait_until(lambda: len(card.resumed) > 1, "the loss")
-        time.sleep(0.6)
-        before = file.read_bytes()
-        time.sleep(0.6)
-        assert file.read_bytes() == before
-
-
-def test_the_card_measures_as_the_channel_says_at_once_and_after_each_opening(home: Home) -> None:
-    crm, card = open_store(home.crm_db), AdjustableMemoryCard()
-    card.now = SLICE
-    factory = {
-        "off_hook_v": 20.0, "line_lost_v": 3.0, "ring_vrms": 35.0, "ring_min_ms": 100, "hook_debounce_ms": 100,
-        "gain_db": 0.0,
-    }  # fmt: skip
-    with recording(home, card):
-        wait_until(lambda: card.told, "the settings")
-        assert card.told == [(0, factory)]
-        set_value(crm, "channel", "hook_debounce_ms", 30, subject="1")
-        wait_until(lambda: len(card.told) > 1, "the change")
-        assert card.told[1:] == [(0, {"hook_debounce_ms": 30})]
-        card.gone = True
-        wait_until(lambda: len(card.resumed) > 1, "the loss")
-        card.gone = False
-        wait_until(lambda: len(card.told) > 2, "the settings again")
-        assert card.told[2:] == [(0, factory | {"hook_debounce_ms": 30})]
 
 
 def test_a_locked_store_at_the_start_does_not_stop_the_tape(home: Home) -> None:
