@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite_utils
 from sqlite_utils import Migrations
 
+from crm_client_api.schema_access import add_access
+from crm_client_api.schema_records import add_records
 from firmware.clock import now_ms
 
 _crm = Migrations("crm_client_api")
@@ -18,6 +20,16 @@ def _office(db: sqlite_utils.Database) -> None:
         db.execute(statement)
     # A fresh box has one group; the default of the channel parameter `group` puts every channel into it.
     db.execute("INSERT INTO groups VALUES (1, '', ?)", [now_ms()])
+
+
+@_crm(name="0002_records")
+def _records(db: sqlite_utils.Database) -> None:
+    add_records(db)
+
+
+@_crm(name="0003_access")
+def _access(db: sqlite_utils.Database) -> None:
+    add_access(db)
 
 
 _STATEMENTS = (

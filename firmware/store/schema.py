@@ -13,8 +13,8 @@ _crm = Migrations("firmware")
 migrations = {"calls": _calls, "crm": _crm}
 
 
-@_calls(name="0001_event_log")
-def _event_log(db: sqlite_utils.Database) -> None:
+def create_event_log(db: sqlite_utils.Database) -> None:
+    """The tables that ``firmware.store.event_log`` works on, with an epoch of their own."""
     db.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT")
     db.execute("INSERT INTO meta VALUES ('epoch', ?)", [uuid7(now_ms())[:13].replace("-", "")])
     db.execute(
@@ -34,6 +34,11 @@ def _event_log(db: sqlite_utils.Database) -> None:
         """
     )
     db.execute("CREATE INDEX events_by_call ON events (call_id) WHERE call_id IS NOT NULL")
+
+
+@_calls(name="0001_event_log")
+def _event_log(db: sqlite_utils.Database) -> None:
+    create_event_log(db)
     db.execute(
         """
         CREATE TABLE alarms (
