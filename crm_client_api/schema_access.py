@@ -73,7 +73,7 @@ _STATEMENTS = (
         acknowledged_ms INTEGER,
         handed_by TEXT,
         PRIMARY KEY (call_id, staff_no)
-    ) STRICT, WITHOUT ROWID
+    ) STRICT
     """,
     "CREATE INDEX popup_receipts_by_staff_no ON popup_receipts (staff_no, shown_ms)",
     # Who said "I take it" first.

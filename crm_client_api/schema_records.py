@@ -29,7 +29,7 @@ _STATEMENTS = (
         customer_id INTEGER NOT NULL REFERENCES customers (id) ON DELETE CASCADE,
         tag TEXT NOT NULL,
         PRIMARY KEY (customer_id, tag)
-    ) STRICT, WITHOUT ROWID
+    ) STRICT
     """,
     "CREATE INDEX customer_tags_by_tag ON customer_tags (tag, customer_id)",
     """
@@ -206,7 +206,7 @@ _STATEMENTS = (
         record_id TEXT NOT NULL,
         old_owner TEXT NOT NULL,
         PRIMARY KEY (hand_over_id, kind, record_id)
-    ) STRICT, WITHOUT ROWID
+    ) STRICT
     """,
     # Long work: imports, exports, clearing. Done by the courier, one after the other.
     """
