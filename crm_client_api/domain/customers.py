@@ -168,7 +168,7 @@ def _require_content(fields: Mapping[str, str], phones: tuple[Phone, ...]) -> No
 def _write_phones(connection: sqlite3.Connection, customer_id: int, phones: Iterable[Phone], site: Site) -> None:
     connection.execute("DELETE FROM customer_phones WHERE customer_id = ?", (customer_id,))
     connection.executemany(
-        "INSERT INTO customer_phones VALUES (?,?,?,?,?)",
+        "INSERT INTO customer_phones (customer_id, position, label, number, match_key) VALUES (?,?,?,?,?)",
         [
             (customer_id, position, phone.label, phone.number.strip(), match_key(phone.number, site))
             for position, phone in enumerate(phones)
