@@ -43,7 +43,7 @@ def curve_svg(curve: list[dict[str, Any]]) -> str:
         points = " ".join(f"{x(each['snr_db'])},{y(each[receiver])}" for each in curve)
         stroke = f'stroke="{colour}" stroke-width="2.5" stroke-dasharray="{dashes}"'
         parts.append(f'<polyline points="{points}" fill="none" {stroke}/>')
-        height = _TOP + 18 + 20 * row
-        parts.append(f'<path d="M{_LEFT + 16} {height}h30" {stroke}/>')
-        parts.append(f'<text x="{_LEFT + 54}" y="{height + 4}">{label}</text>')
+        height = _HEIGHT - _BOTTOM - 70 + 20 * row
+        parts.append(f'<path d="M{_WIDTH - _RIGHT - 130} {height}h30" {stroke}/>')
+        parts.append(f'<text x="{_WIDTH - _RIGHT - 92}" y="{height + 4}">{label}</text>')
     return "\n".join([*parts, "</svg>\n"])
