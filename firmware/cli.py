@@ -14,6 +14,10 @@ from firmware.config import find_home
 from firmware.errors import BoxError
 
 
+class OpenGroup(click.Group):
+    """A group of verbs to which higher rooms add theirs when they are read."""
+
+
 class _Rooms(click.Group):
     """Loads the rooms' commands from the lowest floor up, and no higher than the wanted one needs.
 
@@ -30,6 +34,8 @@ class _Rooms(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         while cmd_name not in self.commands and self._unread:
+            self._read_next_room()
+        while isinstance(self.commands.get(cmd_name), OpenGroup) and self._unread:
             self._read_next_room()
         return super().get_command(ctx, cmd_name)
 

@@ -6,6 +6,7 @@ documentation come from here.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,7 @@ from firmware.store.connection import write
 
 Scope = Literal["channel", "system", "card"]
 Value = bool | int | float | str | None
+LONGEST_TEXT_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Parameter:
     """One setting. ``minimum``/``maximum`` are inclusive and in ``unit``; ``choices`` lists allowed texts.
 
     ``nullable``: None is a value of its own ("none", "no group"). ``check_text`` raises ConfigError for a text that
-    nobody can read.
+    nobody can read. ``secret``: a password or the like, which is never told again.
     """
 
     key: str
@@ -46,6 +48,7 @@ class Parameter:
     nullable: bool = False
     effect: Literal["at once", "next call", "restart"] = "next call"
     check_text: Callable[[str], object] | None = None
+    secret: bool = False
 
     def check(self, value: Value) -> Value:
         """The value, made exact. Raises ConfigError naming key, value and range."""
@@ -59,6 +62,8 @@ class Parameter:
             low, high = self.minimum, self.maximum
             if (low is not None and value < low) or (high is not None and value > high) or value != value:
                 raise ConfigError(f"{self.key}: {value} is outside {low} … {high} {self.unit}".rstrip())
+        if isinstance(value, str) and len(value) > LONGEST_TEXT_CHARACTERS:
+            raise ConfigError(f"{self.key}: a text has at most {LONGEST_TEXT_CHARACTERS} characters")
         if self.choices and value not in self.choices:
             raise ConfigError(f"{self.key}: {value!r} is none of {', '.join(self.choices)}")
         if self.check_text is not None and isinstance(value, str):
@@ -114,10 +119,23 @@ def set_value(
     db: sqlite_utils.Database, scope: Scope, key: str, value: Value, *, subject: str = "", changed_by: str = ""
 ) -> None:
     """Check and store one value. Raises ConfigError, StoreError."""
-    exact = find_parameter(scope, key).check(value)
     with write(db) as connection:
-        connection.execute(
-            "INSERT INTO parameters VALUES (?,?,?,?,?,?) ON CONFLICT (scope, subject, key)"
-            " DO UPDATE SET value = excluded.value, changed_ms = excluded.changed_ms, changed_by = excluded.changed_by",
-            (scope, subject, key, msgspec.json.encode(exact).decode(), now_ms(), changed_by),
-        )
+        store_value(connection, scope, key, value, subject=subject, changed_by=changed_by)
+
+
+def store_value(
+    connection: sqlite3.Connection, scope: Scope, key: str, value: Value, *, subject: str, changed_by: str
+) -> None:
+    """The same inside the caller's write transaction. Raises ConfigError."""
+    exact = find_parameter(scope, key).check(value)
+    connection.execute(
+        "INSERT INTO parameters VALUES (?,?,?,?,?,?) ON CONFLICT (scope, subject, key)"
+        " DO UPDATE SET value = excluded.value, changed_ms = excluded.changed_ms, changed_by = excluded.changed_by",
+        (scope, subject, key, msgspec.json.encode(exact).decode(), now_ms(), changed_by),
+    )
+
+
+def forget_value(connection: sqlite3.Connection, scope: Scope, key: str, *, subject: str) -> None:
+    """Make one value its default again, inside the caller's write transaction. Raises ConfigError."""
+    find_parameter(scope, key)
+    connection.execute("DELETE FROM parameters WHERE scope = ? AND subject = ? AND key = ?", (scope, subject, key))

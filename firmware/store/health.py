@@ -7,6 +7,7 @@ that is locked, forbidden or on a full disk is not damaged, and nobody may put a
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -89,9 +90,17 @@ def examine_for(path: Path, seconds: float) -> Health:
 
 def _tables(connection: sqlite3.Connection) -> list[str]:
     """Tables with those first that have the fewest rows ever given."""
-    names = [str(row[0]) for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-    rows = {name: connection.execute(f'SELECT max(rowid) FROM "{name}"').fetchone()[0] or 0 for name in names}
-    return sorted(names, key=lambda name: int(rows[name]))
+    rows: dict[str, int] = {}
+    # A virtual table (full text) has no pages of its own: its shadow tables have, and some of those no row numbers.
+    for name, without_rowid in connection.execute(
+        "SELECT name, wr FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow')"
+        " AND name <> 'sqlite_schema'"
+    ).fetchall():
+        if without_rowid:
+            rows[name] = sys.maxsize
+        else:
+            rows[name] = int(connection.execute(f'SELECT max(rowid) FROM "{name}"').fetchone()[0] or 0)
+    return sorted(rows, key=rows.__getitem__)
 
 
 def _mark(path: Path) -> Path:
