@@ -18,8 +18,9 @@ RecorderVerb = Literal["pause", "resume", "record", "stop", "keep", "discard"]
 with the call. ``record``, ``stop``: begin and end a recording by hand on a channel without a call, or keep the running
 call. ``keep``: keep a call, running or ended, whatever the record mode said. ``discard``: do not keep the running call.
 Each holds from ``at_ms`` on, for at most 10 s of the past, and for nothing that was cut already."""
-LibraryVerb = Literal["delete", "erase"]
-"""``delete``: delete the recording ``recording_id``, or all recordings of ``call_id``."""
+LibraryVerb = Literal["delete", "erase", "handle"]
+"""``delete``: delete the recording ``recording_id``, or all recordings of ``call_id``. ``handle``: ``data`` holds the
+``staff_no`` of who handled ``call_id``, null for nobody."""
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -34,6 +34,17 @@ def _calls_0004(db: sqlite_utils.Database) -> None:
     db.execute("CREATE INDEX calls_by_machine ON calls (machine, started_ms) WHERE machine IS NOT NULL")
 
 
+@_calls(name="0005_calls_by_handler")
+def _calls_0005(db: sqlite_utils.Database) -> None:
+    db.execute("CREATE INDEX calls_by_handler ON calls (handled_by, started_ms) WHERE handled_by IS NOT NULL")
+
+
+@_calls(name="0006_recordings_by_channel")
+def _calls_0006(db: sqlite_utils.Database) -> None:
+    db.execute("CREATE INDEX recordings_by_channel ON recordings (channel, started_ms)")
+    db.execute("CREATE INDEX recordings_by_duration ON recordings (duration_ms)")
+
+
 @_crm(name="0001_storage_rules")
 def _crm_0001(db: sqlite_utils.Database) -> None:
     for statement in _STORAGE_RULES:

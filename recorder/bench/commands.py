@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from firmware.cli import OpenGroup
 
-@click.group()
+
+@click.group(cls=OpenGroup)
 def bench() -> None:
     """Measure the box on this machine; every benchmark prints one JSON object with --json."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from firmware.clock import now_ms
 from firmware.errors import BadInput, Refused
 from firmware.store.connection import write
+from recorder.library.keeping.handling import handle_order
 from recorder.library.keeping.task import Library, Stopping
 from recorder.library.rebuilding.reconciliation import past_is_missing
 from recorder.library.storage.deletion import Outcome, delete_recordings
@@ -92,7 +93,7 @@ def _erase(library: Library, order: Order) -> str:
     return erase_order(library, order)
 
 
-HANDLERS: Mapping[str, Handler] = {"delete": _delete, "erase": _erase}
+HANDLERS: Mapping[str, Handler] = {"delete": _delete, "erase": _erase, "handle": handle_order}
 
 
 class MarkedTask:
