@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite_utils
 
+from crm_client_api.domain.permissions import Permission
 from firmware.store.schema import create_event_log
 
 
@@ -11,10 +12,31 @@ def add_access(db: sqlite_utils.Database) -> None:
     """API tokens, one-time codes, audit chain, the office's own event log, agent states, receipts of pop-ups."""
     for statement in _STATEMENTS:
         db.execute(statement)
+    for permission in Permission:
+        db.execute("INSERT INTO known_permissions VALUES (?, 0)", [permission.value])
     create_event_log(db)
 
 
 _STATEMENTS = (
+    # A group that was deleted keeps its number: former operators and their records stay with it.
+    "ALTER TABLE groups ADD COLUMN deleted_ms INTEGER",
+    # Permissions that this box has heard of; a later one was introduced when the operators up to an id were there.
+    """
+    CREATE TABLE known_permissions (
+        permission TEXT PRIMARY KEY,
+        last_operator_id INTEGER NOT NULL
+    ) STRICT
+    """,
+    # What an operator was granted after the appointment: permissions that a software update introduced.
+    """
+    CREATE TABLE granted_permissions (
+        operator_id INTEGER NOT NULL REFERENCES operators (id),
+        permission TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        by TEXT NOT NULL,
+        PRIMARY KEY (operator_id, permission)
+    ) STRICT
+    """,
     """
     CREATE TABLE api_tokens (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -22,6 +44,8 @@ _STATEMENTS = (
         name TEXT NOT NULL,
         token_hash TEXT NOT NULL UNIQUE,
         scopes TEXT NOT NULL,
+        read_only INTEGER NOT NULL,
+        addresses TEXT NOT NULL,
         created_ms INTEGER NOT NULL,
         expires_ms INTEGER,
         last_used_ms INTEGER,
@@ -30,6 +54,29 @@ _STATEMENTS = (
     ) STRICT
     """,
     "CREATE INDEX api_tokens_by_staff_no ON api_tokens (staff_no)",
+    # What lists of sessions name them by (the hash is the key to the session itself), and the browser.
+    "ALTER TABLE sessions ADD COLUMN id TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE sessions ADD COLUMN agent TEXT NOT NULL DEFAULT ''",
+    # Wrong passwords in a row, counted for staff numbers, for addresses, and for a person at an address where that
+    # person has logged in before: guessing from elsewhere must not lock out who sits at the usual desk.
+    "DROP TABLE login_failures",
+    """
+    CREATE TABLE login_failures (
+        kind TEXT NOT NULL CHECK (kind IN ('staff_no', 'address', 'desk', 'inside')),
+        key TEXT NOT NULL,
+        failures INTEGER NOT NULL,
+        last_ms INTEGER NOT NULL,
+        PRIMARY KEY (kind, key)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE login_desks (
+        staff_no TEXT NOT NULL,
+        address TEXT NOT NULL,
+        last_ms INTEGER NOT NULL,
+        PRIMARY KEY (staff_no, address)
+    ) STRICT
+    """,
     # Time-based one-time codes (RFC 6238). last_step: a code is taken once.
     """
     CREATE TABLE second_factors (
@@ -40,12 +87,23 @@ _STATEMENTS = (
         recovery_hashes TEXT NOT NULL DEFAULT '[]'
     ) STRICT
     """,
-    # Each entry carries the hash of the one before; NULL in entries older than the chain.
+    # Each entry's hash covers that of the one before; NULL in entries older than the chain.
     "ALTER TABLE audit ADD COLUMN salt TEXT",
     "ALTER TABLE audit ADD COLUMN hash TEXT",
-    "CREATE INDEX audit_by_subject ON audit (subject, id)",
-    "CREATE INDEX audit_by_actor ON audit (actor, id)",
-    "CREATE INDEX audit_by_action ON audit (action, id)",
+    # What `customer.change` is about: `customer`.
+    "ALTER TABLE audit ADD COLUMN thing TEXT NOT NULL AS (substr(action, 1, instr(action || '.', '.') - 1)) VIRTUAL",
+    *(
+        f"CREATE INDEX audit_by_{name} ON audit ({column}at_ms)"
+        for name, column in (
+            ("time", ""),
+            ("subject", "subject, "),
+            ("actor", "actor, "),
+            ("action", "action, "),
+            ("thing", "thing, "),
+            ("actor_and_thing", "actor, thing, "),
+            ("actor_and_action", "actor, action, "),
+        )
+    ),
     """
     CREATE TABLE agent_states (
         staff_no TEXT PRIMARY KEY,
@@ -116,4 +174,15 @@ _STATEMENTS = (
     ) STRICT
     """,
     "CREATE INDEX webhook_deliveries_waiting ON webhook_deliveries (next_try_ms) WHERE state = 'waiting'",
+    # An entry never changes; only what it says of a person may be taken out, leaving what its hash was made of.
+    "DROP TRIGGER audit_no_update",
+    """
+    CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
+    WHEN NOT (
+        new.id IS old.id AND new.at_ms IS old.at_ms AND new.actor IS old.actor AND new.action IS old.action
+        AND new.subject IS old.subject AND new.address IS old.address AND new.hash IS old.hash
+        AND old.salt IS NOT NULL AND new.salt IS NULL AND new.data GLOB '{"erased":"*"}' AND length(new.data) = 77
+    )
+    BEGIN SELECT raise(ABORT, 'the audit log only grows'); END
+    """,
 )

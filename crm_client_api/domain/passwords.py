@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
+import sqlite_utils
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from crm_client_api.domain.invalid import Invalid
+from firmware.parameters import get_value
 
 SHORTEST_CHARACTERS = 8
 LONGEST_CHARACTERS = 256
@@ -37,12 +40,41 @@ def verify_password(password_hash: str | None, password: str) -> bool:
     return password_hash is not None
 
 
-def check_new_password(password: str, staff_no: str) -> None:
-    """Raises Invalid for a password that is too short, too long or the staff number."""
-    if not SHORTEST_CHARACTERS <= len(password) <= LONGEST_CHARACTERS:
-        raise Invalid("password_length", f"a password has {SHORTEST_CHARACTERS} to {LONGEST_CHARACTERS} characters")
+@dataclass(frozen=True, slots=True)
+class PasswordPolicy:
+    """What the office wants of new passwords. ``kinds``: of small and capital letters, digits and others."""
+
+    shortest_characters: int = SHORTEST_CHARACTERS
+    kinds: int = 1
+
+
+def read_policy(crm: sqlite_utils.Database) -> PasswordPolicy:
+    """The policy as the parameters have it."""
+    shortest, kinds = (get_value(crm, "system", key) for key in ("password_min_characters", "password_kinds"))
+    assert isinstance(shortest, int)  # the parameter table's own types
+    assert isinstance(kinds, int)
+    return PasswordPolicy(shortest, kinds)
+
+
+def check_new_password(password: str, staff_no: str, policy: PasswordPolicy | None = None) -> None:
+    """Raises Invalid for a password that is too short, too long, too plain or the staff number."""
+    wanted = policy or PasswordPolicy()
+    shortest = max(wanted.shortest_characters, SHORTEST_CHARACTERS)
+    if not shortest <= len(password) <= LONGEST_CHARACTERS:
+        raise Invalid("password_length", f"a password has {shortest} to {LONGEST_CHARACTERS} characters")
     if staff_no in password and len(password) < len(staff_no) + SHORTEST_CHARACTERS:
         raise Invalid("password_is_staff_no", "a password is not made of the staff number")
+    if len({_kind(letter) for letter in password}) < wanted.kinds:
+        raise Invalid(
+            "password_kinds",
+            f"a password has {wanted.kinds} of: small letters, capital letters, digits, other characters",
+        )
+
+
+def _kind(letter: str) -> str:
+    if letter.isascii() and letter.isalpha():
+        return "small" if letter.islower() else "capital"
+    return "digit" if letter.isdecimal() else "other"
 
 
 def one_time_password() -> str:
