@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -78,7 +78,10 @@ class CardRow:
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
-    """What to list. ``before`` is the id that the page before ended with; newest calls come first."""
+    """What to list. ``before`` is the id that the page before ended with; newest calls come first.
+
+    ``from_ms`` (included) and ``to_ms`` (not) bound the start, Unix ms UTC. ``among``: only these calls.
+    """
 
     limit: int = 50
     before: str | None = None
@@ -88,23 +91,28 @@ class CallFilter:
     result: str | None = None
     state: str | None = None
     machine: str | None = None
+    handled_by: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    among: tuple[str, ...] | None = None
 
 
-_CALL_FIELDS = tuple(field.name for field in fields(Call))
-_CALL_COLUMNS = ", ".join(_CALL_FIELDS)
+CALL_FIELDS = tuple(field.name for field in fields(Call))
+"""What ``call_of`` needs of a row."""
+_CALL_COLUMNS = ", ".join(CALL_FIELDS)
 _OF_NOW = frozenset({"handled_by", "tape_epoch", "from_sample", "to_sample", "kept", "kept_reason", "pauses"})
 
 
 def call_of(row: sqlite3.Row | Mapping[str, Any]) -> Call:
     """A call from a row of the store."""
-    values = {name: row[name] for name in _CALL_FIELDS}
+    values = {name: row[name] for name in CALL_FIELDS}
     flags = {name: bool(values[name]) for name in ("simulated", "kept")}
     return Call(**(values | flags | {"pauses": pauses_of(values["pauses"])}))
 
 
 def call_of_event(data: Mapping[str, Any], row: sqlite3.Row) -> Call:
     """A call as an event of the recorder describes it, its state at that moment; the rest is as ``row`` has it now."""
-    return call_of(dict(row) | {name: data[name] for name in _CALL_FIELDS if name in data and name not in _OF_NOW})
+    return call_of(dict(row) | {name: data[name] for name in CALL_FIELDS if name in data and name not in _OF_NOW})
 
 
 def get_call(calls: sqlite_utils.Database, call_id: str, scope: ChannelScope) -> Call:
@@ -118,6 +126,22 @@ def get_call(calls: sqlite_utils.Database, call_id: str, scope: ChannelScope) ->
     return call_of(row)
 
 
+def calls_by_id(calls: sqlite_utils.Database, call_ids: Iterable[str]) -> dict[str, Call]:
+    """The calls with these ids, whatever their channel: for what is in scope by something else than the channel."""
+    wanted = list(call_ids)
+    rows = calls.conn.execute(f"SELECT {_CALL_COLUMNS} FROM calls WHERE id IN ({','.join('?' * len(wanted))})", wanted)
+    return {row["id"]: call_of(row) for row in rows}
+
+
+def ended_since(calls: sqlite_utils.Database, from_ms: int) -> list[Call]:
+    """The calls of all channels that began at ``from_ms`` (Unix ms UTC) or later and have ended, oldest first."""
+    rows = calls.conn.execute(
+        f"SELECT {_CALL_COLUMNS} FROM calls WHERE started_ms >= ? AND state = 'ended' ORDER BY started_ms, id",
+        (from_ms,),
+    )
+    return [call_of(row) for row in rows]
+
+
 def list_calls(calls: sqlite_utils.Database, wanted: CallFilter, scope: ChannelScope, site: Site) -> list[Call]:
     """Calls in scope, newest first."""
     condition, given = scope.sql("channel")
@@ -127,11 +151,18 @@ def list_calls(calls: sqlite_utils.Database, wanted: CallFilter, scope: ChannelS
     if wanted.state not in (None, "ended"):
         source = _RUNNING
         conditions.append("state <> 'ended'")
-    for column in ("channel", "direction", "result", "state", "machine"):
+    for column in ("channel", "direction", "result", "state", "machine", "handled_by"):
         value = getattr(wanted, column)
         if value is not None:
             conditions.append(f"{column} = ?")
             arguments.append(value)
+    for text, at_ms in (("started_ms >= ?", wanted.from_ms), ("started_ms < ?", wanted.to_ms)):
+        if at_ms is not None:
+            conditions.append(text)
+            arguments.append(at_ms)
+    if wanted.among is not None:
+        conditions.append(f"id IN ({','.join('?' * len(wanted.among))})")
+        arguments += wanted.among
     if wanted.number:
         condition, given = _number_condition(wanted.number, site)
         conditions.append(condition)
@@ -185,6 +216,24 @@ def history(
     return [call_of(row) for row in rows]
 
 
+def calls_with(
+    calls: sqlite_utils.Database, exact: Sequence[str], scope: ChannelScope, before: tuple[int, str], limit: int
+) -> list[Call]:
+    """Calls in scope with one of these spellings of numbers, newest first, that come before (start, id)."""
+    condition, given = scope.sql("channel")
+    marks = ",".join("?" * len(exact))
+    parts = [
+        f"SELECT {_CALL_COLUMNS} FROM calls WHERE direction = '{direction}' AND {column} IN ({marks})"
+        f" AND (started_ms, id) < (?, ?) AND {condition}"
+        for direction, column in (("incoming", "caller_number"), ("outgoing", "dialled_number"))
+    ]
+    rows = calls.conn.execute(
+        f"{' UNION ALL '.join(parts)} ORDER BY started_ms DESC, id DESC LIMIT ?",
+        (*(*exact, *before, *given), *(*exact, *before, *given), limit),
+    )
+    return [call_of(row) for row in rows]
+
+
 def running_calls(calls: sqlite_utils.Database) -> dict[int, Call]:
     """The call that runs on each channel (the newest one, should there be several)."""
     rows = calls.conn.execute(f"SELECT {_CALL_COLUMNS} FROM {_RUNNING} WHERE state <> 'ended' ORDER BY started_ms, id")
@@ -201,19 +250,3 @@ def list_cards(calls: sqlite_utils.Database) -> list[CardRow]:
     """Every line card that was ever seen."""
     rows = calls.conn.execute("SELECT card_id, driver, model, ports, simulated FROM cards ORDER BY card_id")
     return [CardRow(row[0], row[1], row[2], row[3], bool(row[4])) for row in rows]
-
-
-def numbered_running_calls(calls: sqlite_utils.Database) -> list[Call]:
-    """Running calls whose number (or its absence) is decided, oldest first."""
-    rows = calls.conn.execute(
-        f"SELECT {_CALL_COLUMNS} FROM {_RUNNING} WHERE state <> 'ended' AND EXISTS (SELECT 1 FROM events e"
-        " WHERE e.call_id = calls.id AND e.kind = iif(calls.direction = 'incoming', 'caller_id', 'dialled_number'))"
-        " ORDER BY started_ms, id"
-    )
-    return [call_of(row) for row in rows]
-
-
-def first_event_id(calls: sqlite_utils.Database, call_id: str, kind: str) -> int | None:
-    """The id of the first event of a kind for a call, None when there is none."""
-    row = calls.conn.execute("SELECT min(id) FROM events WHERE call_id = ? AND kind = ?", (call_id, kind)).fetchone()
-    return None if row[0] is None else int(row[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bottle
 
 from crm_client_api.domain import audit
-from crm_client_api.domain.calls import get_call
+from crm_client_api.domain.calls import Call, get_call
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.recordings import recordings_of
 from crm_client_api.http.audio import WavBody
@@ -20,10 +20,14 @@ from firmware.store.connection import write
 )  # fmt: skip
 def get_call_audio(request: Request, call_id: str) -> bottle.HTTPResponse:
     """Play a call in scope: the same bytes from its first sample, with more behind them each time."""
+    return send_call(request, get_call(request.stores.calls, call_id, request.desk.channels))
+
+
+def send_call(request: Request, call: Call) -> bottle.HTTPResponse:
+    """The audio of a call that the asker may hear. Raises NotFound, Refused."""
     from crm_client_api.call_audio import open_call
 
     stores = request.stores
-    call = get_call(stores.calls, call_id, request.desk.channels)
     recordings = recordings_of(stores.calls, [call.id]).get(call.id, [])
     body = WavBody(open_call(request.api.home, stores.calls, call, recordings))
     answer = send(request, body, "audio/wav", None)

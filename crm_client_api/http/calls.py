@@ -1,4 +1,4 @@
-"""Calls, and why they popped up."""
+"""Calls."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from crm_client_api.answers import CallInfo, CallPage, Condition, PopupTrace, TraceLine
-from crm_client_api.domain.calls import CallFilter, get_call, list_calls
-from crm_client_api.domain.operators import list_operators
-from crm_client_api.domain.permissions import Permission
-from crm_client_api.domain.popup import explain
+from crm_client_api.answers import CallInfo, CallPage
+from crm_client_api.call_back_views import missed_calls
+from crm_client_api.domain.call_backs import State
+from crm_client_api.domain.call_search import position_of, search_calls
+from crm_client_api.domain.calls import CallFilter, get_call
+from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.routing import Request, route
-from crm_client_api.views import decide_for
 
 
 class CallQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which calls. ``number`` finds every spelling of a number, and numbers that contain the digits."""
+    """Which calls. ``number`` finds every spelling of a number, and numbers that contain the digits.
+
+    ``from``, ``to``: when it began (ISO 8601 with an offset). ``handled_by``: a staff number. ``call_back``: missed
+    calls whose call-back is in this state.
+    """
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
     before: str | None = None
@@ -26,9 +30,13 @@ class CallQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     result: Literal["answered", "missed", "abandoned"] | None = None
     state: Literal["ringing", "dialling", "talking", "ended"] | None = None
     machine: Literal["fax", "modem"] | None = None
+    handled_by: Annotated[str, msgspec.Meta(pattern="^[0-9A-Za-z]{1,16}$")] | None = None
+    call_back: State | None = None
+    from_: Moment | None = msgspec.field(default=None, name="from")
+    to: Moment | None = None
 
 
-@route("GET", "/calls", "Calls in scope, newest first", answer=CallPage)
+@route("GET", "/calls", "Calls in scope, newest first", answer=CallPage, reads="call")
 def get_calls(request: Request, query: CallQuery) -> CallPage:
     """List calls in scope."""
     desk = request.desk
@@ -41,39 +49,28 @@ def get_calls(request: Request, query: CallQuery) -> CallPage:
         result=query.result,
         state=query.state,
         machine=query.machine,
+        handled_by=query.handled_by,
+        from_ms=unix_ms(query.from_),
+        to_ms=unix_ms(query.to),
     )
-    found = list_calls(request.stores.calls, wanted, desk.channels, desk.settings.site)
+    if query.call_back is None:
+        return _search(request, wanted, query)
+    found = missed_calls(request.stores, wanted, query.call_back, desk.channels, desk.settings.site)
     page = found[: query.limit]
     return CallPage(desk.call_infos(page), page[-1].id if len(found) > query.limit else None)
 
 
-@route("GET", "/calls/{call_id}", "One call", answer=CallInfo)
+def _search(request: Request, wanted: CallFilter, query: CallQuery) -> CallPage:
+    calls, desk = request.stores.calls, request.desk
+    position = position_of(calls, query.before, desk.channels) if query.before else None
+    if query.before and position is None:
+        return CallPage([], None)
+    found, after = search_calls(calls, wanted, desk.channels, desk.settings.site, position, query.limit)
+    return CallPage(desk.call_infos(found), None if after is None else str(after))
+
+
+@route("GET", "/calls/{call_id}", "One call", answer=CallInfo, reads="call")
 def get_one_call(request: Request, call_id: str) -> CallInfo:
     """Show a call in scope."""
     desk = request.desk
     return desk.call_infos([get_call(request.stores.calls, call_id, desk.channels)])[0]
-
-
-@route(
-    "GET", "/calls/{call_id}/popup-trace", "Why a call pops up, for every operator",
-    answer=PopupTrace, permissions=(Permission.OPERATOR_MANAGE,),
-)  # fmt: skip
-def get_popup_trace(request: Request, call_id: str) -> PopupTrace:
-    """Apply the pop-up rules as they are now for every operator who may log in."""
-    desk = request.desk
-    call = get_call(request.stores.calls, call_id, desk.channels)
-    lines: list[TraceLine] = []
-    for operator in list_operators(request.stores.crm):
-        if operator.may_log_in:
-            decision, _ = decide_for(request.stores, desk.settings, operator, call)
-            lines.append(
-                TraceLine(
-                    operator.staff_no,
-                    operator.name,
-                    decision.shows,
-                    list(decision.rows),
-                    explain(decision),
-                    [Condition(reason.row, reason.condition, reason.holds) for reason in decision.reasons],
-                )
-            )
-    return PopupTrace(desk.call_infos([call])[0], lines)

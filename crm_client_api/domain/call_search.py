@@ -1,0 +1,95 @@
+"""Searches calls, newest first, in bounded steps; see ``walk``. The scope is in every query."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import sqlite_utils
+
+from crm_client_api.domain.call_branches import (
+    channel_branches,
+    digits_of,
+    few_calls,
+    is_empty,
+    is_narrow,
+    is_whole,
+    number_branches,
+)
+from crm_client_api.domain.calls import CALL_FIELDS, Call, CallFilter, call_of
+from crm_client_api.domain.numbers import Site, spellings
+from crm_client_api.domain.scope import ChannelScope, Sql
+from crm_client_api.domain.walk import Branch, Plan, Position, parse_position, walk
+
+
+def position_of(calls: sqlite_utils.Database, before: str, scope: ChannelScope) -> Position | None:
+    """Where a list goes on behind the ``next`` of a page, or behind a call in scope; None: there is no such call.
+
+    Raises BadInput.
+    """
+    if "~" in before:
+        return parse_position(before)
+    condition, given = scope.sql("channel")
+    row = calls.conn.execute(
+        f"SELECT started_ms, id FROM calls WHERE id = ? AND {condition}", (before, *given)
+    ).fetchone()
+    return None if row is None else Position(row[0], row[1], 0)
+
+
+def search_calls(
+    calls: sqlite_utils.Database,
+    wanted: CallFilter,
+    scope: ChannelScope,
+    site: Site,
+    position: Position | None,
+    limit: int,
+) -> tuple[list[Call], Position | None]:
+    """Calls in scope, newest first, and where to go on (None: these were the last); ``limit`` and ``before`` of the
+    filter are not looked at.
+
+    A search for something rare may end before the page is full, with a position: older ones were not looked at yet.
+    """
+    if is_empty(scope):
+        return [], None
+    plan = Plan(
+        "calls", "c", "c.started_ms", "0", ", ".join(f"c.{name}" for name in CALL_FIELDS), "",
+        _branches(calls.conn, wanted, scope, site), [scope.sql("+c.channel"), *_conditions(wanted, site)],
+        (wanted.from_ms, None if wanted.to_ms is None else wanted.to_ms - 1),
+    )  # fmt: skip
+    rows, after = walk(calls.conn, plan, position, limit)
+    return [call_of(row) for row in rows], after
+
+
+def _branches(connection: sqlite3.Connection, wanted: CallFilter, scope: ChannelScope, site: Site) -> list[Branch]:
+    """The narrowest index that a filter allows."""
+    if wanted.among is not None:
+        return few_calls(wanted.among)
+    if wanted.state not in (None, "ended"):
+        return [Branch("calls_running", ("c.state <> 'ended'", ()), few=True)]
+    if wanted.number and is_whole(connection, wanted.number, scope, site):
+        return number_branches((wanted.number,), site)
+    if wanted.machine is not None:
+        return [Branch("calls_by_machine", ("c.machine = ?", (wanted.machine,)))]
+    if wanted.handled_by is not None and not is_narrow(scope):
+        return [Branch("calls_by_handler", ("c.handled_by = ?", (wanted.handled_by,)))]
+    if wanted.result is not None and wanted.channel is None and scope.all_but:
+        return [Branch("calls_by_result", ("c.result = ?", (wanted.result,)))]
+    return channel_branches("calls", "c", wanted.channel, scope)
+
+
+def _conditions(wanted: CallFilter, site: Site) -> list[Sql]:
+    found: list[Sql] = [
+        (f"+c.{column} = ?", (value,))
+        for column in ("channel", "direction", "result", "state", "machine", "handled_by")
+        if (value := getattr(wanted, column)) is not None
+    ]
+    if wanted.number:
+        exact, digits = spellings(wanted.number, site), digits_of(wanted.number)
+        marks = ",".join("?" * len(exact))
+        found.append(
+            (
+                f"+c.caller_number IN ({marks}) OR +c.dialled_number IN ({marks})"
+                " OR instr(c.caller_number, ?) OR instr(c.dialled_number, ?)",
+                (*exact, *exact, digits, digits),
+            )
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Communication records: what operators write about their contacts with customers (domain rules, section 3)."""

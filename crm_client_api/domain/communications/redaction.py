@@ -1,0 +1,101 @@
+"""Takes a telephone number out of the texts of communication records, which nobody can edit any more.
+
+Texts, versions, supplements and the audit entries of corrections are looked through.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+import sqlite_utils
+
+from crm_client_api.domain.communications.write import index_again
+from crm_client_api.domain.numbers import Site
+from recorder.library.erasure.erase import Found
+
+TEXT = "text of a communication record"
+VERSION = "version of a communication record"
+SUPPLEMENT = "supplement of a communication record"
+CORRECTION = "correction of a communication record"
+KINDS = frozenset({TEXT, VERSION, SUPPLEMENT, CORRECTION})
+INSTEAD = "…"
+"""What stands where the number stood."""
+_COLUMNS = {
+    TEXT: ("subject", "content", "result"),
+    VERSION: ("fields",),
+    SUPPLEMENT: ("content",),
+    CORRECTION: ("data",),
+}
+_QUERIES = {
+    TEXT: "SELECT id AS row_number, * FROM communications",
+    VERSION: "SELECT rowid AS row_number, (SELECT customer_id FROM communications WHERE id = communication_id) AS"
+    " customer_id, * FROM communication_versions",
+    SUPPLEMENT: "SELECT id AS row_number, (SELECT customer_id FROM communications WHERE id = communication_id) AS"
+    " customer_id, * FROM communication_supplements",
+    CORRECTION: "SELECT id AS row_number, (SELECT customer_id FROM communications c WHERE c.id ="
+    " CAST(audit.subject AS INTEGER)) AS customer_id, * FROM audit",
+}
+_ONLY = {CORRECTION: " AND action LIKE 'communication.%' AND salt IS NOT NULL"}
+
+
+def find_texts(
+    crm: sqlite_utils.Database,
+    digits: Sequence[str],
+    mentioned: Callable[[str, list[str]], str],
+    held: Callable[[str], str | None],
+) -> Iterator[Found]:
+    """Texts that mention one of the spellings ``digits``. ``mentioned``: the condition for that on a column."""
+    for kind, query in _QUERIES.items():
+        columns = _COLUMNS[kind]
+        condition = " OR ".join(mentioned(column, list(digits)) for column in columns)
+        rows = crm.conn.execute(
+            f"{query} WHERE ({condition}){_ONLY.get(kind, '')} ORDER BY row_number", [*digits] * len(columns)
+        )
+        for row in rows:
+            yield Found(kind, str(row["row_number"]), dict(row), held(str(row["customer_id"] or "")) or held(""))
+
+
+def redact(
+    connection: sqlite3.Connection,
+    one: Found,
+    digits: Sequence[str],
+    site: Site,
+    forget_data: Callable[[sqlite3.Connection, int], None],
+) -> None:
+    """Take the number out of one text that was found, inside the caller's transaction.
+
+    ``forget_data`` takes the data out of an audit entry.
+    """
+    number = re.compile("|".join(_spaced(one) for one in sorted(digits, key=len, reverse=True)))
+    row = int(one.id)
+    if one.kind == CORRECTION:
+        forget_data(connection, row)
+        return
+    table = {TEXT: "communications", VERSION: "communication_versions", SUPPLEMENT: "communication_supplements"}[
+        one.kind
+    ]
+    columns = _COLUMNS[one.kind]
+    found = connection.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE rowid = ?", (row,)).fetchone()
+    if found is None:
+        return
+    clean = [_without_in_json(number, text) if one.kind == VERSION else number.sub(INSTEAD, text) for text in found]
+    connection.execute(
+        f"UPDATE {table} SET {', '.join(f'{column} = ?' for column in columns)} WHERE rowid = ?", (*clean, row)
+    )
+    record = row if one.kind == TEXT else int(one.about["communication_id"])
+    index_again(connection, record, site=site)
+
+
+def _spaced(digits: str) -> str:
+    """A spelling with what people write between digits."""
+    return r"[\s\-\u00a0]*".join(re.escape(character) for character in digits)
+
+
+def _without_in_json(number: re.Pattern[str], text: str) -> str:
+    """The texts of a version; its times and ids are numbers, and stay."""
+    said = msgspec.json.decode(text)
+    clean = {name: number.sub(INSTEAD, value) if isinstance(value, str) else value for name, value in said.items()}
+    return msgspec.json.encode(clean).decode()

@@ -1,0 +1,65 @@
+"""What the office does by itself: tells of due tasks, follows missed calls, keeps communication records in order."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+
+from crm_client_api.domain.call_back_follower import Follower
+from crm_client_api.domain.communications.bin import purge_old
+from crm_client_api.domain.communications.upkeep import fill_in_ended, renew_keys
+from crm_client_api.domain.customers.bin import kept_ms
+from crm_client_api.domain.settings import read_settings
+from crm_client_api.domain.tasks import tell_due
+from crm_client_api.stores import StorePool
+from firmware import doorbell
+from firmware.clock import now_ms
+from firmware.errors import BoxError
+
+_PERIOD_S = 1.0
+_TIDY_PERIOD_S = 60.0
+_log = logging.getLogger(__name__)
+
+
+class Reminders:
+    """Looks every second. What it does, it does once, however many of it run. Thread: one."""
+
+    def __init__(self, pool: StorePool) -> None:
+        self._pool = pool
+        self._follower = Follower()
+
+    def look(self, at_ms: int) -> None:
+        """Do all that is due at ``at_ms`` (Unix ms UTC). Raises StoreError."""
+        with self._pool.use() as stores:
+            settings = read_settings(stores.crm)
+            told = self._follower.follow(stores.calls, stores.crm, settings, at_ms)
+            while tell_due(stores.crm, at_ms):
+                told = True
+            fill_in_ended(stores.calls, stores.crm)
+        if told:
+            doorbell.ring(self._pool.home.doorbells)
+
+
+def remind(pool: StorePool, stop: threading.Event) -> None:
+    """Look until told to stop."""
+    reminders = Reminders(pool)
+    while not stop.is_set():
+        try:
+            reminders.look(now_ms())
+        except (BoxError, sqlite3.Error) as error:
+            _log.warning("reminders: %s", error)
+        stop.wait(_PERIOD_S)
+
+
+def keep_communications(pool: StorePool, stop: threading.Event) -> None:
+    """Purge what lies in the recycle bin too long, and renew keys after the site's settings changed, until stopped."""
+    while not stop.is_set():
+        try:
+            with pool.use() as stores:
+                settings = read_settings(stores.crm)
+                renew_keys(stores.crm, settings.site)
+                purge_old(stores.crm, now_ms() - kept_ms(stores.crm), settings.site)
+        except (BoxError, sqlite3.Error) as error:
+            _log.warning("upkeep of communication records: %s", error)
+        stop.wait(_TIDY_PERIOD_S)
