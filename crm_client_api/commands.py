@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import click
 import sqlite_utils
 
+import crm_client_api.bench.commands  # noqa: F401  its verbs join the group ``bench``
+from crm_client_api.commands_audit import audit_group
 from firmware.config import Home
 from firmware.store.connection import open_store
 from firmware.store.migrations import require_current_schema
@@ -23,6 +25,16 @@ def api_command(home: Home, port: int, bind: str) -> None:
 
     home.create()
     run_api(home, bind, port)
+
+
+@click.command("courier")
+@click.pass_obj
+def courier_command(home: Home) -> None:
+    """Do long jobs (import, export) one after the other, with low priority, until SIGTERM."""
+    from crm_client_api.courier.daemon import run_courier  # the other verbs need none of it
+
+    home.create()
+    run_courier(home)
 
 
 @click.group("operator")
@@ -57,12 +69,15 @@ def list_command(home: Home) -> None:
 @click.argument("staff_no")
 @click.pass_obj
 def reset_command(home: Home, staff_no: str) -> None:
-    """Give STAFF_NO a new one-time password; open sessions end."""
+    """Give STAFF_NO a new one-time password and no second factor; open sessions end."""
+    from crm_client_api.domain import second_factor
     from crm_client_api.domain.audit import CONSOLE, Actor
     from crm_client_api.domain.operators import reset_password
 
     with _crm(home) as crm:
-        click.echo(reset_password(crm, staff_no, Actor(CONSOLE), grantor=None))
+        password = reset_password(crm, staff_no, Actor(CONSOLE), grantor=None)
+        second_factor.reset(crm, staff_no, Actor(CONSOLE))
+        click.echo(password)
 
 
 def _numbers(_ctx: click.Context, _param: click.Parameter, text: str) -> frozenset[int]:
@@ -79,9 +94,17 @@ def _numbers(_ctx: click.Context, _param: click.Parameter, text: str) -> frozens
 @click.option("--group", type=int, default=None, help="Number of the group; none when left out.")
 @click.option("--channels", default="", callback=_numbers, help="Associated channels, e.g. 1,2,5.")
 @click.option("--permissions", default="", help="Identifiers with commas between them, or 'all'.")
+@click.option("--returning", is_flag=True, help="The person who had this staff number before is back.")
 @click.pass_obj
 def add_command(
-    home: Home, staff_no: str, name: str, level: str, group: int | None, channels: frozenset[int], permissions: str
+    home: Home,
+    staff_no: str,
+    name: str,
+    level: str,
+    group: int | None,
+    channels: frozenset[int],
+    permissions: str,
+    returning: bool,
 ) -> None:
     """Add an operator and print the one-time password. What is set here is never modified."""
     from crm_client_api.domain.audit import CONSOLE, Actor
@@ -95,7 +118,41 @@ def add_command(
         raise click.BadParameter(str(error), param_hint="--permissions") from error
     added = Operator(staff_no, name, Level(level), group, channels, granted)
     with _crm(home) as crm:
-        click.echo(add_operator(crm, added, Actor(CONSOLE), grantor=None))
+        click.echo(add_operator(crm, added, Actor(CONSOLE), grantor=None, returning=returning))
 
 
-commands = [api_command, operator_group]
+@operator_group.command("deactivate")
+@click.argument("staff_no")
+@click.pass_obj
+def deactivate_command(home: Home, staff_no: str) -> None:
+    """Let STAFF_NO log in no more; sessions and API tokens end at once."""
+    _set_active(home, staff_no, False)
+
+
+@operator_group.command("activate")
+@click.argument("staff_no")
+@click.pass_obj
+def activate_command(home: Home, staff_no: str) -> None:
+    """Let STAFF_NO log in again."""
+    _set_active(home, staff_no, True)
+
+
+def _set_active(home: Home, staff_no: str, active: bool) -> None:
+    from crm_client_api.domain.audit import CONSOLE, Actor
+    from crm_client_api.domain.operators import set_active
+
+    with _crm(home) as crm:
+        set_active(crm, staff_no, active, Actor(CONSOLE), grantor=None)
+
+
+@click.command("integrations")
+@click.pass_obj
+def integrations_command(home: Home) -> None:
+    """Serve other programs until SIGTERM: NCID clients, webhooks, MQTT, announcement in the network."""
+    from crm_client_api.integrations import run_integrations  # the other verbs need none of it
+
+    home.create()
+    run_integrations(home)
+
+
+commands = [api_command, courier_command, integrations_command, operator_group, audit_group]

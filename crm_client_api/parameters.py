@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
+from crm_client_api.parameters_access import ACCESS_PARAMETERS
+from crm_client_api.parameters_integrations import INTEGRATION_PARAMETERS
+from crm_client_api.statistics.parameters import STATISTICS_PARAMETERS
+from firmware.errors import ConfigError
 from firmware.parameters import Parameter
+
+
+def _text_like(pattern: str, example: str) -> Callable[[str], None]:
+    def check(text: str) -> None:
+        if not re.fullmatch(pattern, text, re.ASCII):
+            raise ConfigError(f"{text[:60]!r} is not such as {example}")
+
+    return check
+
 
 PARAMETERS = (
     Parameter(
@@ -38,21 +54,49 @@ PARAMETERS = (
     Parameter(
         "site_country", "system", str, "CN", "Country", "所在国家",
         "Country of the site, ISO 3166-1 alpha-2; telephone numbers are read by its rules.",
-        "所在国家代码(ISO 3166-1),按其规则识别号码。", effect="at once",
+        "所在国家代码(ISO 3166-1),按其规则识别号码。", effect="at once", check_text=_text_like(r"[A-Z]{2}", "CN"),
     ),
     Parameter(
         "site_area_code", "system", str, "010", "Area code", "区号",
         "Area code of the site with its leading zero; local numbers are completed with it.",
-        "本地区号(含 0),用于补全市话号码。", effect="at once",
+        "本地区号(含 0),用于补全市话号码。", effect="at once", check_text=_text_like(r"\d{0,6}", "010"),
     ),
     Parameter(
         "outside_line_prefix", "system", str, "", "Outside-line prefix", "出局码",
         "Digits dialled in front of an outside number, stripped before numbers are compared.",
-        "拨打外线时先拨的号码,比较号码前去掉。", effect="at once",
+        "拨打外线时先拨的号码,比较号码前去掉。", effect="at once", check_text=_text_like(r"\d{0,4}", "9"),
     ),
     Parameter(
         "idle_logout_min", "system", int, 15, "Idle log-out", "空闲自动退出",
         "A session without any request for this long ends.", "超过此时间没有操作自动退出登录。", "min", 1, 1440,
         effect="at once",
     ),
+    Parameter(
+        "customer_export_level", "system", str, "ordinary", "Customer export", "客户资料导出级别",
+        "The lowest level of operators that may export customers; ordinary: everybody who holds customer_manage.",
+        "允许导出客户资料的最低操作员级别;ordinary 为凡有“客户信息资料管理”权限者。",
+        choices=("ordinary", "leader", "super"), effect="at once",
+    ),
+    Parameter(
+        "recycle_bin_days", "system", int, 30, "Recycle bin", "回收站保留天数",
+        "What was deleted or cleared can be restored for so long.", "删除或清除的资料在此天数内可以恢复。",
+        "d", 1, 3650, effect="at once",
+    ),
+    Parameter(
+        "password_min_characters", "system", int, 8, "Shortest password", "密码最短长度",
+        "New passwords have at least so many characters.", "新密码至少的字符数。", "", 8, 64, effect="at once",
+    ),
+    Parameter(
+        "password_kinds", "system", int, 1, "Kinds of characters in a password", "密码字符种类",
+        "Of small letters, capital letters, digits and others, so many kinds stand in a new password.",
+        "新密码须含小写字母、大写字母、数字、其他字符中的几种。", "", 1, 4, effect="at once",
+    ),
+    Parameter(
+        "language", "system", str, "zh-CN", "Language", "语言",
+        "The language of pages before somebody chose one, and of what the box writes by itself.",
+        "用户未选择时页面的语言,以及设备自动生成内容的语言。", choices=("zh-CN", "en"), effect="at once",
+    ),
+    *ACCESS_PARAMETERS,
+    *STATISTICS_PARAMETERS,
+    *INTEGRATION_PARAMETERS,
 )  # fmt: skip

@@ -16,7 +16,7 @@ from firmware.store.connection import write
 RuleKind = Literal["channel", "group", "customer", "operator"]
 
 _SUBJECTS: dict[RuleKind, str] = {
-    "group": "SELECT 1 FROM groups WHERE CAST(number AS TEXT) = ?",
+    "group": "SELECT 1 FROM groups WHERE CAST(number AS TEXT) = ? AND deleted_ms IS NULL",
     "customer": "SELECT 1 FROM customers WHERE CAST(id AS TEXT) = ? AND deleted_ms IS NULL",
     "operator": "SELECT 1 FROM operators WHERE staff_no = ?",
 }

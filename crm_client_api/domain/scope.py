@@ -1,4 +1,4 @@
-"""Who may work on which customers and calls (domain rules, section 2), as pure values.
+"""Who may work on which customers, communication records and calls (domain rules, section 2), as pure values.
 
 A scope answers for one record (``allows``) and for a query (``sql``); both must always agree.
 """
@@ -27,7 +27,7 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class RecordScope:
-    """Customers (and later communication records) by their owner: all, those of a group, or one's own."""
+    """Customers or communication records by their owner: all, those of a group, or one's own."""
 
     everything: bool = False
     group: int | None = None
@@ -52,7 +52,16 @@ class RecordScope:
 
 def customer_scope(viewer: Viewer) -> RecordScope:
     """Which customers the viewer may work on."""
-    if viewer.level is Level.SUPER or Permission.CUSTOMER_SHARE in viewer.permissions:
+    return _record_scope(viewer, Permission.CUSTOMER_SHARE)
+
+
+def communication_scope(viewer: Viewer) -> RecordScope:
+    """Which communication records the viewer may work on."""
+    return _record_scope(viewer, Permission.COMMUNICATION_SHARE)
+
+
+def _record_scope(viewer: Viewer, share: Permission) -> RecordScope:
+    if viewer.level is Level.SUPER or share in viewer.permissions:
         return RecordScope(everything=True)
     if viewer.level is Level.LEADER:
         return RecordScope(group=viewer.group)
@@ -76,13 +85,17 @@ class ChannelScope:
         return f"{channel_column} {'NOT IN' if self.all_but else 'IN'} ({marks})", tuple(sorted(self.channels))
 
 
+EVERY_CHANNEL = ChannelScope(frozenset(), all_but=True)
+"""For what is in scope by something else than its channel."""
+
+
 def channel_scope(viewer: Viewer, groups: Mapping[int, int | None], default_group: int | None) -> ChannelScope:
     """Which channels' calls the viewer may see.
 
     ``groups`` holds the channels whose group was set by hand; every other channel is in ``default_group``.
     """
     if viewer.level is Level.SUPER:
-        return ChannelScope(frozenset(), all_but=True)
+        return EVERY_CHANNEL
     if viewer.level is Level.ORDINARY:
         return ChannelScope(viewer.channels)
     if viewer.group is None:

@@ -32,6 +32,7 @@ class Settings:
     idle_logout_ms: int
     default_channel: ChannelSettings
     channels: Mapping[int, ChannelSettings]
+    url_pop: str = ""
 
     def channel(self, number: int) -> ChannelSettings:
         """The settings of a channel, defaults for one that nobody touched."""
@@ -62,6 +63,7 @@ def read_settings(crm: sqlite_utils.Database) -> Settings:
         idle_logout_ms=(_number_or_none(system["idle_logout_min"]) or 1) * 60_000,
         default_channel=default,
         channels=_channels(crm, default),
+        url_pop=_text(system["url_pop"]),
     )
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from crm_client_api.answers import CardInfo, Cards, ChannelInfo, ChannelQuality, Channels
 from crm_client_api.board import BoardState, CardState, read_board, read_quality
-from crm_client_api.domain import audit
 from crm_client_api.domain.calls import ChannelRow, list_cards, list_channels, running_calls
+from crm_client_api.domain.parameter_values import Changes, change_values
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.settings import read_settings
 from crm_client_api.http.routing import Request, route
 from crm_client_api.views import Desk, open_desk
-from firmware.errors import BadInput, NotFound
-from firmware.parameters import Value, find_parameter, set_value
-from firmware.store.connection import write
-
-_LONGEST_NAME_CHARACTERS = 60
+from firmware import doorbell
+from firmware.errors import NotFound
+from firmware.parameters import Value
 
 
 class ChannelChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,16 +41,11 @@ def get_channels(request: Request) -> Channels:
 )  # fmt: skip
 def patch_channel(request: Request, number: int, body: ChannelChange) -> ChannelInfo:
     """Change a channel in scope; takes effect at once."""
-    row = _row(request, number)
+    row = channel_in_scope(request, number)
     given = {name: getattr(body, name) for name in ("name", "group", "popup")}
-    changes: dict[str, Value] = {name: value for name, value in given.items() if value is not msgspec.UNSET}
-    for key, value in changes.items():
-        find_parameter("channel", key).check(value)
-    _check(request, changes)
-    for key, value in changes.items():
-        set_value(request.stores.crm, "channel", key, value, subject=str(number), changed_by=request.operator.staff_no)
-    with write(request.stores.crm) as connection:
-        audit.append(connection, request.actor, "channel.change", str(number), changes)
+    values: dict[str, Value] = {name: value for name, value in given.items() if value is not msgspec.UNSET}
+    change_values(request.stores.crm, "channel", Changes(values), request.actor, [str(number)])
+    doorbell.ring(request.api.home.doorbells)
     desk = open_desk(request.stores, request.operator, read_settings(request.stores.crm))
     return _infos(request, desk, [row])[0]
 
@@ -60,25 +55,21 @@ def patch_channel(request: Request, number: int, body: ChannelChange) -> Channel
 )
 def get_channel_quality(request: Request, number: int) -> ChannelQuality:
     """Measure a channel in scope, as it is now and over its running or last call."""
-    return read_quality(request.api.home, _row(request, number).number)
+    return read_quality(request.api.home, channel_in_scope(request, number).number)
 
 
-def _row(request: Request, number: int) -> ChannelRow:
-    if request.desk.channels.allows(number):
-        for row in list_channels(request.stores.calls):
-            if row.number == number:
-                return row
-    raise NotFound("there is no such channel")
+def channel_in_scope(request: Request, number: int) -> ChannelRow:
+    """A channel of the box. Raises NotFound, also for one out of the asker's scope."""
+    return channels_in_scope(request, [number])[0]
 
 
-def _check(request: Request, changes: dict[str, Value]) -> None:
-    if len(str(changes.get("name", ""))) > _LONGEST_NAME_CHARACTERS:
-        raise BadInput(f"a channel's name has at most {_LONGEST_NAME_CHARACTERS} characters")
-    group = changes.get("group")
-    if group is not None:
-        found = request.stores.crm.conn.execute("SELECT 1 FROM groups WHERE number = ?", (group,)).fetchone()
-        if found is None:
-            raise BadInput(f"there is no group {group}")
+def channels_in_scope(request: Request, numbers: Sequence[int]) -> list[ChannelRow]:
+    """Channels of the box, in this order. Raises NotFound when one of them is none, or out of the asker's scope."""
+    scope = request.desk.channels
+    rows = {row.number: row for row in list_channels(request.stores.calls) if scope.allows(row.number)}
+    if not rows.keys() >= set(numbers):
+        raise NotFound("there is no such channel")
+    return [rows[number] for number in numbers]
 
 
 def _infos(request: Request, desk: Desk, rows: list[ChannelRow]) -> list[ChannelInfo]:

@@ -196,5 +196,11 @@ def test_the_console(home, crm):
     assert verify_password(stored, again)
     assert not verify_password(stored, password)
     assert not verify_password(stored, PASSWORD)
+    run("deactivate", "7")
+    assert run("list") == "7\t赵\tleader\t1\t1,4\tinactive\n"
+    run("activate", "7")
+    delete_operator(crm, "7", ROOT, None)
+    assert CliRunner().invoke(operator_group, ["add", "7", "赵"], obj=home).exit_code != 0
+    run("add", "7", "赵", "--returning")
     for wrong in (["add", "8", "x", "--permissions", "fly"], ["add", "8", "x", "--channels", "one"]):
         assert CliRunner().invoke(operator_group, wrong, obj=home).exit_code == 2
