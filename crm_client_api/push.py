@@ -1,144 +1,81 @@
-"""Follows the event log and hands its events to the clients that they concern.
+"""Follows both event logs and hands their events to the clients that they concern.
 
-One thread reads the outbox, one polls the board; each client has a bounded queue that its stream empties.
+One thread reads the logs, one polls the board; each client has a bounded queue that its stream empties.
 A client that does not keep up is let go: it comes back with the id of the last event it got.
 """
 
 from __future__ import annotations
 
 import logging
-import select
 import threading
-from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
 
 from crm_client_api.answers import PortState
+from crm_client_api.attendance import Attendance
+from crm_client_api.audience import CALL_EVENTS, STREAMS_OF_AN_OPERATOR, Audience, Client, Queued, StreamsFull
 from crm_client_api.board import read_board
-from crm_client_api.domain.scope import ChannelScope
+from crm_client_api.call_news import call_news
+from crm_client_api.domain import office_events, receipts
 from crm_client_api.domain.sessions import Session, living_sessions
-from crm_client_api.domain.settings import Settings, read_settings
+from crm_client_api.domain.settings import read_settings
+from crm_client_api.event_cards import card_of_event
+from crm_client_api.number_watch import PATIENCE_S, NumberWatch
+from crm_client_api.positions import Log, Position, newest
+from crm_client_api.receipt_writer import ReceiptWriter
 from crm_client_api.stores import StorePool, Stores
 from firmware.clock import now_ms
 from firmware.doorbell import Doorbell, ring
-from firmware.errors import BoxError
-from firmware.store.event_log import Event, epoch, last_id, read_after
+from firmware.store.event_log import Event, read_after
 
 BOARD_PERIOD_S = 0.25
 QUEUE_EVENTS = 2000
+RENDERING_AT_ONCE = 4
+"""So many streams may look into the stores at the same time; each holds open files while it does."""
+_SESSIONS_PERIOD_S = 0.2
+_EPOCHS_PERIOD_S = 0.5
+_CATCH_UP_S = 1.0
+_CARDS_AHEAD = 50
+"""So many cards of an event are made before it is handed out; a thread of its own for each is slower."""
+_MOST_MISSED = 2000
+_MISSED_FOR_S = 10.0
 _log = logging.getLogger(__name__)
-
-CALL_EVENTS = frozenset(
-    {
-        "call_started", "caller_id", "dialled_number", "call_answered", "call_ended", "machine_heard",
-        "recording_paused", "recording_resumed", "recording_kept", "recording_discarded",
-    }
-)  # fmt: skip
-LINE_EVENTS = frozenset({"line_lost", "line_present"})
-CARD_EVENTS = frozenset({"card_lost", "card_present"})
-RECORDING_EVENTS = frozenset({"recording_ready", "recording_lost", "recording_deleted", "recording_converted"})
-PUSHED_EVENTS = CALL_EVENTS | LINE_EVENTS | CARD_EVENTS | RECORDING_EVENTS
-
-
-def concerns(event: Event, scope: ChannelScope) -> bool:
-    """Whether an event is for somebody with this scope. Cards concern everybody."""
-    if event.kind not in PUSHED_EVENTS:
-        return False
-    if event.kind in CARD_EVENTS:
-        return True
-    return event.channel is not None and scope.allows(event.channel)
-
-
-class StreamsFull(BoxError):
-    """As many streams are open as this box serves; come back later."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What a stream has to send now. ``closed``: send nothing more."""
-
-    events: tuple[tuple[Event, Settings], ...] = ()
-    ports: tuple[PortState, ...] = ()
-    closed: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Client:
-    """One open stream. Thread: the hub's threads put, the stream's thread takes.
-
-    ``socket_fd``: its connection, watched so that a place is free again as soon as the client has gone.
-    """
-
-    session: Session
-    socket_fd: int
-    capacity: int = QUEUE_EVENTS
-    _ready: threading.Condition = field(default_factory=threading.Condition)
-    _events: deque[tuple[Event, Settings]] = field(default_factory=deque)
-    _ports: dict[int, PortState] = field(default_factory=dict)
-    _sent_ports: dict[int, PortState] = field(default_factory=dict)
-    _closed: bool = False
-
-    def put_event(self, event: Event, settings: Settings) -> None:
-        """Queue an event; a full queue closes the stream."""
-        with self._ready:
-            if len(self._events) >= self.capacity:
-                self._closed = True
-            else:
-                self._events.append((event, settings))
-            self._ready.notify()
-
-    def put_ports(self, ports: Iterable[PortState]) -> None:
-        """Offer the state of all channels in scope; only what changed is kept, the newest state wins."""
-        with self._ready:
-            for port in ports:
-                if self._sent_ports.get(port.number) != port:
-                    self._ports[port.number] = port
-                else:
-                    self._ports.pop(port.number, None)
-            if self._ports:
-                self._ready.notify()
-
-    def close(self) -> None:
-        """End the stream; what is queued is not sent any more."""
-        with self._ready:
-            self._closed = True
-            self._ready.notify()
-
-    @property
-    def closed(self) -> bool:
-        """Whether the stream is to end."""
-        return self._closed
-
-    def take(self, timeout_s: float) -> Batch:
-        """Everything queued; waits up to ``timeout_s`` for something."""
-        with self._ready:
-            self._ready.wait_for(lambda: self._closed or self._events or self._ports, timeout_s)
-            if self._closed:
-                return Batch(closed=True)
-            batch = Batch(tuple(self._events), tuple(self._ports.values()))
-            self._events.clear()
-            self._sent_ports |= self._ports
-            self._ports.clear()
-            return batch
 
 
 class Hub:
-    """Fans the event log and the board out to the clients.
+    """Fans the event logs and the board out to the clients.
 
     Thread: ``join``, ``leave`` and ``stop`` from any thread.
     """
 
-    def __init__(self, pool: StorePool, max_clients: int, queue_events: int = QUEUE_EVENTS) -> None:
+    def __init__(
+        self,
+        pool: StorePool,
+        max_clients: int,
+        queue_events: int = QUEUE_EVENTS,
+        streams_of_an_operator: int = STREAMS_OF_AN_OPERATOR,
+        number_patience_s: float = PATIENCE_S,
+    ) -> None:
         self._pool = pool
-        self._max_clients = max_clients
         self._queue_events = queue_events
         self._lock = threading.Lock()
-        self._clients: set[Client] = set()
+        self._moved = threading.Condition(self._lock)
+        self._refreshing = threading.Lock()
         self._stopping = threading.Event()
+        self._watch = NumberWatch(number_patience_s)
+        self._missed: OrderedDict[tuple[Log, int], Queued] = OrderedDict()
+        self._missed_s = 0.0
+        self._crm_version: int | None = None
+        self._sessions_read_s = 0.0
+        self._epochs_read_s = 0.0
         with pool.use() as stores:
-            self._epoch = epoch(stores.calls)
-            self._position = last_id(stores.calls)
-            self._settings = read_settings(stores.crm)
+            self._position = newest(stores)
+            self._audience = Audience(read_settings(stores.crm), max_clients, streams_of_an_operator)
+            self._take_up(stores)
+        self.receipts = ReceiptWriter(pool)
+        self.attendance = Attendance(pool)
+        self.rendering = threading.BoundedSemaphore(RENDERING_AT_ONCE)
         self._bell = Doorbell(pool.home.doorbells, "api")
         self._threads = [
             threading.Thread(target=self._follow_events, name="outbox", daemon=True),
@@ -146,89 +83,169 @@ class Hub:
         ]
 
     def start(self) -> None:
-        """Begin to follow the event log and the board."""
+        """Begin to follow the event logs and the board."""
+        self.receipts.start()
+        self.attendance.start()
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """End both threads and all streams. Idempotent."""
+        """End all threads and all streams. Idempotent."""
         self._stopping.set()
         with self._lock:
-            for client in self._clients:
-                client.close()
+            self._audience.close_all()
         ring(self._pool.home.doorbells)
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
+        self.attendance.stop()
+        self.receipts.stop()
         self._bell.close()
 
     @property
     def alive(self) -> bool:
-        """Whether both threads run."""
+        """Whether events and board are followed."""
         return all(thread.is_alive() for thread in self._threads)
 
-    def join(self, session: Session, socket_fd: int) -> tuple[Client, str, int]:
-        """Add a client; it gets every event after the position returned (epoch, id). Raises StreamsFull.
+    def position_behind(self, stores: Stores) -> Position:
+        """What has been read so far, once that is all that the stores hold now, or after a second."""
+        now = newest(stores)
+        with self._moved:
+            self._moved.wait_for(lambda: self._has_read(now), _CATCH_UP_S)
+            return self._position
+
+    def _has_read(self, position: Position) -> bool:
+        """Needs the lock."""
+        read = self._position
+        return read.calls_id >= position.calls_id or read.calls_epoch != position.calls_epoch
+
+    def streams(self) -> Mapping[str, int]:
+        """How many streams each operator has open."""
+        with self._lock:
+            return self._audience.streams()
+
+    def join(self, session: Session, socket_fd: int) -> tuple[Client, Position]:
+        """Add a client; it gets every event after the position returned. Raises StreamsFull.
 
         The descriptor must stay open until ``leave``.
         """
         client = Client(session, socket_fd, self._queue_events)
         with self._lock:
-            if len(self._clients) >= self._max_clients:
-                self._let_go_who_hung_up()
-            if self._stopping.is_set() or len(self._clients) >= self._max_clients:
-                raise StreamsFull(f"{self._max_clients} streams are open already")
-            self._clients.add(client)
-            return client, self._epoch, self._position
+            if self._stopping.is_set():
+                raise StreamsFull("the box is stopping")
+            self._audience.add(client)
+            return client, self._position
 
     def leave(self, client: Client) -> None:
         """Take a client out. Idempotent."""
         with self._lock:
-            self._clients.discard(client)
+            self._audience.discard(client)
+
+    def queued(self, log: Log, event: Event) -> Queued:
+        """A missed event with what is known about it: streams that come back together share what they find out."""
+        with self._lock:
+            self._missed_s = time.monotonic()
+            queued = self._missed.get((log, event.id))
+            if queued is None or queued.settings is not self._audience.settings:
+                queued = self._missed[log, event.id] = Queued(log, event, self._audience.settings)
+                while len(self._missed) > _MOST_MISSED:
+                    self._missed.popitem(last=False)
+            return queued
+
+    def wake(self) -> None:
+        """Something was told in the office's log: hand it out now."""
+        ring(self._pool.home.doorbells)
 
     def _follow_events(self) -> None:
         while not self._stopping.is_set():
-            self._bell.wait(1.0)
             try:
-                while self._read_batch() and not self._stopping.is_set():
-                    pass
+                with self._pool.use() as stores:
+                    self._crm_version = None
+                    self._follow(stores)
             except Exception:
-                # The event log keeps what we could not read: try again with the next bell.
-                _log.exception("cannot follow the event log")
+                # The event logs keep what we could not read: try again.
+                _log.exception("cannot follow the event logs")
                 self._stopping.wait(1.0)
 
-    def _read_batch(self) -> bool:
+    def _follow(self, stores: Stores) -> None:
+        while not self._stopping.is_set():
+            while self._read_batch(stores) and not self._stopping.is_set():
+                pass
+            if self._audience.settings.rules.popup_withheld and self._watch.tell_due(stores):
+                continue
+            self._bell.wait(self._watch.due_in_s(1.0) if self._audience.settings.rules.popup_withheld else 1.0)
+
+    def _read_batch(self, stores: Stores) -> bool:
         """Hand out the next events; whether there were any."""
-        with self._pool.use() as stores:
-            if (now := epoch(stores.calls)) != self._epoch:
-                self._begin_epoch(now, last_id(stores.calls))
-            events = read_after(stores.calls, self._position)
-            if events:
-                self._refresh(stores)
-        if not events:
+        self._refresh_if_changed(stores)
+        self._look_for_epochs(stores)
+        position = self._position
+        found: list[tuple[Log, Event]] = [("calls", event) for event in read_after(stores.calls, position.calls_id)]
+        found += [("office", event) for event in read_after(stores.crm, position.office_id)]
+        if not found:
             return False
-        with self._lock:
-            scopes = {client: self._settings.channel_scope(client.session.operator.viewer) for client in self._clients}
-            for event in events:
-                for client, scope in scopes.items():
-                    if concerns(event, scope):
-                        client.put_event(event, self._settings)
-            self._position = events[-1].id
+        for log, event in found:
+            if log == "calls":
+                self._watch.note(event)
+                self.attendance.note(event)
+        for queued in self._prepared(stores, found):
+            with self._lock:
+                if queued.log == "office":
+                    self._note_handed(queued.event)
+                self._audience.put_event(queued)
+                self._position = self._position.after(queued.log, queued.event.id)
+                self._moved.notify_all()
         return True
 
-    def _begin_epoch(self, epoch_name: str, position: int) -> None:
-        """The log was rebuilt: every client comes back and is told to load everything anew."""
+    def _prepared(self, stores: Stores, found: Iterable[tuple[Log, Event]]) -> Iterator[Queued]:
+        """What concerns many is found out once, here, and not by each stream."""
+        for log, event in found:
+            with self._lock:
+                queued = Queued(log, event, self._audience.settings)
+                operators = self._audience.operators_of(log, event) if log == "calls" else []
+            if operators and event.kind in CALL_EVENTS:
+                news = call_news(stores, queued.settings, event, queued.once)
+                if news is not None and news.pops_up:
+                    for one in operators[:_CARDS_AHEAD]:
+                        card_of_event(stores, one, queued, news)
+            yield queued
+
+    def _note_handed(self, event: Event) -> None:
+        """Needs the lock."""
+        to = event.data.get("to")
+        if event.kind == office_events.POPUP_HANDED and event.call_id is not None and isinstance(to, list):
+            for staff_no in to:
+                self._audience.hand(event.call_id, staff_no)
+
+    def _take_up(self, stores: Stores) -> None:
+        """What earlier events left behind."""
+        self._watch.begin(stores)
+        for call_id, staff_no in receipts.handed_running(stores.calls, stores.crm):
+            self._audience.hand(call_id, staff_no)
+
+    def _look_for_epochs(self, stores: Stores) -> None:
+        """Stores are rebuilt while nobody has them open, so this is looked at now and then only."""
+        if time.monotonic() - self._epochs_read_s > _EPOCHS_PERIOD_S:
+            self._epochs_read_s, now = time.monotonic(), newest(stores)
+            if (now.calls_epoch, now.office_epoch) != (self._position.calls_epoch, self._position.office_epoch):
+                self._begin_epoch(stores, now)
+
+    def _begin_epoch(self, stores: Stores, position: Position) -> None:
+        """A log was rebuilt: every client comes back and is told to load everything anew."""
         with self._lock:
-            self._epoch, self._position = epoch_name, position
-            for client in self._clients:
-                client.close()
+            self._position = position
+            self._missed.clear()
+            self._audience.close_all()
+            self._take_up(stores)
 
     def _follow_board(self) -> None:
         while not self._stopping.wait(BOARD_PERIOD_S):
-            if not self._clients:
+            if not len(self._audience):
                 continue
             with self._lock:
-                self._let_go_who_hung_up()
+                self._audience.let_go_who_hung_up()
+                if time.monotonic() - self._missed_s > _MISSED_FOR_S:
+                    self._missed.clear()
             try:
                 ports = self._read_ports()
             except Exception:
@@ -236,32 +253,33 @@ class Hub:
                 self._stopping.wait(1.0)
                 continue
             with self._lock:
-                for client in self._clients:
-                    scope = self._settings.channel_scope(client.session.operator.viewer)
-                    client.put_ports(port for number, port in ports.items() if scope.allows(number))
-
-    def _refresh(self, stores: Stores) -> None:
-        """Read the parameters, and let go whose session has ended, wherever that was done."""
-        with self._lock:
-            clients = list(self._clients)  # before the sessions are read: who joins later has a newer one
-        self._settings = read_settings(stores.crm)
-        living = living_sessions(stores.crm, now_ms(), self._settings.idle_logout_ms)
-        for client in clients:
-            if client.session.token_hash not in living:
-                client.close()
-
-    def _let_go_who_hung_up(self) -> None:
-        """Needs the lock."""
-        poll, by_fd = select.poll(), {client.socket_fd: client for client in self._clients}
-        for fd in by_fd:
-            poll.register(fd, select.POLLRDHUP)
-        for fd, _ in poll.poll(0):
-            by_fd[fd].close()
-            self._clients.discard(by_fd[fd])
+                self._audience.put_board(ports)
 
     def _read_ports(self) -> Mapping[int, PortState]:
         board = read_board(self._pool.home)
         with self._pool.use() as stores:
             known = [row[0] for row in stores.calls.conn.execute("SELECT number FROM channels ORDER BY number")]
-            self._refresh(stores)
+            if time.monotonic() - self._sessions_read_s > _SESSIONS_PERIOD_S:
+                self._refresh(stores)
         return {number: board.port(number) for number in known} | board.ports
+
+    def _refresh_if_changed(self, stores: Stores) -> None:
+        """Before events are handed out: the store tells its own connection whether others have written."""
+        version = int(stores.crm.conn.execute("PRAGMA data_version").fetchone()[0])
+        if version != self._crm_version or time.monotonic() - self._sessions_read_s > _SESSIONS_PERIOD_S:
+            self._refresh(stores)
+            self._crm_version = version
+
+    def _refresh(self, stores: Stores) -> None:
+        """Read the parameters, and let go whose session has ended, wherever that was done."""
+        with self._refreshing:  # what was read first must not take the place of what was read later
+            with self._lock:
+                clients = self._audience.clients()  # before the sessions are read: who joins later has a newer one
+            settings = read_settings(stores.crm)
+            living = living_sessions(stores.crm, now_ms(), settings.idle_logout_ms)
+            self._sessions_read_s = time.monotonic()
+            for client in clients:
+                if client.session.token_hash not in living:
+                    client.close()
+            with self._lock:
+                self._audience.take_settings(settings)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
 
 from crm_client_api.answers import (
     CallInfo,
@@ -12,24 +14,20 @@ from crm_client_api.answers import (
     OperatorInfo,
     PauseInfo,
     PhoneInfo,
-    PopupInfo,
     RecordingInfo,
-    StaffMember,
 )
-from crm_client_api.domain import popup
-from crm_client_api.domain.calls import Call, history
+from crm_client_api.domain.calls import Call
 from crm_client_api.domain.customers import Customer, Match, match_number
-from crm_client_api.domain.numbers import e164
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.recordings import Recording, recordings_of, silent_ranges
 from crm_client_api.domain.scope import ChannelScope, RecordScope, customer_scope
 from crm_client_api.domain.settings import Settings, read_settings
-from crm_client_api.places import place_of
+from crm_client_api.domain.takings import Taking, takings_of
+from crm_client_api.once import Once
+from crm_client_api.places import Place, place_as_received
 from crm_client_api.stores import Stores
 from firmware.clock import iso_utc
-
-HISTORY_CALLS = 5
 
 
 def operator_info(operator: Operator) -> OperatorInfo:
@@ -44,20 +42,15 @@ def operator_info(operator: Operator) -> OperatorInfo:
     )
 
 
-def staff_member(operator: Operator) -> StaffMember:
-    """An operator as operator management shows one."""
-    info = operator_info(operator)
-    return StaffMember(
-        info.staff_no, info.name, info.level, info.group, info.channels, info.permissions, operator.active
-    )
-
-
 def customer_info(customer: Customer) -> CustomerInfo:
     """A customer as the API shows one."""
     return CustomerInfo(
         id=customer.id,
         **customer.fields,
-        phones=[PhoneInfo(phone.label, phone.number, phone.e164) for phone in customer.phones],
+        next_contact_at=_iso_or_none(customer.next_contact_ms),
+        phones=[PhoneInfo(phone.label, phone.number, phone.e164, phone.kind) for phone in customer.phones],
+        tags=list(customer.tags),
+        custom={str(key): value for key, value in customer.custom.items()},
         author=customer.author,
         owner=customer.owner,
         created_at=iso_utc(customer.created_ms),
@@ -111,106 +104,79 @@ class Desk:
     settings: Settings
     channels: ChannelScope
     customers: RecordScope
+    once: Once = field(default_factory=Once)
 
     def call_infos(self, calls: Sequence[Call]) -> list[CallInfo]:
         """Calls with their recordings and the customers in scope."""
-        recordings = recordings_of(self.stores.calls, [call.id for call in calls])
-        matches = _memo(lambda number: match_number(self.stores.crm, number, self.settings.site))
-        return [self._call_info(call, recordings.get(call.id, []), matches) for call in calls]
+        key = ("calls", *(call.id for call in calls))
+        bare = self.once.get(key, lambda: bare_call_infos(self.stores, self.settings, calls))
+        return [self._named(info, call) for info, call in zip(bare, calls, strict=True)]
 
-    def _call_info(
-        self, call: Call, recordings: Iterable[Recording], matches: Callable[[str], list[Match]]
-    ) -> CallInfo:
-        known: list[Match] = []
-        if call.number and Permission.CUSTOMER_MANAGE in self.operator.permissions:
-            known = [m for m in matches(call.number) if self.customers.allows(m.customer.owner, m.owner_group)]
-        number = e164(call.number, self.settings.site) if call.number else None
-        return CallInfo(
-            id=call.id,
-            channel=call.channel,
-            channel_name=self.settings.channel(call.channel).name,
-            direction=call.direction,
-            state=call.state,
-            result=call.result,
-            caller_number=call.caller_number,
-            caller_name=call.caller_name,
-            absence=call.absence,
-            dialled_number=call.dialled_number,
-            number_place=place_of(self.stores.home, number) if number else None,
-            started_at=iso_utc(call.started_ms),
-            answered_at=_iso_or_none(call.answered_ms),
-            ended_at=_iso_or_none(call.ended_ms),
-            ring_ms=call.ring_ms,
-            talk_ms=call.talk_ms,
-            simulated=call.simulated,
-            handled_by=call.handled_by,
-            kept=call.kept,
-            kept_reason=call.kept_reason,
-            paused=call.paused,
-            machine=call.machine,
-            customers=[
-                CustomerName(m.customer.id, m.customer.fields["name"], m.customer.fields["company"]) for m in known
-            ],
-            recordings=[recording_info(recording) for recording in recordings],
-        )
+    def matches(self, number: str | None) -> list[Match]:
+        """Everybody who has a number, in scope or not."""
+        if not number:
+            return []
+        return self.once.get(("number", number), lambda: match_number(self.stores.crm, number, self.settings.site))
 
-    def popup_for(self, call: Call) -> PopupInfo | None:
-        """The pop-up of this call for this operator, None when the rules say no."""
-        decision, matches = decide_for(self.stores, self.settings, self.operator, call)
-        if not decision.shows:
-            return None
-        shown = {match.customer.id: match.customer for match in matches}
-        may_add = Permission.CUSTOMER_MANAGE in self.operator.permissions
-        earlier: list[Call] = []
-        if call.number:
-            earlier = history(
-                self.stores.calls, call.number, self.channels, self.settings.site, HISTORY_CALLS, without=call.id
-            )
-        return PopupInfo(
-            call=self.call_infos([call])[0],
-            customers=[customer_info(shown[customer_id]) for customer_id in decision.customers],
-            rows=list(decision.rows),
-            offers_new_customer=may_add and bool(call.number) and not decision.customer_known,
-            history=self.call_infos(earlier),
-        )
+    def _named(self, info: CallInfo, call: Call) -> CallInfo:
+        if not call.number or Permission.CUSTOMER_MANAGE not in self.operator.permissions:
+            return info
+        return with_names(info, self.matches(call.number), self.customers)
 
 
-def open_desk(stores: Stores, operator: Operator, settings: Settings | None = None) -> Desk:
-    """The view of one operator, with the parameters as they are now."""
+def with_names(info: CallInfo, matches: Iterable[Match], scope: RecordScope) -> CallInfo:
+    """The call with the customers in scope; for who may query customers."""
+    known = [m.customer for m in matches if scope.allows(m.customer.owner, m.owner_group)]
+    names = [CustomerName(one.id, one.fields["name"], one.fields["company"]) for one in known]
+    return msgspec.structs.replace(info, customers=names) if names else info
+
+
+def bare_call_infos(stores: Stores, settings: Settings, calls: Sequence[Call]) -> list[CallInfo]:
+    """Calls as everybody sees them who sees them at all: without customers."""
+    ids = [call.id for call in calls]
+    recordings, takings = recordings_of(stores.calls, ids), takings_of(stores.crm, ids)
+    return [_bare_info(stores, settings, call, recordings.get(call.id, []), takings.get(call.id)) for call in calls]
+
+
+def _bare_info(
+    stores: Stores, settings: Settings, call: Call, recordings: Iterable[Recording], taking: Taking | None
+) -> CallInfo:
+    place = place_as_received(stores.home, call.number, settings.site) if call.number else Place()
+    return CallInfo(
+        id=call.id,
+        channel=call.channel,
+        channel_name=settings.channel(call.channel).name,
+        direction=call.direction,
+        state=call.state,
+        result=call.result,
+        caller_number=call.caller_number,
+        caller_name=call.caller_name,
+        absence=call.absence,
+        dialled_number=call.dialled_number,
+        number_place=place.zh or None,
+        number_place_en=place.en or None,
+        started_at=iso_utc(call.started_ms),
+        answered_at=_iso_or_none(call.answered_ms),
+        ended_at=_iso_or_none(call.ended_ms),
+        ring_ms=call.ring_ms,
+        talk_ms=call.talk_ms,
+        simulated=call.simulated,
+        # The office's own word first: the keeper writes it into the call's row a moment later.
+        handled_by=call.handled_by if taking is None else taking.staff_no,
+        kept=call.kept,
+        kept_reason=call.kept_reason,
+        paused=call.paused,
+        machine=call.machine,
+        customers=[],
+        recordings=[recording_info(recording) for recording in recordings],
+    )
+
+
+def open_desk(stores: Stores, operator: Operator, settings: Settings | None = None, once: Once | None = None) -> Desk:
+    """The view of one operator, with the parameters as they are now.
+
+    ``once``: shared with others who look at the same moment with the same parameters.
+    """
     current = settings or read_settings(stores.crm)
     viewer = operator.viewer
-    return Desk(stores, operator, current, current.channel_scope(viewer), customer_scope(viewer))
-
-
-def decide_for(
-    stores: Stores, settings: Settings, operator: Operator, call: Call
-) -> tuple[popup.Decision, list[Match]]:
-    """Apply the pop-up rules to a call for an operator; also everybody who has the number."""
-    matches = match_number(stores.crm, call.number, settings.site) if call.number else []
-    channel = settings.channel(call.channel)
-    decision = popup.decide(
-        popup.PopupCall(call.channel, channel.group, channel.popup, call.direction == "incoming", bool(call.number)),
-        popup.PopupOperator(
-            staff_no=operator.staff_no,
-            level=operator.level.value,
-            group=operator.group,
-            channels=operator.channels,
-            net_popup=Permission.NET_POPUP in operator.permissions,
-            customer_share=Permission.CUSTOMER_SHARE in operator.permissions,
-        ),
-        [popup.PopupCustomer(m.customer.id, m.customer.owner, m.owner_group) for m in matches],
-        settings.rules,
-    )
-    return decision, matches
-
-
-def _memo(look_up: Callable[[str], list[Match]]) -> Callable[[str], list[Match]]:
-    """Looks each number up once for one page of calls."""
-    found: dict[str, list[Match]] = {}
-
-    def get(number: str) -> list[Match]:
-        if number not in found:
-            found[number] = look_up(number)
-        return found[number]
-
-    return get
+    return Desk(stores, operator, current, current.channel_scope(viewer), customer_scope(viewer), once or Once())

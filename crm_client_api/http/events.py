@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import bottle
 import msgspec
 
-from crm_client_api.answers import Popups
+from crm_client_api.answers import Board, CallInfo, CardEventInfo, LineEventInfo, RecordingEvent, Reset
+from crm_client_api.answers_push import OfficeEventInfo, PopupInfo, Popups
 from crm_client_api.http.errors import ApiError
 from crm_client_api.http.routing import SOCKET_KEY, Request, raw_answer, route
 from crm_client_api.stream import Stream, running_popups
@@ -17,13 +20,28 @@ class StreamQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after: str | None = None
 
 
-@route("GET", "/popups", "Pop-ups of running calls, and where to open the stream", answer=Popups)
+@route("GET", "/popups", "Pop-ups of running calls, and where to open the stream", answer=Popups, reads="popup")
 def get_popups(request: Request) -> Popups:
     """Show what would be on the screen if the client had been there all the time."""
-    return running_popups(request.stores, request.operator)
+    if request.session is None:
+        raise ApiError(401, "not_logged_in", "log in first")
+    return running_popups(request.api.hub, request.stores, request.session)
 
 
-@route("GET", "/events", "The stream of events", media=("text/event-stream",))
+EVENTS: Mapping[str, type[msgspec.Struct]] = {
+    "call": CallInfo,
+    "popup": PopupInfo,
+    "office": OfficeEventInfo,
+    "recording": RecordingEvent,
+    "line": LineEventInfo,
+    "card": CardEventInfo,
+    "board": Board,
+    "reset": Reset,
+}
+"""What the stream sends, by the names of the events."""
+
+
+@route("GET", "/events", "The stream of events", media=("text/event-stream",), events=EVENTS)
 def get_events(request: Request, query: StreamQuery) -> bottle.HTTPResponse:
     """Send what was missed, then live."""
     session = request.session

@@ -127,7 +127,8 @@ class Person:
         answer = self.call("POST", "/session", {"staff_no": staff_no, "password": password})
         self._csrf = answer["csrf"]
         if answer["must_change_password"]:
-            self.call("POST", "/session/password", {"old_password": password, "new_password": PASSWORD})
+            passwords = {"old_password": password, "new_password": PASSWORD}
+            self._csrf = self.call("POST", "/session/password", passwords)["csrf"]
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One request; asserts success."""

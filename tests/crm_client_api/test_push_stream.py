@@ -41,9 +41,9 @@ def test_a_call_pops_up_once_and_is_followed_to_its_end(crm, exchange, browse):
     popup = events[2].data
     assert popup["rows"] == ["A"]
     assert [one["name"] for one in popup["customers"]] == ["王"]
-    assert popup["customers"][0]["phones"] == [{"label": "手机", "number": "138 1234 5678", "e164": "+8613812345678"}]
+    assert popup["customers"][0]["phones"][0].items() >= {"number": "138 1234 5678", "e164": "+8613812345678"}.items()
     assert popup["offers_new_customer"] is False
-    assert popup["call"]["customers"] == [{"id": popup["customers"][0]["id"], "name": "王", "company": ""}]
+    assert [one["name"] for one in popup["call"]["customers"]] == ["王"]
     listener.close()
 
 
@@ -128,7 +128,7 @@ def test_one_listener_gets_everything_once_while_calls_are_written(crm, home, br
         events = listener.take(800, "call", "popup")
         popups = [one.data["call"]["id"] for one in events if one.event == "popup"]
         assert len(popups) == len(set(popups)) == 200
-        ids = [int(one.id.rpartition("-")[2]) for one in events]
+        ids = [int(one.id.partition(".")[0].rpartition("-")[2]) for one in events]
         assert ids == sorted(ids)
         assert len(calls_of(events)) == 600
         listener.close()
@@ -235,18 +235,25 @@ def test_the_board_tells_what_changed_in_scope(home, crm, exchange, browse):
          "recording": True}
     ]  # fmt: skip
     call = exchange.call(2)
-    assert two.next().data["id"] == call["id"], "nothing of channel 1 in between"
+    assert two.next("call", "board").data["id"] == call["id"], "nothing of channel 1 in between"
     for listener in (boss, two):
         listener.close()
 
 
-@pytest.mark.parametrize("position", ["other-5", "nonsense", "{epoch}-999999"])
+UNKNOWN = [
+    "other-5", "nonsense", "{calls}-999999", "{calls}-1.other-1", "other-1.{office}-0", "{calls}-1.{office}-999999",
+    "{calls}-1.", "{calls}-1.{office}-0.{office}-0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("position", UNKNOWN)
 def test_an_unknown_position_is_reset(crm, exchange, browse, position):
     hire(crm, "1", "super")
     browser = browse("1")
     exchange.call(1)
     known = browser.get("/popups")["position"]
-    wrong = position.replace("{epoch}", known.rpartition("-")[0])
+    calls, office = (one.rpartition("-")[0] for one in known.split("."))
+    wrong = position.replace("{calls}", calls).replace("{office}", office)
     listener = Listener(browser, f"/events?after={known}", last_id=wrong)
     first = listener.next()
     assert first.event == "reset"
@@ -306,9 +313,9 @@ def test_a_slow_client_is_let_go_and_resumes(crm, exchange, serve):
         exchange.end(call)
         ids.append(call["id"])
     deadline = time.monotonic() + 15
-    while server.hub._clients and time.monotonic() < deadline:
+    while server.hub.streams() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not server.hub._clients, "the slow client still holds its place"
+    assert not server.hub.streams(), "the slow client still holds its place"
     seen = []
     with contextlib.suppress(OSError, http.client.HTTPException):  # it was cut off in the middle of an event
         while (event := slow.next("popup")) is not None:
