@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from crm_office import Browser, hire
 
-from crm_client_api import answers
+from crm_client_api import answers, answers_push
 from crm_client_api.http.openapi import describe
 from crm_client_api.http.routing import PREFIX, ROUTES
 
@@ -34,6 +34,27 @@ def test_every_reference_leads_somewhere():
     assert {"CallInfo", "CustomerInfo", "NewCustomer", "ErrorAnswer"} <= names
 
 
+def test_parameters_tell_their_limits_and_answers_their_statuses():
+    paths = describe(ROUTES, "1")["paths"]
+    calls = {one["name"]: one for one in paths[f"{PREFIX}/calls"]["get"]["parameters"]}
+    limit = calls["limit"]["schema"]
+    assert (limit["type"], limit["minimum"], limit["maximum"], limit["default"]) == ("integer", 1, 500, 50)
+    assert calls["direction"]["schema"]["enum"] == ["incoming", "outgoing"]
+    assert paths[f"{PREFIX}/live"]["get"]["parameters"][0]["required"] is True
+    for item in paths.values():
+        for operation in item.values():
+            assert "null" not in json.dumps([one["schema"] for one in operation["parameters"]])
+            for status, answer in operation["responses"].items():
+                assert status in ("204", "304") or answer["content"], (operation["operationId"], status)
+    schemas = describe(ROUTES, "1")["components"]["schemas"]
+    assert schemas["NewCustomer"]["properties"]["name"]["maxLength"] == 200  # checked by the rules, told here too
+    audio = paths[f"{PREFIX}/recordings/{{recording_id}}/audio"]["get"]
+    assert {"200", "206", "304", "404", "416"} <= audio["responses"].keys()
+    assert {"Range", "If-None-Match"} <= {one["name"] for one in audio["parameters"]}
+    stream = paths[f"{PREFIX}/events"]["get"]["responses"]["200"]["content"]["text/event-stream"]
+    assert stream["x-events"]["popup"] == {"$ref": "#/components/schemas/PopupInfo"}
+
+
 def test_path_parameters_are_described():
     for one in ROUTES:
         assert {part[1:-1] for part in one.path.split("/") if part.startswith("{")} == set(one.parameters), one.path
@@ -47,7 +68,8 @@ def test_answers_fit_their_descriptions(crm, exchange, browse):
     browser = browse("1")
     for path, kind in (("/session", answers.SessionInfo), ("/channels", answers.Channels), ("/cards", answers.Cards),
                        ("/calls", answers.CallPage), ("/customers", answers.CustomerPage),
-                       ("/popups", answers.Popups), ("/operators", answers.Staff)):  # fmt: skip
+                       ("/popups", answers_push.Popups), ("/agents", answers_push.Agents),
+                       ("/operators", answers.Staff)):  # fmt: skip
         raw = browser.ask("GET", path).body
         assert msgspec.json.encode(msgspec.json.decode(raw, type=kind)) == raw, path
 
@@ -56,5 +78,5 @@ def test_every_route_and_event_is_documented():
     text = DOCUMENT.read_text()
     for one in ROUTES:
         assert f"`{one.method} {one.path}`" in text, f"{one.method} {one.path}"
-    for event in ("call", "popup", "recording", "line", "card", "board", "reset"):
+    for event in ("call", "popup", "recording", "line", "card", "board", "reset", "office"):
         assert f"| `{event}` |" in text

@@ -1,0 +1,1 @@
+"""Caller-ID clients of the NCID project get the pop-ups of their operator."""

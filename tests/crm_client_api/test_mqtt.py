@@ -1,0 +1,214 @@
+"""Calls and cards at a real Mosquitto: nothing is lost while it is away, nothing comes twice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from paho.mqtt.enums import CallbackAPIVersion
+
+from crm_client_api.mqtt import Broker, MqttPublisher, fit_topic, messages_of, write_position
+from crm_client_api.stores import StorePool
+from firmware.store.event_log import Event
+
+MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="Debian's mosquitto is not installed")
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    until_s = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+
+
+class Mosquitto:
+    """A broker that can be stopped and started again, with what it holds."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._config = folder / "mosquitto.conf"
+        passwords = folder / "passwords"
+        tool = str(shutil.which("mosquitto_passwd", path="/usr/bin:/usr/local/bin"))
+        subprocess.run([tool, "-b", "-c", passwords, "box", "geheim"], check=True, capture_output=True)
+        for file in (folder, passwords):
+            file.chmod(0o777)
+        self._config.write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\n"
+            f"persistence true\npersistence_location {folder}/\nuser root\n"
+        )
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [str(MOSQUITTO), "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+        def answers() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+        wait_for(answers)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+    def broker(self, **changes: object) -> Broker:
+        values = {"host": "127.0.0.1", "port": self.port, "tls": False, "ca_file": "", "user": "box",
+                  "password": "geheim", "prefix": "office/tapdeck"}  # fmt: skip
+        return Broker(**(values | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    one = Mosquitto(folder)
+    one.start()
+    yield one
+    one.stop()
+
+
+class Subscriber:
+    """Remembers everything; its place at the broker outlives the broker's restart."""
+
+    def __init__(self, port: int) -> None:
+        self.got: list[tuple[str, bytes, bool]] = []
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="reader", clean_session=False)
+        self._client.username_pw_set("box", "geheim")
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_connect = lambda client, *_given: client.subscribe("office/#", qos=1)
+        self._client.on_message = lambda _client, _data, one: self.got.append((one.topic, one.payload, one.retain))
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def kinds(self) -> list[tuple[str, str]]:
+        return [
+            (json.loads(payload)["kind"], json.loads(payload)["caller_number"] or "")
+            for topic, payload, _ in self.got
+            if topic.startswith("office/tapdeck/calls/")
+        ]
+
+    def last(self, topic: str) -> bytes | None:
+        return next((payload for one, payload, _ in reversed(self.got) if one == topic), None)
+
+
+@pytest.fixture
+def subscriber(mosquitto: Mosquitto) -> Iterator[Subscriber]:
+    one = Subscriber(mosquitto.port)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def publish(home) -> Iterator[Callable[[Broker], MqttPublisher]]:
+    pool = StorePool(home)
+    running: list[MqttPublisher] = []
+
+    def start(broker: Broker) -> MqttPublisher:
+        running.append(MqttPublisher(pool, broker))
+        running[-1].start()
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.stop()
+    pool.close()
+
+
+@needs_mosquitto
+def test_calls_cards_and_status(exchange, mosquitto, subscriber, publish):
+    exchange.wire(1, 2)
+    publisher = publish(mosquitto.broker())
+    wait_for(lambda: subscriber.last("office/tapdeck/status") == b"online")
+    call = exchange.call(2, "13812345678")
+    exchange.answer(call)
+    exchange.end(call)
+    exchange.event("card_lost", card_id="serial/1+")
+    wait_for(lambda: subscriber.last("office/tapdeck/cards/serial_1_"))
+    assert [kind for kind, _ in subscriber.kinds()] == ["call_started", "caller_id", "call_answered", "call_ended"]
+    said = json.loads(subscriber.last("office/tapdeck/calls/2/call_ended") or b"")
+    assert said["call_id"] == call["id"]
+    assert said["caller_number"] == "13812345678"
+    assert said["ended_at"].endswith("Z")
+    later = Subscriber(mosquitto.port)  # retained: who comes later knows too
+    later.close()
+    publisher.stop()
+    wait_for(lambda: subscriber.last("office/tapdeck/status") == b"offline")
+
+
+@needs_mosquitto
+def test_nothing_is_lost_or_doubled_over_restarts_of_both(exchange, mosquitto, subscriber, publish):
+    exchange.wire(1)
+    publisher = publish(mosquitto.broker())
+    wait_for(lambda: publisher.connected)
+    wait_for(lambda: subscriber.last("office/tapdeck/status") == b"online")
+    numbers = [f"1390000{index:04d}" for index in range(60)]
+    for index, number in enumerate(numbers):
+        exchange.end(exchange.call(1, number))
+        if index == 20:
+            mosquitto.stop()
+        if index == 30:
+            publisher.stop()
+        if index == 40:
+            mosquitto.start()
+            publisher = publish(mosquitto.broker())
+    wait_for(lambda: len(subscriber.kinds()) >= 3 * len(numbers))
+    wait_for(lambda: subscriber.kinds()[-1][1] == numbers[-1])
+    expected = [(kind, number) for number in numbers for kind in ("caller_id", "call_ended")]
+    assert [one for one in subscriber.kinds() if one[0] != "call_started"] == expected
+
+
+@needs_mosquitto
+def test_a_wrong_password_harms_nobody(exchange, mosquitto, subscriber, publish):
+    exchange.wire(1)
+    wrong = publish(mosquitto.broker(password="falsch"))
+    exchange.call(1)
+    assert not wrong.connected
+    wrong.stop()
+    right = publish(mosquitto.broker())
+    wait_for(lambda: right.connected)
+
+
+@needs_mosquitto
+def test_the_broker_tells_when_the_box_is_cut_off(mosquitto, subscriber, publish):
+    publisher = publish(mosquitto.broker())
+    wait_for(lambda: subscriber.last("office/tapdeck/status") == b"online")
+    publisher._client.socket().shutdown(socket.SHUT_RDWR)  # the line breaks, nobody says goodbye
+    wait_for(lambda: b"offline" in [payload for topic, payload, _ in subscriber.got if topic.endswith("/status")])
+    wait_for(lambda: subscriber.last("office/tapdeck/status") == b"online")
+
+
+def test_switching_it_off_forgets_the_position(home, crm, exchange):
+    from crm_client_api.mqtt import read_position
+
+    exchange.wire(1)
+    pool = StorePool(home)
+    with pool.use() as stores:
+        begun = read_position(stores)
+        exchange.call(1)
+        assert read_position(stores) == begun
+        write_position(stores.crm, None)
+        assert read_position(stores) == begun + 2
+    pool.close()
+
+
+@given(st.text(max_size=30))
+def test_topics_hold_no_wildcards(text):
+    assert not set(fit_topic(text)) & set("+#/\0")
+    event = Event(1, 0, "card_lost", None, None, {"card_id": text})
+    assert messages_of(event, "t", "e-1")[0].topic.count("/") == 2
