@@ -1,0 +1,80 @@
+"""What the API says about jobs: imports and exports."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ImportCounts(msgspec.Struct, frozen=True):
+    """How many rows of a file do what. ``duplicate``: have a number that another customer has; counted beside."""
+
+    rows: int
+    new: int
+    changed: int
+    restored: int
+    unchanged: int
+    duplicate: int
+    wrong: int
+
+
+class ImportProblem(msgspec.Struct, frozen=True):
+    """What is the matter with one cell (``column`` as in the header, "" for the row); ``wrong``: it is not taken."""
+
+    sheet: str
+    row: int
+    column: str
+    code: str
+    text: str
+    wrong: bool
+
+
+class FixedColumn(msgspec.Struct, frozen=True):
+    """A column that a file's column can hold, with both headings."""
+
+    key: str
+    zh: str
+    en: str
+
+
+class JobFile(msgspec.Struct, frozen=True):
+    """A file that can be fetched: the export, or the wrong rows of an import."""
+
+    name: str
+    bytes: int
+
+
+class JobInfo(msgspec.Struct, frozen=True):
+    """A job. ``state``: waiting, running, needs_answer, done, failed, cancelled; ``phase`` while it runs.
+
+    ``question`` with needs_answer: ``mapping`` (``header``, ``proposal``, ``columns``, ``examples`` belong to it) or
+    ``confirm`` (``counts``, ``problems``, ``ignored_sheets``). ``kept_newer``: fields that somebody else changed
+    after the preview, and that stayed so.
+    """
+
+    id: int
+    kind: str
+    state: str
+    phase: str
+    done_rows: int
+    all_rows: int | None
+    created_at: str
+    changed_at: str
+    error_code: str | None
+    error: str | None
+    question: str | None = None
+    counts: ImportCounts | None = None
+    problems: list[ImportProblem] = []
+    ignored_sheets: list[str] = []
+    header: list[str] = []
+    proposal: list[str | None] = []
+    columns: list[FixedColumn] = []
+    examples: list[list[str]] = []
+    kept_newer: int | None = None
+    file: JobFile | None = None
+
+
+class JobList(msgspec.Struct, frozen=True):
+    """Jobs, newest first; ``next`` is the ``before`` of the next page, null at the end."""
+
+    jobs: list[JobInfo]
+    next: int | None

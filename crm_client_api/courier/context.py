@@ -1,0 +1,128 @@
+"""What a job works with, and how it notices that it shall stop."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlite_utils
+
+from crm_client_api.courier.jobs import Job, get_job, job_folder, set_job
+from crm_client_api.domain.operators import Operator, get_operator
+from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.settings import Settings, read_settings
+from crm_client_api.stores import Stores
+from firmware.config import Home
+from firmware.errors import BoxError, NotFound, Refused, StoreError, StoreFull
+from firmware.store.connection import write
+
+_TELL_EVERY_S = 0.5
+_BATCH_S = 0.025
+_SMALLEST_BATCH, _LARGEST_BATCH = 50, 2_000
+_LONGEST_REST_S = 0.2
+
+
+class Cancelled(BoxError):
+    """Who asked for the job gave it up."""
+
+
+class Stopping(BoxError):
+    """The courier ends; the job is taken up again by the next one."""
+
+
+@dataclass(slots=True)
+class Context:
+    """A job at work. Thread: the courier's worker."""
+
+    stores: Stores
+    job: Job
+    stop: threading.Event
+    cancellable: bool = True
+    _told_s: float = field(default=0.0)
+
+    @property
+    def home(self) -> Home:
+        """The box's directory tree."""
+        return self.stores.home
+
+    @property
+    def crm(self) -> sqlite_utils.Database:
+        """The office's store."""
+        return self.stores.crm
+
+    @property
+    def folder(self) -> Path:
+        """The job's own folder."""
+        return job_folder(self.home, self.job.id)
+
+    def empty_folder(self) -> Path:
+        """The job's own folder without what an earlier try left. Raises StoreError."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            self.folder.mkdir(parents=True, mode=0o700)
+        except OSError as error:
+            raise (StoreFull if error.errno == errno.ENOSPC else StoreError)(str(error)) from error
+        return self.folder
+
+    def operator(self, *needed: Permission) -> Operator:
+        """Who asked, as appointed now. Raises Refused once they may not any more."""
+        try:
+            operator = get_operator(self.crm, self.job.staff_no)
+        except NotFound as error:
+            raise Refused("who asked for this is no operator any more") from error
+        if not operator.active or not operator.permissions.issuperset(needed):
+            raise Refused("who asked for this may not do it any more")
+        return operator
+
+    def settings(self) -> Settings:
+        """The parameters as they are now."""
+        return read_settings(self.crm)
+
+    def step(self, phase: str, done_rows: int, all_rows: int | None) -> None:
+        """Note how far the job is (twice a second at most). Raises Cancelled, Stopping, StoreError."""
+        if self.stop.is_set():
+            raise Stopping("the courier ends")
+        now_s = time.monotonic()
+        if now_s - self._told_s < _TELL_EVERY_S:
+            return
+        self._told_s = now_s
+        if self.cancellable and get_job(self.crm, self.job.id).cancel_asked:
+            raise Cancelled("cancelled")
+        with write(self.crm) as connection:
+            set_job(connection, self.job.id, phase=phase, done_rows=done_rows, all_rows=all_rows)
+
+    def note(self, **values: Any) -> None:
+        """Change columns of the job at once. Raises StoreError."""
+        with write(self.crm) as connection:
+            set_job(connection, self.job.id, **values)
+
+    def ask(self, question: str, result: Mapping[str, Any], **values: Any) -> None:
+        """Leave the job until somebody answers. Raises StoreError."""
+        self.note(state="needs_answer", result={**result, "question": question}, **values)
+
+
+class Pace:
+    """How many rows one transaction takes, so that it holds the lock for some 25 ms.
+
+    Then it rests for half that time: who waits for the lock looks again every few milliseconds, later ever more rarely.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 100
+        self._begun_s = 0.0
+
+    def __enter__(self) -> Pace:
+        self._begun_s = time.monotonic()
+        return self
+
+    def __exit__(self, kind: object, error: object, at: object) -> None:
+        took_s = max(time.monotonic() - self._begun_s, 1e-4)
+        self.rows = max(_SMALLEST_BATCH, min(_LARGEST_BATCH, int(self.rows * min(2.0, _BATCH_S / took_s)) or 1))
+        if kind is None:
+            time.sleep(min(took_s / 2, _LONGEST_REST_S))

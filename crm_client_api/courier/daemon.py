@@ -1,0 +1,215 @@
+"""The courier: does one job after the other, with what the box has left over, and resumes what was cut off."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import select
+import shutil
+import signal
+import sqlite3
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+import psutil
+
+from crm_client_api.courier.context import Cancelled, Context, Stopping
+from crm_client_api.courier.jobs import ANSWER_WITHIN_MS, KEPT_FOR_MS, Job, get_job, next_job, set_job
+from crm_client_api.courier.kinds import KINDS
+from crm_client_api.domain.invalid import Invalid
+from crm_client_api.stores import Stores, open_stores
+from firmware.clock import now_ms
+from firmware.config import Home
+from firmware.doorbell import Doorbell, ring
+from firmware.errors import BoxError, ConfigError, Refused, StoreBusy, StoreError, StoreFull
+from firmware.notify import notify, watchdog_interval_s
+from firmware.store.connection import write
+from firmware.store.migrations import require_current_schema
+
+STOP_WITHIN_S = 3.0
+MOST_TRIES = 5
+"""So often a job is taken up again after the courier died over it."""
+_NICENESS = 10
+_LOOK_EVERY_S = 1.0
+_AFTER_FAILURE_S = 3.0
+_TIDY_EVERY_MS = 3_600_000
+_log = logging.getLogger(__name__)
+
+
+def run_courier(home: Home) -> None:
+    """Work until SIGTERM or SIGINT. Raises ConfigError when another courier works here, StoreError."""
+    asked_to_stop = _stop_signals()
+    require_current_schema(home)
+    with _only_courier(home):
+        _step_back()
+        courier = Courier(home)
+        thread = threading.Thread(target=courier.run, name="jobs", daemon=True)
+        thread.start()
+        notify("READY=1")
+        period_s = watchdog_interval_s()
+        while thread.is_alive() and not select.select([asked_to_stop], [], [], period_s or _LOOK_EVERY_S)[0]:
+            notify("WATCHDOG=1")
+        notify("STOPPING=1")
+        courier.stop.set()
+        ring(home.doorbells)
+        thread.join(STOP_WITHIN_S)
+        if thread.is_alive():  # every transaction is whole or undone, and the next courier goes on from there
+            os._exit(0)
+
+
+def _stop_signals() -> int:
+    readable, writable = os.pipe()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        os.write(writable, b"!")
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    return readable
+
+
+@contextlib.contextmanager
+def _only_courier(home: Home) -> Iterator[None]:
+    descriptor = os.open(home.run / "courier.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"a courier works in {home.root} already") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _step_back() -> None:
+    """Processor and disk go to everybody else first."""
+    with contextlib.suppress(OSError):
+        os.nice(_NICENESS)
+    with contextlib.suppress(OSError, AttributeError, psutil.Error):
+        psutil.Process().ionice(psutil.IOPRIO_CLASS_BE, 7)
+
+
+class Courier:
+    """The work itself. ``stop``: set it to end after the next step. Thread: ``run`` in one."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self.stop = threading.Event()
+        self._tidied_ms = 0
+
+    def run(self) -> None:
+        """Do jobs until ``stop``."""
+        with Doorbell(self._home.doorbells, "courier") as bell:
+            while not self.stop.is_set():
+                try:
+                    busy = self.turn()
+                except (BoxError, OSError, sqlite3.Error) as error:  # not even the failure can be written down
+                    _log.error("the job waits: %s", error)
+                    self.stop.wait(_AFTER_FAILURE_S)
+                    continue
+                if not busy:
+                    bell.wait(_LOOK_EVERY_S)
+
+    def turn(self) -> bool:
+        """Do the next job; False when there was none. Raises StoreError, OSError."""
+        stores = open_stores(self._home)
+        try:
+            if now_ms() - self._tidied_ms > _TIDY_EVERY_MS:
+                self._tidy(stores)
+                self._tidied_ms = now_ms()
+            job = next_job(stores.crm)
+            if job is None:
+                return False
+            self._do(stores, job)
+            return True
+        finally:
+            stores.close()
+            ring(self._home.doorbells)
+
+    def _do(self, stores: Stores, job: Job) -> None:
+        context = Context(stores, job, self.stop, cancellable=job.phase != "applying")
+        work = KINDS.get(job.kind)
+        if work is None:
+            context.note(state="failed", error_code="job_unknown", error="this version does not know such jobs")
+            return
+        if job.cancel_asked and context.cancellable:
+            self._end(context, state="cancelled")
+            return
+        if job.tries >= MOST_TRIES and context.cancellable:
+            self._end(context, state="failed", error_code="job_killed", error="the box fails over this job")
+            return
+        context.note(state="running", tries=job.tries + 1)
+        try:
+            work.run(context)
+        except Stopping:
+            with write(stores.crm) as connection:  # an orderly end is no failed try
+                set_job(connection, job.id, tries=job.tries)
+        except Cancelled:
+            self._end(context, state="cancelled")
+        except Exception as error:
+            self._failed(context, error)
+
+    def _failed(self, context: Context, error: Exception) -> None:
+        if isinstance(error, OSError) and error.errno == 28:
+            error = StoreFull(str(error))
+        if not isinstance(error, Invalid | Refused):
+            _log.error("job %s failed", context.job.id, exc_info=error)
+        code, text = _told(error)
+        again = isinstance(error, StoreError) and context.job.wanted.get("confirmed")
+        if again:  # the person confirms once more when there is room, or less to do
+            self._end(context, state="needs_answer", error_code=code, error=text, wanted_confirmed=False)
+            return
+        self._end(context, state="failed", error_code=code, error=text)
+
+    def _end(self, context: Context, *, wanted_confirmed: bool | None = None, **values: object) -> None:
+        """Take back what nobody saw, then say how the job ended. What was published is never taken back."""
+        work = KINDS[context.job.kind]
+        if not work.take_back(context):
+            _log.warning("job %s has taken effect and goes on", context.job.id)
+            self.stop.wait(_AFTER_FAILURE_S)
+            return
+        with write(context.crm) as connection:
+            if wanted_confirmed is not None:
+                connection.execute(
+                    "UPDATE jobs SET wanted = json_set(wanted, '$.confirmed', json('false')) WHERE id = ?",
+                    (context.job.id,),
+                )
+            set_job(connection, context.job.id, phase="", cancel_asked=0, **values)
+        if values["state"] == "cancelled" and context.job.phase != "clearing":  # its backup stays
+            shutil.rmtree(context.folder, ignore_errors=True)
+
+    def _tidy(self, stores: Stores) -> None:
+        """Cancel what nobody answered, remove files that nobody fetches any more."""
+        at_ms = now_ms()
+        with write(stores.crm) as connection:
+            connection.execute(
+                "UPDATE jobs SET state = 'waiting', cancel_asked = 1 WHERE state = 'needs_answer' AND changed_ms < ?",
+                (at_ms - ANSWER_WITHIN_MS,),
+            )
+        folders = self._home.root / "jobs"
+        for folder in folders.iterdir() if folders.exists() else ():
+            try:
+                job = get_job(stores.crm, int(folder.name))
+                old = job.state in ("done", "failed", "cancelled") and job.changed_ms < at_ms - KEPT_FOR_MS
+            except (ValueError, BoxError):  # an upload whose request broke off, or of a store that was put back
+                old = folder.stat().st_mtime * 1000 < at_ms - ANSWER_WITHIN_MS
+            if old:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    """Code and text that the person reads."""
+    if isinstance(error, Invalid):
+        return error.code, str(error)
+    if isinstance(error, Refused):
+        return "refused", str(error)
+    if isinstance(error, StoreFull):
+        return "disk_full", "the disk is full: nothing was changed; make room and confirm again"
+    if isinstance(error, StoreBusy):
+        return "store_busy", "the store was busy for too long: nothing was changed; confirm again"
+    if isinstance(error, BoxError):
+        return "job_failed", str(error)
+    return "internal", "an error inside the box"

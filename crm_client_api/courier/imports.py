@@ -1,0 +1,53 @@
+"""Jobs that import: who may, with which scope, which kind of record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from crm_client_api.courier.context import Context
+from crm_client_api.domain.permissions import Level, Permission
+from crm_client_api.domain.scope import RecordScope, communication_scope, customer_scope
+from crm_client_api.excel.importing.communications import CommunicationKind
+from crm_client_api.excel.importing.customer_rows import Rights
+from crm_client_api.excel.importing.customers import CustomerKind
+from crm_client_api.excel.importing.kind import RecordKind
+from crm_client_api.excel.importing.run import run_import, take_back
+
+NEEDED: Mapping[str, tuple[Permission, ...]] = {
+    "import_customers": (Permission.CUSTOMER_MANAGE, Permission.CUSTOMER_IMPORT_DELETE),
+    "import_communications": (Permission.COMMUNICATION_MANAGE, Permission.COMMUNICATION_IMPORT_DELETE),
+}
+"""The permissions that an import needs, by kind of job."""
+
+
+def _kind(context: Context) -> RecordKind:
+    """For the next step. Raises Refused when who asked may not any more, unless it has taken effect already."""
+    if context.job.phase == "applying":
+        return _clearing_kind(context)
+    operator = context.operator(*NEEDED[context.job.kind])
+    known = {row[0] for row in context.crm.conn.execute("SELECT DISTINCT staff_no FROM operators")}
+    rights = Rights(operator.staff_no, operator.level is Level.SUPER, known)
+    viewer = operator.viewer
+    return _of(context, customer_scope(viewer), communication_scope(viewer), rights)
+
+
+def _clearing_kind(context: Context) -> RecordKind:
+    """For what is done whatever became of who asked; it reads nothing, so it needs no scope."""
+    return _of(context, RecordScope(), RecordScope(), Rights(context.job.staff_no, False, ()))
+
+
+def _of(context: Context, customers: RecordScope, communications: RecordScope, rights: Rights) -> RecordKind:
+    site = context.settings().site
+    if context.job.kind == "import_customers":
+        return CustomerKind(context.crm, customers, site, rights, context.job.actor)
+    return CommunicationKind(context.crm, communications, customers, site, rights, context.job.actor)
+
+
+def run_import_job(context: Context) -> None:
+    """The next step of an import."""
+    run_import(context, _kind(context))
+
+
+def take_back_import(context: Context) -> bool:
+    """Undo what was not published."""
+    return take_back(context, _clearing_kind(context))

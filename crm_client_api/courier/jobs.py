@@ -1,0 +1,183 @@
+"""Jobs: what somebody asked the courier to do, how far it is, what came of it. Everybody sees the own ones only."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlite_utils
+
+from crm_client_api.domain import audit, office_events
+from crm_client_api.domain.audit import Actor
+from firmware import doorbell
+from firmware.clock import now_ms
+from firmware.config import Home
+from firmware.errors import NotFound, Refused
+from firmware.store.connection import write
+
+KEPT_FOR_MS = 7 * 86_400_000
+"""How long a job's files stay; one that waits for an answer is cancelled after a day."""
+ANSWER_WITHIN_MS = 86_400_000
+_OPEN = ("waiting", "running", "needs_answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as stored. ``wanted`` is what was asked for, ``result`` what is known so far; times Unix ms UTC.
+
+    ``phase``: reading, inserting, applying, writing; ``question``, in ``result``, while ``state`` is needs_answer.
+    """
+
+    id: int
+    kind: str
+    staff_no: str
+    address: str
+    state: str
+    phase: str
+    tries: int
+    wanted: Mapping[str, Any]
+    done_rows: int
+    all_rows: int | None
+    result: Mapping[str, Any]
+    error_code: str | None
+    error: str | None
+    created_ms: int
+    changed_ms: int
+    cancel_asked: bool
+
+    @property
+    def actor(self) -> Actor:
+        """Who asked for it, and from where."""
+        return Actor(self.staff_no, self.address)
+
+
+_COLUMNS = (
+    "id, kind, staff_no, address, state, phase, tries, wanted, done_rows, all_rows, result, error_code, error,"
+    " created_ms, changed_ms, cancel_asked"
+)
+
+
+def job_folder(home: Home, job_id: int) -> Path:
+    """Where a job's files lie; they hold personal data."""
+    return home.root / "jobs" / str(job_id)
+
+
+def _job(row: sqlite3.Row) -> Job:
+    values = dict(row)
+    return Job(
+        **values
+        | {
+            "wanted": msgspec.json.decode(values["wanted"]),
+            "result": msgspec.json.decode(values["result"]),
+            "cancel_asked": bool(values["cancel_asked"]),
+        }
+    )
+
+
+def add_job(connection: sqlite3.Connection, kind: str, actor: Actor, wanted: Mapping[str, Any]) -> int:
+    """Ask the courier for something, inside the caller's transaction; the job's number."""
+    at_ms = now_ms()
+    cursor = connection.execute(
+        "INSERT INTO jobs (kind, staff_no, address, state, wanted, created_ms, changed_ms)"
+        " VALUES (?,?,?,'waiting',?,?,?)",
+        (kind, actor.staff_no, actor.address, msgspec.json.encode(wanted).decode(), at_ms, at_ms),
+    )
+    job_id = int(cursor.lastrowid or 0)
+    audit.append(connection, actor, "job.add", str(job_id), {"kind": kind, **_audited(wanted)})
+    return job_id
+
+
+def _audited(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Filters by their names only: the log cannot forget what was looked for."""
+    chosen = wanted.get("filter", {})
+    named = {"filters": sorted(name for name, value in chosen.items() if value not in (None, "", [], False))}
+    return {name: value for name, value in wanted.items() if name != "filter"} | (named if chosen else {})
+
+
+def get_job(crm: sqlite_utils.Database, job_id: int, staff_no: str | None = None) -> Job:
+    """A job; with ``staff_no`` only if it is that person's. Raises NotFound."""
+    row = crm.conn.execute(
+        f"SELECT {_COLUMNS} FROM jobs WHERE id = ? AND staff_no = coalesce(?, staff_no)", (job_id, staff_no)
+    ).fetchone()
+    if row is None:
+        raise NotFound("there is no such job")
+    return _job(row)
+
+
+def list_jobs(crm: sqlite_utils.Database, staff_no: str, limit: int, before: int | None = None) -> list[Job]:
+    """Somebody's jobs, newest first."""
+    rows = crm.conn.execute(
+        f"SELECT {_COLUMNS} FROM jobs WHERE staff_no = ? AND id < coalesce(?, id + 1) ORDER BY id DESC LIMIT ?",
+        (staff_no, before, limit),
+    )
+    return [_job(row) for row in rows]
+
+
+def next_job(crm: sqlite_utils.Database) -> Job | None:
+    """The oldest job that is to be done, or that a courier left unfinished."""
+    row = crm.conn.execute(
+        f"SELECT {_COLUMNS} FROM jobs WHERE state IN ('waiting', 'running') ORDER BY state = 'waiting', id LIMIT 1"
+    ).fetchone()
+    return None if row is None else _job(row)
+
+
+def answer_job(crm: sqlite_utils.Database, job_id: int, actor: Actor, answer: Mapping[str, Any]) -> Job:
+    """Answer a job's question: ``answer`` is added to what is wanted. Raises NotFound, Refused."""
+    with write(crm) as connection:
+        job = get_job(crm, job_id, actor.staff_no)
+        if job.state != "needs_answer":
+            raise Refused("this job asks nothing")
+        wanted = {**job.wanted, **answer}
+        connection.execute(
+            "UPDATE jobs SET state = 'waiting', tries = 0, done_rows = 0, all_rows = NULL, wanted = ?,"
+            " error_code = NULL, error = NULL, changed_ms = ? WHERE id = ?",
+            (msgspec.json.encode(wanted).decode(), now_ms(), job_id),
+        )
+        audit.append(connection, actor, "job.answer", str(job_id), dict(answer))
+        _tell(connection, job_id)
+    return get_job(crm, job_id, actor.staff_no)
+
+
+def cancel_job(crm: sqlite_utils.Database, job_id: int, actor: Actor) -> Job:
+    """Give up a job: at once, or at the courier's next step when it runs. Raises NotFound, Refused when it is over."""
+    with write(crm) as connection:
+        job = get_job(crm, job_id, actor.staff_no)
+        if job.state not in _OPEN:
+            raise Refused("this job is over")
+        if job.phase == "applying":
+            raise Refused("the import has taken effect already")
+        # The courier ends it in any case: it knows what has to be cleared away.
+        state = "waiting" if job.state == "needs_answer" else job.state
+        connection.execute(
+            "UPDATE jobs SET state = ?, cancel_asked = 1, changed_ms = ? WHERE id = ?", (state, now_ms(), job_id)
+        )
+        audit.append(connection, actor, "job.cancel", str(job_id))
+    return get_job(crm, job_id, actor.staff_no)
+
+
+def set_job(connection: sqlite3.Connection, job_id: int, **values: Any) -> None:
+    """Change columns of a job (``result`` as a mapping), and tell its owner, inside the caller's transaction."""
+    if "result" in values:
+        values["result"] = msgspec.json.encode(values["result"]).decode()
+    values["changed_ms"] = now_ms()
+    connection.execute(
+        f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ?", (*values.values(), job_id)
+    )
+    _tell(connection, job_id)
+
+
+def _tell(connection: sqlite3.Connection, job_id: int) -> None:
+    row = connection.execute(
+        "SELECT staff_no, kind, state, phase, done_rows, all_rows, error_code FROM jobs WHERE id = ?", (job_id,)
+    ).fetchone()
+    about = {name: row[name] for name in ("kind", "state", "phase", "done_rows", "all_rows", "error_code")}
+    office_events.tell(connection, "job", {"id": job_id, **about}, to=[row["staff_no"]])
+
+
+def wake_courier(home: Home) -> None:
+    """Let the courier look at once; it would look within a second anyway."""
+    doorbell.ring(home.doorbells)

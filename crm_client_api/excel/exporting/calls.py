@@ -1,0 +1,82 @@
+"""The workbook of calls, with what is known of each recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from crm_client_api.answers import CallInfo
+from crm_client_api.courier.context import Context
+from crm_client_api.domain.calls import Call, CallFilter, list_calls
+from crm_client_api.domain.operators import Operator
+from crm_client_api.domain.recordings import Recording, recordings_of
+from crm_client_api.excel.cells import local_of_ms
+from crm_client_api.excel.columns import CALLS, Language, word
+from crm_client_api.excel.writing import BookWriter, Value
+from crm_client_api.views import Desk, open_desk
+from recorder.library.storage.judge import Judge
+from recorder.library.storage.stock import pages
+
+_PAGE_ROWS = 200
+
+
+def write_calls(context: Context, target: Path, wanted: CallFilter, operator: Operator, language: Language) -> int:
+    """Write the workbook, newest first; how many calls. Raises StoreError, Cancelled, Stopping."""
+    desk = open_desk(context.stores, operator)
+    judge = Judge(context.stores.calls, context.crm)
+    names = {row[0]: row[1] for row in context.crm.conn.execute("SELECT staff_no, name FROM staff")}
+    page = replace(wanted, limit=_PAGE_ROWS, before=None)
+    rows = 0
+    with BookWriter(target, language) as book:
+        sheet = book.sheet(CALLS)
+        while found := list_calls(context.stores.calls, page, desk.channels, desk.settings.site):
+            held = _held(desk, judge, found)
+            recordings = recordings_of(context.stores.calls, [call.id for call in found])
+            for call, info in zip(found, desk.call_infos(found), strict=True):
+                sheet.write(_row(desk, call, info, recordings.get(call.id, []), call.id in held, names, language))
+            rows += len(found)
+            context.step("writing", rows, None)
+            page = replace(page, before=found[-1].id)
+        sheet.end()
+    return rows
+
+
+def _held(desk: Desk, judge: Judge, calls: Sequence[Call]) -> set[str]:
+    """The calls of which a recording is held."""
+    if not judge.holds:
+        return set()
+    condition = f"call_id IN ({','.join('?' * len(calls))})", [call.id for call in calls]
+    return {
+        one.recording.call_id
+        for page in pages(desk.stores.calls, condition=condition)
+        for one in judge.judge(page)
+        if one.hold is not None and one.recording.call_id is not None
+    }
+
+
+def _row(
+    desk: Desk,
+    call: Call,
+    info: CallInfo,
+    recordings: Sequence[Recording],
+    held: bool,
+    names: dict[str, str],
+    language: Language,
+) -> list[Value]:
+    def joined(values: Sequence[str | None]) -> str:
+        return " / ".join(value for value in values if value)
+
+    missing_ms = sum(one.missing_ms for one in recordings)
+    return [
+        call.id, local_of_ms(call.started_ms), None if call.ended_ms is None else local_of_ms(call.ended_ms),
+        call.channel, info.channel_name, desk.settings.channel(call.channel).group,
+        word(call.direction, language), word(call.result, language), call.caller_number, call.dialled_number,
+        info.number_place,
+        joined([one.id for one in info.customers]), joined([one.name for one in info.customers]),
+        joined([one.company for one in info.customers]),
+        info.handled_by, names.get(info.handled_by or ""), call.ring_ms / 1000, call.talk_ms / 1000,
+        joined([one.id for one in recordings]), joined([one.path for one in recordings]),
+        missing_ms / 1000 if recordings else None, joined([one.sha256 for one in recordings]),
+        word("yes" if held else "no", language) if recordings else None, None, None,
+    ]  # fmt: skip

@@ -1,0 +1,343 @@
+"""Customers out of a workbook."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+
+import msgspec
+import sqlite_utils
+
+from crm_client_api.domain import audit
+from crm_client_api.domain.audit import Actor
+from crm_client_api.domain.customers import index, write
+from crm_client_api.domain.customers.read import COLUMNS, customers_of
+from crm_client_api.domain.customers.record import KEPT, MOST_PHONES, TEXTS, Customer, CustomValue, Phone, Values
+from crm_client_api.domain.invalid import Invalid
+from crm_client_api.domain.numbers import Site, match_key
+from crm_client_api.domain.scope import RecordScope
+from crm_client_api.excel.cells import text_of
+from crm_client_api.excel.columns import CUSTOMERS, PHONE_COLUMNS
+from crm_client_api.excel.importing.customer_rows import CustomerRow, Rights, read_customer
+from crm_client_api.excel.importing.kind import Preparer, Verdict
+from crm_client_api.excel.importing.reasons import Problem
+from crm_client_api.excel.importing.side_sheets import SideSheets
+from crm_client_api.excel.importing.stage import Stage, packed
+from crm_client_api.excel.phone_columns import gather, spread
+from crm_client_api.excel.reading import Sheet
+from crm_client_api.excel.sheet_rows import Row
+from firmware.clock import now_ms
+
+_LARGEST_KEY_DIGITS = 18
+_SHOWN_TEXTS = tuple(name for name in TEXTS if name != "consent")
+
+
+class NewCustomer(msgspec.Struct, array_like=True, frozen=True):
+    """A customer to add, as staged. ``phones``: label, number, kind."""
+
+    texts: dict[str, str]
+    phones: list[tuple[str, str, str]]
+    next_contact_ms: int | None
+    custom: dict[int, CustomValue]
+    author: str
+    owner: str
+    created_ms: int | None
+
+
+class CustomerChange(msgspec.Struct, array_like=True, frozen=True):
+    """What to change of a customer, as staged: names with the value that was there and the one that comes."""
+
+    texts: dict[str, tuple[str, str]]
+    phones: tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]] | None
+    next_contact_ms: tuple[int | None, int | None] | None
+    custom: dict[int, tuple[CustomValue | None, CustomValue | None]]
+
+
+ReadyCustomer = tuple[str, int | None, write.Prepared]
+"""Author, when it was entered (None: now), and all the rest."""
+
+
+def prepare_customers(site: Site, staged: Sequence[bytes]) -> list[ReadyCustomer]:
+    """Staged new customers, ready to be added. Raises Invalid."""
+    found = []
+    for data in staged:
+        new = msgspec.msgpack.decode(data, type=NewCustomer)
+        phones = tuple(Phone(*one) for one in new.phones)
+        values = Values(new.texts, phones, (), new.custom, next_contact_ms=new.next_contact_ms)
+        found.append((new.author, new.created_ms, write.prepare(values, owner=new.owner, site=site)))
+    return found
+
+
+class CustomerKind:
+    """See ``kind.RecordKind``. Thread: as its connection."""
+
+    shape = CUSTOMERS
+
+    def __init__(
+        self, crm: sqlite_utils.Database, scope: RecordScope, site: Site, rights: Rights, actor: Actor
+    ) -> None:
+        self._connection = crm.conn
+        self._scope = scope
+        self._site = site
+        self._rights = rights
+        self._actor = actor
+        self._seen: dict[int, int] = {}
+        self._stage: Stage | None = None
+        self._side = SideSheets(crm)
+
+    def begin(self, stage: Stage, others: Sequence[Sheet]) -> list[str]:
+        """Take in the second and third sheet."""
+        self._stage = stage
+        return self._side.read(stage, others)
+
+    def end(self) -> None:
+        """Note entries of the other sheets whose customer is on no row."""
+        self._side.note_unused()
+
+    def judge(self, rows: Sequence[Row], keys: Sequence[str | None]) -> Iterator[Verdict]:
+        """Compare with what is in scope."""
+        typed = [read_customer(row.cells, keys) for row in rows]
+        existing = self._existing([number for one in typed if (number := _number(one.key)) is not None])
+        self._side.look_up([one.key for one in typed if one.key])
+        verdicts = [
+            self._verdict(row, one, existing.get(_number(one.key) or 0), keys)
+            for row, one in zip(rows, typed, strict=True)
+        ]
+        self._hint_at_duplicates(verdicts)
+        return iter(verdicts)
+
+    def _existing(self, numbers: Sequence[int]) -> dict[int, tuple[Customer, bool]]:
+        """Customers in scope by number, and whether each lies in the recycle bin."""
+        condition, arguments = self._scope.sql("c.owner")
+        rows = self._connection.execute(
+            f"SELECT {COLUMNS}, c.deleted_ms FROM customers c WHERE c.id IN ({','.join('?' * len(numbers))})"
+            " AND c.merged_into IS NULL AND (c.import_id IS NULL OR c.import_id NOT IN unpublished)"
+            f" AND {condition}",
+            (*numbers, *arguments),
+        ).fetchall()
+        found = customers_of(self._connection, rows)
+        return {
+            int(customer.id): (customer, row["deleted_ms"] is not None)
+            for customer, row in zip(found, rows, strict=True)
+        }
+
+    def _verdict(
+        self, row: Row, typed: CustomerRow, found: tuple[Customer, bool] | None, keys: Sequence[str | None]
+    ) -> Verdict:
+        old, deleted = found or (None, False)
+        self._check_custom(typed, old)
+        if old is None:
+            return self._new(row, typed)
+        number = int(old.id)
+        if number in self._seen:
+            typed.problems.append(Problem("id", "key_twice", str(self._seen[number])))
+        self._seen.setdefault(number, row.number)
+        for column, code, was, given in (
+            ("author", "author_fixed", old.author, typed.author),
+            ("owner", "owner_fixed", old.owner, typed.owner),
+        ):
+            if given and given != was:
+                typed.problems.append(Problem(column, code))
+        change = self._change(typed, old, keys)
+        if not typed.wrong and not _has_content(old, change):
+            typed.problems.append(Problem("", "customer_empty"))
+        if typed.wrong:
+            return Verdict(row, "wrong", problems=typed.problems)
+        kind = "restored" if deleted else "changed" if _does_something(change) else "unchanged"
+        return Verdict(row, kind, number, packed(change), typed.problems)
+
+    def _new(self, row: Row, typed: CustomerRow) -> Verdict:
+        typed.problems += self._rights.problems({"author": typed.author, "owner": typed.owner})
+        phones = gather(typed.phones, self._side.further(typed.key), ())
+        self._count(typed, phones)
+        if not phones and not typed.texts.get("name") and not typed.texts.get("company"):
+            typed.problems.append(Problem("", "customer_empty"))
+        if typed.wrong:
+            return Verdict(row, "wrong", problems=typed.problems)
+        author = typed.author or self._rights.staff_no
+        new = NewCustomer(
+            {name: text for name, text in typed.texts.items() if text},
+            [(phone.label, phone.number, phone.kind) for phone in phones],
+            typed.next_contact_ms,
+            {key: value for key, value in (self._side.custom(typed.key) or {}).items() if value is not None},
+            author,
+            typed.owner or author,
+            typed.created_ms if self._rights.is_super else None,
+        )
+        return Verdict(row, "new", None, packed(new), typed.problems)
+
+    def _check_custom(self, typed: CustomerRow, old: Customer | None) -> None:
+        typed.problems += self._side.problems(typed.key)
+        typed.problems += self._side.missing(typed.key, old)
+
+    def _change(self, typed: CustomerRow, old: Customer, keys: Sequence[str | None]) -> CustomerChange:
+        texts = {}
+        for name in _SHOWN_TEXTS:
+            new = typed.texts.get(name, "")
+            if name in keys and new != text_of(old.fields[name]):
+                texts[name] = (old.fields[name], new)
+        next_contact = None
+        if "next_contact" in keys and not _same_moment(typed.next_contact_ms, old.next_contact_ms):
+            next_contact = (old.next_contact_ms, typed.next_contact_ms)
+        phones = None
+        if any(key in keys for key in PHONE_COLUMNS):
+            wanted = gather(typed.phones, self._side.further(typed.key), old.phones)
+            if not all(key in keys for key in PHONE_COLUMNS):  # a foreign file that says less than it might
+                wanted = _united(old.phones, wanted)
+            self._count(typed, wanted)
+            if _shown(wanted) != _shown(old.phones):
+                phones = (_triples(old.phones), _triples(wanted))
+        custom = {
+            key: (old.custom.get(key), value)
+            for key, value in (self._side.custom(typed.key) or {}).items()
+            if value != old.custom.get(key)
+        }
+        return CustomerChange(texts, phones, next_contact, custom)
+
+    @staticmethod
+    def _count(typed: CustomerRow, phones: Sequence[Phone]) -> None:
+        if len(phones) > MOST_PHONES:
+            typed.problems.append(Problem("phone1", "too_many_phones"))
+
+    def _hint_at_duplicates(self, verdicts: Iterable[Verdict]) -> None:
+        """Numbers of new rows that other customers have: those in scope by their number, others as somebody's.
+
+        A number that two new rows have is told at the second one.
+        """
+        wanted: dict[str, list[Verdict]] = {}
+        for verdict in verdicts:
+            if verdict.kind == "new":
+                for phone in msgspec.msgpack.decode(verdict.data, type=NewCustomer).phones:
+                    if key := match_key(phone[1], self._site):
+                        wanted.setdefault(key, []).append(verdict)
+                        self._hint_at_row(verdict, key)
+        condition, arguments = self._scope.sql("c.owner")
+        keys = list(wanted)
+        for row in self._connection.execute(
+            f"SELECT p.match_key, c.id, {condition} AS in_scope FROM customer_phones p JOIN living_customers c"
+            f" ON c.id = p.customer_id WHERE p.match_key IN ({','.join('?' * len(keys))}) ORDER BY c.id",
+            (*arguments, *keys),
+        ):
+            problem = (
+                Problem("phone1", "number_known", str(row["id"]), wrong=False)
+                if row["in_scope"]
+                else Problem("phone1", "number_known_elsewhere", wrong=False)
+            )
+            for verdict in wanted[row["match_key"]]:
+                if problem not in verdict.problems:
+                    verdict.problems.append(problem)
+
+    def _hint_at_row(self, verdict: Verdict, key: str) -> None:
+        assert self._stage is not None
+        if key.startswith("+") and (first := self._stage.first_row_of(key, verdict.row.number)) != verdict.row.number:
+            problem = Problem("phone1", "number_twice", str(first), wrong=False)
+            if problem not in verdict.problems:
+                verdict.problems.append(problem)
+
+    def preparer(self) -> Preparer:
+        """Checks them, finds the keys of their numbers and the words by which they are found."""
+        return partial(prepare_customers, self._site)
+
+    def insert(self, connection: sqlite3.Connection, ready: ReadyCustomer, import_id: int, at_ms: int) -> int:
+        """Add a customer that nobody sees yet."""
+        author, created_ms, prepared = ready
+        return write.insert_prepared(
+            connection, prepared, author=author, at_ms=at_ms, import_id=import_id, created_ms=created_ms
+        )
+
+    def apply(self, connection: sqlite3.Connection, record: int, kind: str, data: bytes, import_id: int) -> int:
+        """Take the row out of the recycle bin if need be, then lay the changes over what nobody else changed."""
+        change = msgspec.msgpack.decode(data, type=CustomerChange)
+        if kind == "restored":
+            connection.execute("UPDATE customers SET deleted_ms = NULL, deleted_by = NULL WHERE id = ?", (record,))
+            index.renew(connection, [record])
+            audit.append(connection, self._actor, "customer.restore", str(record), {"import": import_id})
+        row = connection.execute(f"SELECT {COLUMNS} FROM living_customers c WHERE c.id = ?", (record,)).fetchone()
+        if row is None:  # deleted since: who did that came later
+            return 1
+        now = customers_of(connection, [row])[0]
+        values, left = _laid_over(now, change)
+        try:
+            before, after = write.update(connection, record, values, at_ms=now_ms(), site=self._site)
+        except Invalid:  # together with what somebody changed meanwhile it would make no sense
+            return left + 1
+        if after:
+            data_of_entry = {"before": before, "after": after, "import": import_id}
+            audit.append(connection, self._actor, "customer.change", str(record), data_of_entry)
+        return left
+
+    def remove(self, connection: sqlite3.Connection, ids: Sequence[int]) -> None:
+        """Take away customers that were never seen."""
+        for number in ids:
+            index.remove(connection, number)
+        connection.execute(f"DELETE FROM customers WHERE id IN ({','.join('?' * len(ids))})", ids)
+
+
+def _number(key: str) -> int | None:
+    """The number that a key may be; a foreign key is none."""
+    return int(key) if key.isascii() and key.isdecimal() and len(key) <= _LARGEST_KEY_DIGITS else None
+
+
+def _same_moment(one_ms: int | None, other_ms: int | None) -> bool:
+    """Text files keep whole seconds only."""
+    if one_ms is None or other_ms is None:
+        return one_ms == other_ms
+    return one_ms == other_ms or (one_ms % 1000 == 0 and one_ms // 1000 == other_ms // 1000)
+
+
+def _triples(phones: Iterable[Phone]) -> list[tuple[str, str, str]]:
+    return [(phone.label, phone.number, phone.kind) for phone in phones]
+
+
+def _united(old: tuple[Phone, ...], new: tuple[Phone, ...]) -> tuple[Phone, ...]:
+    had = {phone.number.strip() for phone in old}
+    return (*old, *(phone for phone in new if phone.number not in had))
+
+
+def _shown(phones: Iterable[Phone]) -> object:
+    """Numbers as a workbook shows them: what looks the same there is the same."""
+    seen = spread(phones)
+    return seen.columns, sorted(seen.further)
+
+
+def _does_something(change: CustomerChange) -> bool:
+    return bool(change.texts or change.phones or change.next_contact_ms or change.custom)
+
+
+def _has_content(old: Customer, change: CustomerChange) -> bool:
+    texts: Mapping[str, str] = {**old.fields, **{name: pair[1] for name, pair in change.texts.items()}}
+    phones = change.phones[1] if change.phones else old.phones
+    return bool(texts["name"] or texts["company"] or phones)
+
+
+def _laid_over(now: Customer, change: CustomerChange) -> tuple[Values, int]:
+    """The changes to make, and how many are left out because the value is no longer the one that was previewed."""
+    left = 0
+    texts = {}
+    for name, (was, new) in change.texts.items():
+        if now.fields[name] == was:
+            texts[name] = new
+        else:
+            left += 1
+    phones = None
+    if change.phones is not None:
+        was_phones, new_phones = change.phones
+        if _triples(now.phones) == was_phones:
+            phones = tuple(Phone(*one) for one in new_phones)
+        else:
+            left += 1
+    custom: dict[int, CustomValue | None] = {}
+    for key, (was_value, new_value) in change.custom.items():
+        if now.custom.get(key) == was_value:
+            custom[key] = new_value
+        else:
+            left += 1
+    next_contact_ms: object = KEPT
+    if change.next_contact_ms is not None:
+        was_ms, new_ms = change.next_contact_ms
+        if now.next_contact_ms == was_ms:
+            next_contact_ms = new_ms
+        else:
+            left += 1
+    return Values(texts, phones, None, custom, next_contact_ms), left  # type: ignore[arg-type]

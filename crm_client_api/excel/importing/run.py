@@ -1,0 +1,286 @@
+"""An import from the file to its effect: reading, a question, inserting what nobody sees, publication, changes.
+
+Rows are inserted under an import that is not published: the views of living records leave them out. One update of
+``imports`` publishes them all. Changes to rows that exist are made after that instant, in batches that a crash resumes:
+once published, an import is always finished; before, it is always taken back.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from crm_client_api.courier.context import Context, Pace
+from crm_client_api.courier.jobs import set_job
+from crm_client_api.domain import audit
+from crm_client_api.domain.invalid import Invalid
+from crm_client_api.excel.cells import text_of
+from crm_client_api.excel.columns import Language
+from crm_client_api.excel.importing.ahead import prepared_batches
+from crm_client_api.excel.importing.headers import ForeignHeader, Mapping, chosen_mapping, read_header
+from crm_client_api.excel.importing.kind import RecordKind
+from crm_client_api.excel.importing.reasons import reason
+from crm_client_api.excel.importing.stage import Stage, packed
+from crm_client_api.excel.importing.wrong_rows import write_wrong_rows
+from crm_client_api.excel.reading import Sheet, open_book
+from crm_client_api.excel.sheet_rows import Row
+from firmware.clock import now_ms
+from firmware.store.connection import write
+
+BATCH_ROWS = 200
+SHOWN_PROBLEMS = 200
+UPLOAD, STAGE, WRONG_ROWS = "upload", "stage.db", "wrong-rows.xlsx"
+_EXAMPLE_ROWS = 5
+
+
+def run_import(context: Context, kind: RecordKind) -> None:
+    """One step of an import: up to the next question, or to its end. Raises BoxError."""
+    if not context.job.wanted.get("confirmed"):
+        _read(context, kind)
+        return
+    _insert(context, kind)
+    finish_import(context, kind)
+
+
+def _read(context: Context, kind: RecordKind) -> None:
+    folder = context.folder
+    with open_book(folder / UPLOAD, folder) as sheets:
+        tables = [(sheet, header) for sheet in sheets if (header := next(iter(sheet.rows()), None)) is not None]
+        if not tables:
+            raise Invalid("file_empty", "there is nothing in the file")
+        mapping = _mapping(context, kind, *tables[0])
+        if mapping is None:
+            return
+        main = [sheet for sheet, header in tables if _same_header(header, tables[0][1])]
+        others = [sheet for sheet, _ in tables if sheet not in main]
+        stage = Stage(folder / STAGE, new=True)
+        try:
+            notes = kind.begin(stage, others)
+            counts = _judge_all(context, kind, stage, main, [_key(kind, place) for place in mapping.columns])
+            kind.end()
+            counts["wrong"] += _wrong_elsewhere(stage)
+            stage.finish()
+        finally:
+            stage.close()
+    language: Language = context.job.wanted.get("language", "zh")
+    result = _preview(folder / STAGE, kind, counts, language)
+    if counts["wrong"]:
+        write_wrong_rows(folder, kind.shape, language)
+        result["file"] = WRONG_ROWS
+    context.ask("confirm", {**result, "ignored_sheets": notes}, phase="reading", done_rows=counts["rows"])
+
+
+def _same_header(one: Row, other: Row) -> bool:
+    return [text_of(cell) for cell in one.cells] == [text_of(cell) for cell in other.cells]
+
+
+def _mapping(context: Context, kind: RecordKind, sheet: Sheet, header: Row) -> Mapping | None:
+    """What the columns hold; None when that was asked. Raises Invalid."""
+    chosen = context.job.wanted.get("mapping")
+    found = read_header(header.cells, kind.shape)
+    if isinstance(found, Mapping):
+        return found
+    if chosen is not None:
+        return chosen_mapping(chosen, kind.shape)
+    for _ in sheet.rows():  # only at its end does a sheet say which cells are merged
+        pass
+    if any(_in_first_rows(one, header.number) for one in sheet.merged):
+        raise Invalid("header_merged", f"cells of the header are merged ({sheet.merged[0][:40]}): split them")
+    context.ask("mapping", _question(kind, sheet, found), phase="reading")
+    return None
+
+
+def _question(kind: RecordKind, sheet: Sheet, found: ForeignHeader) -> dict[str, Any]:
+    examples = [
+        [text_of(cell)[:80] for cell in row.cells[: len(found.found)]]
+        for row in islice(sheet.rows(), 1, _EXAMPLE_ROWS + 1)
+    ]
+    return {
+        "header": list(found.found),
+        "proposal": [_key(kind, place) for place in found.proposal.columns],
+        "columns": [{"key": one.key, "zh": one.zh, "en": one.en} for one in kind.shape.columns],
+        "examples": examples,
+    }
+
+
+def _key(kind: RecordKind, place: int | None) -> str | None:
+    return None if place is None else kind.shape.columns[place].key
+
+
+def _in_first_rows(merged: str, header_row: int) -> bool:
+    digits = "".join(c for c in merged.split(":")[0] if c.isdecimal())
+    return not digits or int(digits) <= header_row
+
+
+def _judge_all(
+    context: Context, kind: RecordKind, stage: Stage, sheets: Sequence[Sheet], keys: Sequence[str | None]
+) -> Counter[str]:
+    counts: Counter[str] = Counter(rows=0)
+    for sheet in sheets:
+        rows = iter(sheet.rows())
+        next(rows, None)
+        for batch in _batches(rows):
+            for verdict in kind.judge(batch, keys):
+                counts["rows"] += 1
+                counts[verdict.kind] += 1
+                counts["duplicate"] += any(not one.wrong for one in verdict.problems)
+                if verdict.kind == "wrong":
+                    cells = [text_of(cell) for cell in verdict.row.cells]
+                    data = packed([dict(zip(keys, cells, strict=False)).get(one.key, "") for one in kind.shape.columns])
+                    stage.add(sheet.name, verdict.row.number, "wrong", None, data, verdict.problems)
+                elif verdict.kind != "unchanged":
+                    stage.add(
+                        sheet.name, verdict.row.number, verdict.kind, verdict.record, verdict.data, verdict.problems
+                    )
+            context.step("reading", counts["rows"], None)
+        if sheet.merged:
+            raise Invalid("cells_merged", f"{sheet.name}: cells {sheet.merged[0][:40]} are merged: split them")
+    return counts
+
+
+def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while batch := list(islice(rows, BATCH_ROWS)):
+        yield batch
+
+
+def _wrong_elsewhere(stage: Stage) -> int:
+    row = stage.connection.execute("SELECT count(*) FROM (SELECT DISTINCT sheet, row FROM problems WHERE n = 0)")
+    return int(row.fetchone()[0])
+
+
+def _preview(file: Path, kind: RecordKind, counts: Counter[str], language: Language) -> dict[str, Any]:
+    headings = {column.key: column.heading(language) for column in kind.shape.columns}
+    stage = Stage(file, new=False)
+    try:
+        problems = [
+            {
+                "sheet": sheet,
+                "row": row,
+                "column": headings.get(one.column, one.column),
+                "code": one.code,
+                "text": reason(one.code, one.detail, language),
+                "wrong": one.wrong,
+            }
+            for sheet, row, one in stage.problems(SHOWN_PROBLEMS)
+        ]
+    finally:
+        stage.close()
+    names = ("rows", "new", "changed", "restored", "unchanged", "duplicate", "wrong")
+    return {"counts": {name: counts[name] for name in names}, "problems": problems}
+
+
+def _insert(context: Context, kind: RecordKind) -> None:
+    """Add the new rows where nobody sees them; a courier that was killed in between goes on behind its last batch."""
+    import_id, inserted, published = _begin(context)
+    if published:
+        return
+    stage = Stage(context.folder / STAGE, new=False)
+    counts = context.job.result["counts"]
+    done = 0
+    pace = Pace()
+    batches = prepared_batches(stage, inserted, counts["new"], kind.preparer(), lambda: pace.rows)
+    try:
+        for batch, ready in batches:
+            with pace, write(context.crm) as connection:
+                at_ms = now_ms()
+                ids = [kind.insert(connection, one, import_id, at_ms) for one in ready]
+                connection.execute(
+                    "UPDATE imports SET inserted = ?, first_id = coalesce(first_id, ?), last_id = ? WHERE id = ?",
+                    (batch[-1].n, ids[0], ids[-1], import_id),
+                )
+            done += len(batch)
+            context.step("inserting", done, counts["new"])
+    finally:
+        batches.close()
+        stage.close()
+    _publish(context, kind, import_id)
+
+
+def _begin(context: Context) -> tuple[int, int, bool]:
+    """The import of this job: its id, its last inserted row, whether it was published."""
+    with write(context.crm) as connection:
+        row = connection.execute(
+            "SELECT id, inserted, published_ms FROM imports WHERE job_id = ? AND finished_ms IS NULL", (context.job.id,)
+        ).fetchone()
+        if row is not None:
+            return row["id"], row["inserted"], row["published_ms"] is not None
+        cursor = connection.execute(
+            "INSERT INTO imports (kind, by, begun_ms, job_id) VALUES (?,?,?,?)",
+            (context.job.kind, context.job.staff_no, now_ms(), context.job.id),
+        )
+        return int(cursor.lastrowid or 0), 0, False
+
+
+def _publish(context: Context, kind: RecordKind, import_id: int) -> None:
+    """The instant in which the import takes effect; nobody can cancel it any more."""
+    context.step("inserting", context.job.result["counts"]["new"], context.job.result["counts"]["new"])
+    counts = context.job.result["counts"]
+    about = {
+        "import": import_id,
+        "file": context.job.wanted.get("name", ""),
+        "sha256": context.job.wanted.get("sha256"),
+    }
+    with write(context.crm) as connection:
+        connection.execute("UPDATE imports SET published_ms = ? WHERE id = ?", (now_ms(), import_id))
+        set_job(connection, context.job.id, phase="applying", done_rows=0, all_rows=None)
+        what = kind.shape.name.removesuffix("s")
+        audit.append(connection, context.job.actor, f"{what}.import", str(import_id), {**about, "counts": counts})
+
+
+def finish_import(context: Context, kind: RecordKind) -> None:
+    """Make the changes of a published import, behind those that are made. Raises StoreError, Stopping."""
+    context.cancellable = False
+    row = context.crm.conn.execute(
+        "SELECT id, applied FROM imports WHERE job_id = ? AND published_ms IS NOT NULL ORDER BY id DESC LIMIT 1",
+        (context.job.id,),
+    ).fetchone()
+    import_id, applied = row["id"], row["applied"]
+    counts = context.job.result["counts"]
+    kept = int(context.job.result.get("kept_newer", 0))
+    stage = Stage(context.folder / STAGE, new=False)
+    done = 0
+    try:
+        pace = Pace()
+        while batch := stage.after(applied, ("changed", "restored"), pace.rows):
+            with pace, write(context.crm) as connection:
+                for one in batch:
+                    kept += kind.apply(connection, one.record or 0, one.kind, one.data, import_id)
+                applied = batch[-1].n
+                connection.execute("UPDATE imports SET applied = ? WHERE id = ?", (applied, import_id))
+            done += len(batch)
+            context.step("applying", done, counts["changed"] + counts["restored"])
+    finally:
+        stage.close()
+    with write(context.crm) as connection:
+        connection.execute("UPDATE imports SET finished_ms = ? WHERE id = ?", (now_ms(), import_id))
+        result = {**context.job.result, "kept_newer": kept, "import_id": import_id}
+        set_job(connection, context.job.id, state="done", phase="", result=result)
+
+
+def take_back(context: Context, kind: RecordKind) -> bool:
+    """Remove what an import that was not published has inserted; False when it was published and must be finished."""
+    row = context.crm.conn.execute(
+        "SELECT id, first_id, last_id, published_ms FROM imports WHERE job_id = ? AND finished_ms IS NULL",
+        (context.job.id,),
+    ).fetchone()
+    if row is None:
+        return True
+    if row["published_ms"] is not None:
+        return False
+    pace = Pace()
+    while True:
+        with pace, write(context.crm) as connection:
+            ids = [
+                one[0]
+                for one in connection.execute(
+                    f"SELECT id FROM {kind.shape.name} WHERE id BETWEEN ? AND ? AND import_id = ? LIMIT ?",
+                    (row["first_id"] or 0, row["last_id"] or -1, row["id"], pace.rows),
+                )
+            ]
+            kind.remove(connection, ids)
+            if not ids:  # published_ms stays empty: were a row left over, nobody would ever see it
+                connection.execute("UPDATE imports SET finished_ms = ? WHERE id = ?", (now_ms(), row["id"]))
+                return True

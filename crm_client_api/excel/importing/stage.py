@@ -1,0 +1,136 @@
+"""What an import will do, in a SQLite file of its job's folder: written once while reading, then only read."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from crm_client_api.excel.importing.reasons import Problem
+from firmware.durable import sync_folder
+from firmware.errors import StoreError, StoreFull
+
+_STATEMENTS = (
+    "CREATE TABLE rows (n INTEGER PRIMARY KEY, sheet TEXT NOT NULL, row INTEGER NOT NULL, kind TEXT NOT NULL,"
+    " record INTEGER, data BLOB NOT NULL) STRICT",
+    "CREATE TABLE problems (n INTEGER NOT NULL, sheet TEXT NOT NULL, row INTEGER NOT NULL, field TEXT NOT NULL,"
+    " code TEXT NOT NULL, detail TEXT NOT NULL, wrong INTEGER NOT NULL) STRICT",
+    "CREATE TABLE further (key TEXT NOT NULL, number TEXT NOT NULL, label TEXT NOT NULL, sheet TEXT NOT NULL,"
+    " row INTEGER NOT NULL) STRICT",
+    "CREATE TABLE custom (key TEXT PRIMARY KEY, data BLOB NOT NULL, sheet TEXT NOT NULL, row INTEGER NOT NULL) STRICT",
+    # E.164 without its plus: the row of the file in which a new record first has the number.
+    "CREATE TABLE numbers (number INTEGER PRIMARY KEY, row INTEGER NOT NULL) STRICT",
+)
+_CACHE_KIB = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """One row of the file that does something. ``kind``: new, changed, restored or wrong; ``record`` an existing id."""
+
+    n: int
+    sheet: str
+    row: int
+    kind: str
+    record: int | None
+    data: bytes
+
+
+class Stage:
+    """The file. Its rows count from 1 in the order of reading. Raises StoreError, StoreFull."""
+
+    def __init__(self, file: Path, *, new: bool) -> None:
+        self._file = file
+        if new:
+            file.unlink(missing_ok=True)
+        self.connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+        if new:
+            self.connection.execute("PRAGMA journal_mode = OFF")  # killed while reading: it is written anew
+            self.connection.execute("PRAGMA synchronous = OFF")
+            self.connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            for statement in _STATEMENTS:
+                self.connection.execute(statement)
+            self.connection.execute("BEGIN")
+        self._n = 0
+
+    def add(
+        self, sheet: str, row: int, kind: str, record: int | None, data: bytes, problems: Iterable[Problem]
+    ) -> None:
+        """Stage one row."""
+        self._n += 1
+        try:
+            self.connection.execute("INSERT INTO rows VALUES (?,?,?,?,?,?)", (self._n, sheet, row, kind, record, data))
+            for one in problems:
+                self._problem(self._n, sheet, row, one)
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+
+    def _problem(self, n: int, sheet: str, row: int, one: Problem) -> None:
+        self.connection.execute(
+            "INSERT INTO problems VALUES (?,?,?,?,?,?,?)",
+            (n, sheet, row, one.column, one.code, one.detail, one.wrong),
+        )
+
+    def note(self, sheet: str, row: int, problem: Problem) -> None:
+        """Keep a problem of a row that is not staged."""
+        try:
+            self._problem(0, sheet, row, problem)
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+
+    def first_row_of(self, e164: str, row: int) -> int:
+        """The row that has this number first; this one, when no other had it before."""
+        number = int(e164)
+        if self.connection.execute("INSERT OR IGNORE INTO numbers VALUES (?,?)", (number, row)).rowcount:
+            return row
+        return int(self.connection.execute("SELECT row FROM numbers WHERE number = ?", (number,)).fetchone()[0])
+
+    def finish(self) -> None:
+        """Make it durable: from now on a crash finds it whole."""
+        try:
+            self.connection.execute("COMMIT")
+            self.connection.close()
+            descriptor = os.open(self._file, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            sync_folder(self._file.parent)
+        except (sqlite3.Error, OSError) as error:
+            raise _translated(error) from error
+
+    def after(self, n: int, kinds: Sequence[str], limit: int) -> list[Staged]:
+        """The next rows of some kinds behind row ``n``."""
+        rows = self.connection.execute(
+            f"SELECT n, sheet, row, kind, record, data FROM rows WHERE n > ? AND kind IN ({','.join('?' * len(kinds))})"
+            " ORDER BY n LIMIT ?",
+            (n, *kinds, limit),
+        )
+        return [Staged(*row) for row in rows]
+
+    def problems(self, limit: int, *, n: int | None = None) -> Iterator[tuple[str, int, Problem]]:
+        """Problems with sheet and row, those of wrong rows first, or only those of staged row ``n``."""
+        rows = self.connection.execute(
+            "SELECT sheet, row, field, code, detail, wrong FROM problems WHERE n = coalesce(?, n)"
+            " ORDER BY wrong DESC, rowid LIMIT ?",
+            (n, limit),
+        )
+        return ((row[0], row[1], Problem(row[2], row[3], row[4], bool(row[5]))) for row in rows)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+
+def _translated(error: Exception) -> StoreError:
+    text = str(error)
+    return StoreFull(text) if "full" in text or "No space" in text else StoreError(text)
+
+
+def packed(value: object) -> bytes:
+    """A value as a staged row keeps it."""
+    return msgspec.msgpack.encode(value)

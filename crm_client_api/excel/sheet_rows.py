@@ -1,0 +1,183 @@
+"""The rows of one sheet of a workbook, from its markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import IO
+
+from crm_client_api.excel import refusal
+from crm_client_api.excel.cells import LONGEST_CELL_CHARACTERS, BadCell, Cell, local_of_serial, unescaped
+from crm_client_api.excel.markup import Names, SharedStrings, parse
+from crm_client_api.excel.refusal import damaged, too_large
+
+_C, _V, _T, _ROW, _F, _IS, _RPH, _MERGE = 1, 2, 3, 4, 5, 6, 7, 8
+_CODES = {"c": _C, "v": _V, "t": _T, "row": _ROW, "f": _F, "is": _IS, "rPh": _RPH, "mergeCell": _MERGE}
+_LAST_ROW = 1_048_576
+_BAD_TEXT_CHARACTERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row with at least one value. ``number`` counts from 1 as the spreadsheet shows it; ``cells`` from column A."""
+
+    number: int
+    cells: list[Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class BookFacts:
+    """What a sheet's cells refer to."""
+
+    strings: SharedStrings
+    time_styles: Set[str]
+    date_1904: bool
+
+
+@dataclass(slots=True)
+class SheetReader:
+    """Reads one sheet once. ``merged`` is filled while reading: the ranges of merged cells."""
+
+    facts: BookFacts
+    merged: list[str] = field(default_factory=list)
+    _rows: list[Row] = field(default_factory=list)
+
+    def rows(self, stream: IO[bytes]) -> Iterator[Row]:
+        """Rows with a value, in the order of the file. Raises Invalid."""
+        with stream:
+            for _ in self._steps(stream):
+                if self._rows:
+                    yield from self._rows
+                    self._rows.clear()
+
+    def _steps(self, stream: IO[bytes]) -> Iterator[None]:
+        code_of = Names(_CODES).code
+        facts, rows, merged = self.facts, self._rows, self.merged
+        cells: list[Cell] = []
+        columns: dict[str, int] = {}
+        parts: list[str] = []
+        kind = style = ""
+        row_number = column = length = 0
+        taking = phonetic = formula = False
+
+        def start(name: str, attributes: dict[str, str]) -> None:
+            nonlocal kind, style, row_number, column, length, taking, phonetic, formula
+            code = code_of(name)
+            if code == _C:
+                reference = attributes.get("r")
+                if reference is None:
+                    column += 1
+                else:
+                    letters = reference.rstrip("0123456789")
+                    known = columns.get(letters)
+                    if known is None:
+                        known = columns[letters] = _column_number(letters)
+                    column = known
+                kind = attributes.get("t", "n")
+                style = attributes.get("s", "0")
+                formula = False
+                parts.clear()
+                length = 0
+            elif code == _V:
+                taking = True
+            elif code == _T:
+                taking = not phonetic
+            elif code == _ROW:
+                given = attributes.get("r", "")
+                following = int(given) if given.isdecimal() else row_number + 1
+                if following <= row_number or following > _LAST_ROW:
+                    raise damaged(f"row {following} follows row {row_number}")
+                row_number = following
+                column = 0
+                cells.clear()
+            elif code == _F:
+                formula = True
+            elif code == _RPH:
+                phonetic = True
+            elif code == _MERGE and len(merged) < refusal.MOST_COLUMNS:
+                merged.append(attributes.get("ref", ""))
+
+        def text(data: str) -> None:
+            nonlocal length
+            if taking:
+                length += len(data)
+                if length > refusal.LONGEST_TEXT_CHARACTERS:
+                    raise too_large("a cell holds more than a million characters")
+                parts.append(data)
+
+        def end(name: str) -> None:
+            nonlocal taking, phonetic
+            code = code_of(name)
+            if code in (_V, _T):
+                taking = False
+            elif code == _C:
+                if (parts or formula) and 0 < column <= refusal.MOST_COLUMNS:
+                    raw = parts[0] if len(parts) == 1 else "".join(parts)
+                    value = _value(raw, kind, style, formula, facts)
+                    if value is not None:
+                        while len(cells) < column - 1:
+                            cells.append(None)
+                        if len(cells) >= column:
+                            raise damaged(f"row {row_number} holds a cell twice")
+                        cells.append(value)
+                elif column > refusal.MOST_COLUMNS and parts:
+                    raise too_large(f"row {row_number} has values beyond column {refusal.MOST_COLUMNS}")
+            elif code == _ROW:
+                if cells:
+                    rows.append(Row(row_number, cells.copy()))
+            elif code == _RPH:
+                phonetic = False
+
+        yield from parse(stream, start, end, text)
+
+
+def _column_number(letters: str) -> int:
+    number = 0
+    for letter in letters.upper():
+        if not "A" <= letter <= "Z" or number > 20_000:
+            raise damaged(f"{letters[:20]!r} names no column")
+        number = number * 26 + ord(letter) - 64
+    return number
+
+
+def _value(raw: str, kind: str, style: str, formula: bool, facts: BookFacts) -> Cell:
+    if kind == "s":
+        try:
+            text = facts.strings[int(raw)]
+        except (ValueError, IndexError) as error:
+            raise damaged(f"a cell refers to text {raw[:20]!r}, which is not there") from error
+        return _text(text)
+    if kind in ("inlineStr", "str"):
+        if formula and not raw:
+            return BadCell("formula", "")
+        return _text(unescaped(raw))
+    if not raw.strip():
+        return BadCell("formula", "") if formula else None
+    if kind == "n":
+        return _number(raw, style, facts)
+    if kind == "b":
+        return raw.strip() == "1"
+    if kind == "d":
+        try:
+            return datetime.fromisoformat(raw.strip()).replace(tzinfo=None)
+        except ValueError:
+            return BadCell("error", raw[:_BAD_TEXT_CHARACTERS])
+    return BadCell("error", raw[:_BAD_TEXT_CHARACTERS])
+
+
+def _text(text: str) -> Cell:
+    if len(text) > LONGEST_CELL_CHARACTERS:
+        return BadCell("too_long", text[:_BAD_TEXT_CHARACTERS])
+    return text or None
+
+
+def _number(raw: str, style: str, facts: BookFacts) -> Cell:
+    try:
+        number = float(raw)
+    except ValueError:
+        return BadCell("error", raw[:_BAD_TEXT_CHARACTERS])
+    if style in facts.time_styles:
+        local = local_of_serial(number, date_1904=facts.date_1904)
+        return BadCell("error", raw[:_BAD_TEXT_CHARACTERS]) if local is None else local
+    return int(raw) if raw.isdecimal() and len(raw) <= 15 else number
