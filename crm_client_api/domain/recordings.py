@@ -79,23 +79,14 @@ class Recording:
         return self.state == "pending" and self.deleted_rule is None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingFilter:
-    """What to list: recordings that overlap ``from_ms`` to ``to_ms`` (Unix ms), newest first."""
-
-    limit: int = 50
-    before: str | None = None
-    channel: int | None = None
-    kind: RecordingKind | None = None
-    from_ms: int | None = None
-    to_ms: int | None = None
+COLUMNS = tuple(field.name for field in fields(Recording))
+"""What ``recording_of`` needs of a row."""
+_COLUMNS = ", ".join(COLUMNS)
 
 
-_COLUMNS = ", ".join(field.name for field in fields(Recording))
-
-
-def _recording(row: sqlite3.Row) -> Recording:
-    values = {field.name: row[field.name] for field in fields(Recording)}
+def recording_of(row: sqlite3.Row) -> Recording:
+    """A recording from a row of the store."""
+    values = {name: row[name] for name in COLUMNS}
     return Recording(
         **values
         | {
@@ -114,7 +105,7 @@ def recordings_of(calls: sqlite_utils.Database, call_ids: Iterable[str]) -> dict
     for row in calls.conn.execute(
         f"SELECT {_COLUMNS} FROM recordings WHERE call_id IN ({marks}) ORDER BY call_id, segment", wanted
     ):
-        found[row["call_id"]].append(_recording(row))
+        found[row["call_id"]].append(recording_of(row))
     return found
 
 
@@ -126,30 +117,7 @@ def get_recording(calls: sqlite_utils.Database, recording_id: str, scope: Channe
     ).fetchone()
     if row is None:
         raise NotFound("there is no such recording")
-    return _recording(row)
-
-
-def list_recordings(calls: sqlite_utils.Database, wanted: RecordingFilter, scope: ChannelScope) -> list[Recording]:
-    """Recordings in scope, of calls and without, newest first."""
-    condition, given = scope.sql("channel")
-    conditions, arguments = [condition], [*given]
-    for text, value in (
-        ("channel = ?", wanted.channel),
-        ("kind = ?", wanted.kind),
-        ("ended_ms > ?", wanted.from_ms),
-        ("started_ms < ?", wanted.to_ms),
-    ):
-        if value is not None:
-            conditions.append(text)
-            arguments.append(value)
-    if wanted.before:
-        conditions.append(f"(started_ms, id) < (SELECT started_ms, id FROM recordings WHERE id = ? AND {condition})")
-        arguments += [wanted.before, *given]
-    rows = calls.conn.execute(
-        f"SELECT {_COLUMNS} FROM recordings WHERE {' AND '.join(conditions)} ORDER BY started_ms DESC, id DESC LIMIT ?",
-        (*arguments, wanted.limit),
-    )
-    return [_recording(row) for row in rows]
+    return recording_of(row)
 
 
 def silent_ranges(pauses: Sequence[Pause], end_sample: int) -> list[tuple[int, int]]:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, cast
 
 import bottle
 import msgspec
 
-from crm_client_api.answers import PeaksInfo, RecordingPage
+from crm_client_api.answers import PeaksInfo, RecordingCount, RecordingPage
 from crm_client_api.domain import audit
+from crm_client_api.domain.call_subjects import open_office
 from crm_client_api.domain.calls import get_call
+from crm_client_api.domain.communications.lists import Filter as CommunicationFilter
+from crm_client_api.domain.communications.lists import Reach, list_communications
+from crm_client_api.domain.customers.read import get_customer
+from crm_client_api.domain.numbers import spellings
 from crm_client_api.domain.permissions import Permission
-from crm_client_api.domain.recordings import (
-    Recording,
-    RecordingFilter,
-    RecordingKind,
-    get_recording,
-    list_recordings,
-)
+from crm_client_api.domain.recording_search import RecordingSearch, Sort, count_recordings, search_recordings
+from crm_client_api.domain.recordings import Recording, RecordingKind, get_recording
+from crm_client_api.domain.scope import ChannelScope, communication_scope
+from crm_client_api.domain.walk import parse_position
 from crm_client_api.encoded import Coding, encode_in_memory
 from crm_client_api.http.audio import AudioBody, StoredBody, WavBody
 from crm_client_api.http.moments import Moment, unix_ms
@@ -30,9 +33,13 @@ from firmware.clock import iso_utc
 from firmware.errors import NotFound
 from firmware.store.connection import write
 from recorder.library.audio.stored import open_audio
+from recorder.library.storage.holds import Hold, read_holds
 
 Form = Literal["original", "flac", "wav", "mp3", "opus"]
 _MEDIA: Mapping[str, str] = {"flac": "audio/flac", "wav": "audio/wav", "mp3": "audio/mpeg", "opus": "audio/ogg"}
+_MOST_RECORDS = 1000
+AUDIO_MEDIA = tuple(_MEDIA.values())
+"""The content types in which a recording can come."""
 _STORED_FORMS: Mapping[str, str] = {"flac": "flac", "alaw": "wav", "ulaw": "wav", "opus": "opus", "mp3": "mp3"}
 
 
@@ -43,45 +50,127 @@ class AudioQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     download: bool = False
 
 
-class RecordingQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which recordings; ``from`` and ``to`` (ISO 8601 with an offset) find what overlaps that time."""
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
-    before: str | None = None
+
+class RecordingFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which recordings; ``from`` and ``to`` (ISO 8601 with an offset) find what overlaps that time.
+
+    ``number``: any spelling, or digits within it. ``customer``: calls with one of a customer's numbers, which needs
+    customer_manage. ``text``: words of communication records about the call (the newest 1000 of them), which needs
+    communication_manage. ``operator``: who handled the call. ``held``: protected by a hold; needs hold_manage.
+    """
+
     channel: Annotated[int, msgspec.Meta(ge=1, le=9999)] | None = None
     kind: RecordingKind | None = None
     from_: Moment | None = msgspec.field(default=None, name="from")
     to: Moment | None = None
+    duration_from_ms: Milliseconds | None = None
+    duration_to_ms: Milliseconds | None = None
+    number: Annotated[str, msgspec.Meta(min_length=1, max_length=60)] | None = None
+    customer: Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]{0,17}$")] | None = None
+    operator: Annotated[str, msgspec.Meta(max_length=16)] | None = None
+    direction: Literal["incoming", "outgoing"] | None = None
+    machine: Literal["fax", "modem"] | None = None
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+    held: bool | None = None
+
+
+class RecordingQuery(RecordingFilter, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What to list, in which order. ``before`` is the ``next`` of the page before."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
+    before: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    sort: Sort = "newest"
 
 
 @route(
     "GET", "/recordings", "Recordings in scope, of calls and without, newest first",
-    answer=RecordingPage, permissions=(Permission.RECORDING_QUERY,),
+    answer=RecordingPage, permissions=(Permission.RECORDING_QUERY,), reads="recording", also=(404,),
 )  # fmt: skip
 def get_recordings(request: Request, query: RecordingQuery) -> RecordingPage:
     """List recordings in scope."""
-    wanted = RecordingFilter(
-        limit=query.limit + 1,  # one more tells whether there is a next page
-        before=query.before,
+    position = parse_position(query.before) if query.before else None
+    wanted = _search(request, query, query.sort)
+    site = request.settings.site
+    found, after = search_recordings(request.stores.calls, wanted, request.desk.channels, site, position, query.limit)
+    return RecordingPage([recording_info(one) for one in found], None if after is None else str(after))
+
+
+@route(
+    "GET", "/recordings/count", "How many recordings in scope there are, as far as they can be counted at once",
+    answer=RecordingCount, permissions=(Permission.RECORDING_QUERY,), also=(404,),
+)  # fmt: skip
+def get_recording_count(request: Request, query: RecordingFilter) -> RecordingCount:
+    """Count recordings in scope, a thousand at most."""
+    wanted = _search(request, query, "newest")
+    return RecordingCount(*count_recordings(request.stores.calls, wanted, request.desk.channels, request.settings.site))
+
+
+def _search(request: Request, query: RecordingFilter, sort: Sort) -> RecordingSearch:
+    """Raises PermissionMissing: a filter shows what needs a permission of its own; NotFound: no such customer."""
+    return RecordingSearch(
         channel=query.channel,
         kind=query.kind,
         from_ms=unix_ms(query.from_),
         to_ms=unix_ms(query.to),
+        duration_from_ms=query.duration_from_ms,
+        duration_to_ms=query.duration_to_ms,
+        number=query.number,
+        numbers=_numbers_of(request, query.customer) if query.customer is not None else None,
+        operator=query.operator,
+        direction=query.direction,
+        machine=query.machine,
+        call_ids=_written_about(request, query.text) if query.text is not None else None,
+        held=query.held,
+        holds=_holds(request) if query.held is not None else (),
+        sort=sort,
     )
-    found = list_recordings(request.stores.calls, wanted, request.desk.channels)
-    page = found[: query.limit]
-    return RecordingPage([recording_info(one) for one in page], page[-1].id if len(found) > query.limit else None)
+
+
+def _numbers_of(request: Request, customer_id: str) -> tuple[str, ...]:
+    request.require(Permission.CUSTOMER_MANAGE)
+    customer = get_customer(request.stores.crm, customer_id, request.desk.customers)
+    return tuple(phone.number for phone in customer.phones)
+
+
+def _written_about(request: Request, text: str) -> tuple[str, ...]:
+    request.require(Permission.COMMUNICATION_MANAGE)
+    reach = Reach(communication_scope(request.operator.viewer), request.desk.customers, names_customers=False)
+    wanted = CommunicationFilter(text=text, limit=_MOST_RECORDS)
+    records = list_communications(request.stores.crm, wanted, reach, request.settings.site)
+    return tuple(sorted({one.values.call_id for one in records if one.values.call_id is not None}))
+
+
+def _holds(request: Request) -> tuple[Hold, ...]:
+    """The holds that stand, with their numbers in every spelling."""
+    request.require(Permission.HOLD_MANAGE)
+    crm, site = request.stores.crm, request.settings.site
+    return tuple(
+        replace(hold, numbers=frozenset(one for number in hold.numbers for one in spellings(number, site)))
+        for hold in read_holds(crm, open_office(crm))
+    )
 
 
 @route(
     "GET", "/recordings/{recording_id}/audio", "The audio of a recording, with byte ranges",
-    media=tuple(_MEDIA.values()), permissions=(Permission.RECORDING_QUERY,),
+    media=AUDIO_MEDIA, permissions=(Permission.RECORDING_QUERY,), also=(206, 304, 416),
 )  # fmt: skip
 def get_audio(request: Request, recording_id: str, query: AudioQuery) -> bottle.HTTPResponse:
     """Play or download a recording in scope."""
+    scope = request.desk.channels
+    return send_recording(request, get_recording(request.stores.calls, recording_id, scope), query, scope)
+
+
+def send_recording(
+    request: Request, recording: Recording, query: AudioQuery, scope: ChannelScope
+) -> bottle.HTTPResponse:
+    """The audio of a recording that the asker may hear; ``scope``: in which its call is looked up for the tags.
+
+    Raises NotFound: it has no audio; PermissionMissing: a download without recording_export.
+    """
     if query.download:
         request.require(Permission.RECORDING_EXPORT)
-    recording = get_recording(request.stores.calls, recording_id, request.desk.channels)
     if not recording.readable or recording.path is None:
         raise NotFound("this recording has no audio (yet, or any more)")
     form = _STORED_FORMS[recording.format or "flac"] if query.format == "original" else query.format
@@ -90,7 +179,7 @@ def get_audio(request: Request, recording_id: str, query: AudioQuery) -> bottle.
         answer = not_modified(etag)
         _audit(request, recording, answer, query)
         return answer
-    body, version = _open(request, recording, query.format, etag)
+    body, version = _open(request, recording, query.format, etag, scope)
     name = f"{PurePosixPath(recording.path).name.split('.')[0]}.{form}" if query.download else None
     answer = send(request, body, _MEDIA[form], version, name)
     try:
@@ -112,7 +201,9 @@ def _audit(request: Request, recording: Recording, answer: bottle.HTTPResponse, 
     request.api.beginnings.note(listened)
 
 
-def _open(request: Request, recording: Recording, form: Form, etag: str) -> tuple[AudioBody, str | None]:
+def _open(
+    request: Request, recording: Recording, form: Form, etag: str, scope: ChannelScope
+) -> tuple[AudioBody, str | None]:
     """The body, and the ETag by which parts of it can be asked for."""
     source = open_audio(request.api.home, recording.path or "")
     if form in ("original", recording.format):
@@ -122,16 +213,15 @@ def _open(request: Request, recording: Recording, form: Form, etag: str) -> tupl
 
         return WavBody(FileSource(source)), etag
     coding = cast(Coding, form)
-    tags = _tags(request, recording)
+    tags = _tags(request, recording, scope)
     if recording.encrypted:
         return StoredBody(encode_in_memory(source, coding, tags)), None
     file, version = request.api.copies.open(f"{recording.id}-{recording.sha256}", source, coding, tags)
     return StoredBody(file), f'"{version}"'
 
 
-def _tags(request: Request, recording: Recording) -> dict[str, str]:
+def _tags(request: Request, recording: Recording, scope: ChannelScope) -> dict[str, str]:
     """What players show: the other party, when, and the channel."""
-    desk = request.desk
     tags = {
         "title": f"CH{recording.channel:03d} {recording.kind}",
         "album": f"CH{recording.channel:03d}",
@@ -140,7 +230,7 @@ def _tags(request: Request, recording: Recording) -> dict[str, str]:
     }
     if recording.call_id is None:
         return tags
-    call = get_call(request.stores.calls, recording.call_id, desk.channels)
+    call = get_call(request.stores.calls, recording.call_id, scope)
     number = call.number or call.absence or "unknown"
     return tags | {
         "title": f"CH{recording.channel:03d} {call.direction} {number}",
@@ -154,7 +244,11 @@ def _tags(request: Request, recording: Recording) -> dict[str, str]:
 )  # fmt: skip
 def get_peaks(request: Request, recording_id: str) -> PeaksInfo:
     """Show how loud a recording is over time, without decoding it in the browser."""
-    recording = get_recording(request.stores.calls, recording_id, request.desk.channels)
+    return peaks_of(request, get_recording(request.stores.calls, recording_id, request.desk.channels))
+
+
+def peaks_of(request: Request, recording: Recording) -> PeaksInfo:
+    """The waveform of a recording that the asker may hear. Raises NotFound: it has no audio."""
     if not recording.readable or recording.path is None:
         raise NotFound("this recording has no audio (yet, or any more)")
     from crm_client_api.waveform import waveform

@@ -1,0 +1,1 @@
+"""Benchmarks of the office side, and the data that they run on."""

@@ -1,0 +1,110 @@
+"""``tapdeck bench …`` of the office side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from recorder.bench.commands import bench
+
+_DEFAULT_SEED = 1
+
+
+@bench.command("seed")
+@click.option("--calls", type=click.IntRange(1), default=10_000_000, show_default=True)
+@click.option("--customers", type=click.IntRange(1), default=1_000_000, show_default=True)
+@click.option("--communications", type=click.IntRange(0), default=3_000_000, show_default=True)
+@click.option("--channels", type=click.IntRange(1, 4096), default=256, show_default=True)
+@click.option("--days", type=click.IntRange(1, 3660), default=365, show_default=True, help="How far back calls reach.")
+@click.option("--seed", "seed_number", type=click.IntRange(0), default=_DEFAULT_SEED, show_default=True)
+@click.argument("directory", type=click.Path(path_type=Path))
+def seed_command(
+    calls: int, customers: int, communications: int, channels: int, days: int, seed_number: int, directory: Path
+) -> None:
+    """Make the home DIRECTORY, full of data that looks like an office's; never inside a box's home."""
+    from crm_client_api.bench.seed import seed
+    from crm_client_api.bench.seed_calls import DAY_MS, Size
+    from firmware.clock import now_ms
+
+    shown: dict[str, int] = {}
+
+    def progress(what: str, done: int, wanted: int) -> None:
+        percent = 100 * done // max(1, wanted)
+        if percent >= shown.get(what, -10) + 10 or done == wanted:
+            shown[what] = percent
+            click.echo(f"bench seed: {what} {percent} %", err=True)
+
+    midnight_ms = now_ms() // DAY_MS * DAY_MS - DAY_MS // 3  # of China, so that days are whole
+    size = Size(calls, customers, communications, channels, days, midnight_ms, seed_number)
+    click.echo(str(seed(directory, size, progress).root))
+
+
+@bench.command("api")
+@click.option("--requests", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Of each kind.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def api_command(requests: int, as_json: bool, directory: Path) -> None:
+    """Ask the API, over HTTP, everything that people wait for; in a home made by ``bench seed``."""
+    import msgspec
+
+    from crm_client_api.bench.api import measure
+
+    figures = measure(directory, requests, lambda text: click.echo(f"bench api: {text}", err=True))
+    if as_json:
+        click.echo(msgspec.json.encode(figures).decode())
+        return
+    click.echo(f"{'':44}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'cpu ms':>9}{'goal ms':>9}")
+    for one in figures.questions:
+        mark = "" if one.good else "  over"
+        click.echo(
+            f"{one.name:44}{one.p50_ms:9.1f}{one.p99_ms:9.1f}{one.max_ms:9.1f}{one.cpu_ms:9.1f}{one.goal_ms:9.0f}{mark}"
+        )
+
+
+@bench.command("push")
+@click.option("--clients", type=click.IntRange(1, 500), default=500, show_default=True)
+@click.option("--channels", type=click.IntRange(1, 4096), default=500, show_default=True)
+@click.option(
+    "--concerned", type=click.IntRange(1, 500), default=10, show_default=True, help="Clients for each channel."
+)
+@click.option("--calls", type=click.FloatRange(0.1, 1000), default=20, show_default=True, help="Calls a second.")
+@click.option("--seconds", type=click.IntRange(1, 3600), default=30, show_default=True)
+@click.option("--restart/--no-restart", default=True, help="Restart the API under way.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+def push_command(
+    clients: int, channels: int, concerned: int, calls: float, seconds: int, restart: bool, as_json: bool
+) -> None:
+    """From a caller ID in the event log to the cards of many clients, over HTTP and through a restart of the API."""
+    import msgspec
+
+    from crm_client_api.bench.push import measure
+
+    figures = measure(
+        clients, channels, concerned, calls, seconds, restart, lambda text: click.echo(f"bench push: {text}", err=True)
+    )
+    if as_json:
+        click.echo(msgspec.json.encode(figures).decode())
+        return
+    for name, value in msgspec.to_builtins(figures).items():
+        click.echo(f"{name:24} {value}")
+
+
+@bench.command("excel")
+@click.option("--rows", type=click.IntRange(100), default=1_000_000, show_default=True)
+@click.option(
+    "--place", type=click.Path(path_type=Path, exists=True, file_okay=False), default=None, help="For the files."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+def excel_command(rows: int, place: Path | None, as_json: bool) -> None:
+    """Import a large workbook of customers and export it again, through a courier of its own."""
+    import msgspec
+
+    from crm_client_api.bench.excel import measure
+
+    figures = measure(rows, place, lambda text: click.echo(f"bench excel: {text}", err=True))
+    if as_json:
+        click.echo(msgspec.json.encode(figures).decode())
+        return
+    for name, value in msgspec.to_builtins(figures).items():
+        click.echo(f"{name:24} {value}")

@@ -1,0 +1,232 @@
+"""Searches recordings: by themselves, by their call, by what was written about it. The scope is in every query."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlite_utils
+
+from crm_client_api.domain.call_branches import (
+    EVERYTHING,
+    channel_branches,
+    digits_of,
+    few_calls,
+    is_empty,
+    is_narrow,
+    is_whole,
+    number_branches,
+)
+from crm_client_api.domain.numbers import Site, spellings
+from crm_client_api.domain.recordings import COLUMNS, Recording, RecordingKind, recording_of
+from crm_client_api.domain.scope import ChannelScope, Sql
+from crm_client_api.domain.walk import Branch, Plan, Position, walk
+from recorder.library.storage.holds import Hold
+
+Sort = Literal["newest", "oldest", "longest"]
+MOST_COUNTED = 1000
+"""Counting stops here: nobody reads more, and it would take seconds."""
+_FEW = 2000
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSearch:
+    """What to find. Times are Unix ms; ``from_ms`` to ``to_ms`` must overlap the recording.
+
+    ``number``: any spelling, or digits within it. ``numbers``: one of these numbers (a customer's). ``call_ids``: calls
+    that something was written about. ``holds``: those that stand, when ``held`` is asked for.
+    """
+
+    channel: int | None = None
+    kind: RecordingKind | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    duration_from_ms: int | None = None
+    duration_to_ms: int | None = None
+    number: str | None = None
+    numbers: tuple[str, ...] | None = None
+    operator: str | None = None
+    direction: str | None = None
+    machine: str | None = None
+    call_ids: tuple[str, ...] | None = None
+    held: bool | None = None
+    holds: tuple[Hold, ...] = ()
+    sort: Sort = "newest"
+
+    @property
+    def by_call(self) -> bool:
+        """Whether only recordings of calls can be meant."""
+        return any(
+            one is not None
+            for one in (self.number, self.numbers, self.operator, self.direction, self.machine, self.call_ids)
+        )
+
+
+def search_recordings(
+    calls: sqlite_utils.Database,
+    wanted: RecordingSearch,
+    scope: ChannelScope,
+    site: Site,
+    position: Position | None,
+    limit: int,
+) -> tuple[list[Recording], Position | None]:
+    """Recordings in scope, and where to go on (None: these were the last).
+
+    A search for something rare may end before the page is full, with a position: older ones were not looked at yet.
+    """
+    if is_empty(scope):
+        return [], None
+    rows, after = walk(calls.conn, _plan(calls.conn, wanted, scope, site), position, limit)
+    return [recording_of(row) for row in rows], after
+
+
+def count_recordings(
+    calls: sqlite_utils.Database, wanted: RecordingSearch, scope: ChannelScope, site: Site
+) -> tuple[int, bool]:
+    """How many recordings in scope there are, and whether all were looked at; at most ``MOST_COUNTED``."""
+    if is_empty(scope):
+        return 0, True
+    rows, after = walk(calls.conn, _plan(calls.conn, wanted, scope, site), None, MOST_COUNTED)
+    return len(rows), after is None
+
+
+def _plan(connection: sqlite3.Connection, wanted: RecordingSearch, scope: ChannelScope, site: Site) -> Plan:
+    columns = ", ".join(f"r.{name}" for name in COLUMNS)
+    conditions = [scope.sql("+r.channel"), *_of_recording(wanted)]
+    longest = _longest(connection)
+    if wanted.sort == "longest":
+        conditions += _of_call(wanted, site)
+        bounds = (wanted.duration_from_ms, wanted.duration_to_ms)
+        return Plan(
+            "recordings", "r", "r.duration_ms", "r.segment", columns, _CALL_OF_IT,
+            [Branch("recordings_by_duration", EVERYTHING)], conditions, bounds,
+        )  # fmt: skip
+    low = None if wanted.from_ms is None else wanted.from_ms - longest
+    descending = wanted.sort == "newest"
+    if wanted.by_call:
+        conditions += _of_call(wanted, site)
+        # A call begins before its recording does, and not long before: see retention of calls without a sound.
+        bounds = (
+            None if low is None else low - _DAY_MS,
+            None if wanted.to_ms is None else wanted.to_ms + _DAY_MS,
+        )
+        return Plan(
+            "calls", "c", "c.started_ms", "r.segment", columns, "CROSS JOIN recordings r ON r.call_id = c.id",
+            _call_branches(connection, wanted, scope, site), conditions, bounds, descending,
+        )  # fmt: skip
+    join = _CALL_OF_IT if wanted.held is not None else ""
+    branches = _recording_branches(connection, wanted, scope)
+    return Plan(
+        "recordings", "r", "r.started_ms", "r.segment", columns, join, branches, conditions,
+        (low, wanted.to_ms), descending,
+    )  # fmt: skip
+
+
+_CALL_OF_IT = "LEFT JOIN calls c ON c.id = r.call_id"
+
+
+def _longest(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT coalesce(max(duration_ms), 0) FROM recordings").fetchone()[0])
+
+
+def _of_recording(wanted: RecordingSearch) -> list[Sql]:
+    found: list[Sql] = [
+        (text, (value,))
+        for text, value in (
+            ("+r.channel = ?", wanted.channel),
+            ("+r.kind = ?", wanted.kind),
+            ("+r.ended_ms > ?", wanted.from_ms),
+            ("+r.started_ms < ?", wanted.to_ms),
+            ("+r.duration_ms >= ?", wanted.duration_from_ms),
+            ("+r.duration_ms <= ?", wanted.duration_to_ms),
+        )
+        if value is not None
+    ]
+    if wanted.held is not None:
+        text, given = _held(wanted.holds)
+        found.append((text if wanted.held else f"NOT coalesce({text}, 0)", given))
+    return found
+
+
+def _held(holds: Sequence[Hold]) -> Sql:
+    """Recordings that a hold protects by their own call, number or time."""
+    texts: list[str] = ["0"]
+    given: list[object] = []
+    for hold in holds:
+        if hold.kind == "call":
+            texts.append("+r.call_id = ?")
+            given.append(hold.subject)
+        elif hold.kind == "period":
+            part = ["1"]
+            for text, value in (
+                ("+r.ended_ms >= ?", hold.from_ms), ("+r.started_ms <= ?", hold.to_ms), ("+r.channel = ?", hold.channel)
+            ):  # fmt: skip
+                if value is not None:
+                    part.append(text)
+                    given.append(value)
+            texts.append(f"({' AND '.join(part)})")
+        else:
+            numbers = sorted(hold.numbers)
+            marks = ",".join("?" * len(numbers))
+            texts.append(f"+c.caller_number IN ({marks}) OR +c.dialled_number IN ({marks})")
+            given += [*numbers, *numbers]
+    return f"({' OR '.join(texts)})", tuple(given)
+
+
+def _of_call(wanted: RecordingSearch, site: Site) -> list[Sql]:
+    found: list[Sql] = [
+        (text, (value,))
+        for text, value in (
+            ("+c.direction = ?", wanted.direction),
+            ("+c.handled_by = ?", wanted.operator),
+            ("+c.machine = ?", wanted.machine),
+        )
+        if value is not None
+    ]
+    if wanted.number is not None:
+        exact, digits = spellings(wanted.number, site), digits_of(wanted.number)
+        marks = ",".join("?" * len(exact))
+        found.append(
+            (
+                f"+c.caller_number IN ({marks}) OR +c.dialled_number IN ({marks})"
+                " OR instr(c.caller_number, ?) OR instr(c.dialled_number, ?)",
+                (*exact, *exact, digits, digits),
+            )
+        )
+    if wanted.numbers is not None:
+        every = sorted({one for number in wanted.numbers for one in spellings(number, site)})
+        marks = ",".join("?" * len(every))
+        found.append((f"+c.caller_number IN ({marks}) OR +c.dialled_number IN ({marks})", (*every, *every)))
+    if wanted.call_ids is not None:
+        found.append((f"+c.id IN ({','.join('?' * len(wanted.call_ids))})", wanted.call_ids))
+    return found
+
+
+def _call_branches(
+    connection: sqlite3.Connection, wanted: RecordingSearch, scope: ChannelScope, site: Site
+) -> list[Branch]:
+    """The indexes to walk along, the narrowest that a filter allows."""
+    if wanted.call_ids is not None:
+        return few_calls(wanted.call_ids)
+    if wanted.numbers is not None:
+        return number_branches(wanted.numbers, site)
+    if wanted.number is not None and is_whole(connection, wanted.number, scope, site):
+        return number_branches((wanted.number,), site)
+    if wanted.machine is not None:
+        return [Branch("calls_by_machine", ("c.machine = ?", (wanted.machine,)))]
+    if wanted.operator is not None and not is_narrow(scope):
+        return [Branch("calls_by_handler", ("c.handled_by = ?", (wanted.operator,)))]
+    return channel_branches("calls", "c", wanted.channel, scope)
+
+
+def _recording_branches(connection: sqlite3.Connection, wanted: RecordingSearch, scope: ChannelScope) -> list[Branch]:
+    if wanted.duration_from_ms is not None:
+        many = connection.execute(
+            "SELECT 1 FROM recordings WHERE duration_ms >= ? LIMIT 1 OFFSET ?", (wanted.duration_from_ms, _FEW)
+        ).fetchone()
+        if many is None:
+            return [Branch("recordings_by_duration", ("r.duration_ms >= ?", (wanted.duration_from_ms,)), few=True)]
+    return channel_branches("recordings", "r", wanted.channel, scope)

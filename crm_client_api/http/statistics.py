@@ -1,0 +1,272 @@
+"""Statistics and reports, as JSON with what a chart needs, and as Excel workbooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from typing import Annotated, Literal, TypeVar
+
+import bottle
+import msgspec
+
+from crm_client_api.answers_statistics import (
+    CallBackStatistics,
+    CallStatistics,
+    Chart,
+    HeatMap,
+    LineStatistics,
+    MonthlyReport,
+    Span,
+)
+from crm_client_api.domain import audit
+from crm_client_api.domain.invalid import Invalid
+from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.scope import ChannelScope, communication_scope
+from crm_client_api.http.errors import ApiError
+from crm_client_api.http.routing import Request, raw_answer, route
+from crm_client_api.statistics import answering
+from crm_client_api.statistics.buckets import By, day_number
+from crm_client_api.statistics.figures import Counted, Preparing
+from crm_client_api.statistics.keys import Split, both, channels_of_group, operator_scope
+from crm_client_api.statistics.reports import Reach, Wanted
+from crm_client_api.statistics.shaping import Measure
+from crm_client_api.statistics.workbook import MEDIA, Row, flat, workbook
+from firmware.clock import now_ms
+from firmware.parameters import get_value
+from firmware.store.connection import write
+
+_Report = TypeVar("_Report")
+_STATISTICS = (Permission.STATISTICS,)
+_LONGEST_DAYS = 3660
+_RETRY_AFTER_S = 5
+_FIRST, _LAST = date(1971, 1, 1), date(2999, 12, 31)
+
+ChannelNumber = Annotated[int, msgspec.Meta(ge=1, le=9999)]
+StaffNo = Annotated[str, msgspec.Meta(max_length=16)]
+Part = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+
+
+class SpanQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which local days, both with; a ``channel`` or the channels of a ``group`` only."""
+
+    from_: date = msgspec.field(name="from")
+    to: date
+    channel: ChannelNumber | None = None
+    group: ChannelNumber | None = None
+
+
+class CallStatisticsQuery(SpanQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``by``: spans of time; ``split`` tells calls apart; ``measure`` is what the chart shows."""
+
+    direction: Literal["incoming", "outgoing"] | None = None
+    operator: StaffNo | None = None
+    by: By = "day"
+    split: Split | None = None
+    measure: Measure = "calls"
+
+
+class HeatMapQuery(SpanQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``measure`` is what the map shows."""
+
+    direction: Literal["incoming", "outgoing"] | None = None
+    operator: StaffNo | None = None
+    measure: Measure = "calls"
+
+
+class CallBackQuery(SpanQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``by``: spans of time; ``split`` by the channel that missed the call, or its group."""
+
+    by: By = "day"
+    split: Literal["channel", "group"] | None = None
+
+
+class LinesQuery(SpanQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """At most the part ``blocking`` of the calls meets no free line; ``answered_part`` waits ``within_s`` at most."""
+
+    blocking: Part = 0.01
+    within_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 20.0
+    answered_part: Part = 0.8
+
+
+class MonthQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``month``: ``2026-11``."""
+
+    month: Annotated[str, msgspec.Meta(pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])$")]
+
+
+def _report(request: Request, wanted: Wanted, make: Callable[[Counted], _Report]) -> _Report:
+    try:
+        # A call of the day before can still be in use on these days.
+        return request.api.figures.report((wanted.from_day - 1) * 24, wanted.to_day * 24, make)
+    except Preparing as error:
+        raise ApiError(503, "statistics_preparing", str(error), {"Retry-After": str(_RETRY_AFTER_S)}) from error
+    except answering.TooManyRows as error:
+        raise Invalid(
+            "statistics_too_fine", f"a report has at most {answering.MOST_ROWS} rows: fewer days, or longer spans"
+        ) from error
+
+
+def _wanted(query: SpanQuery) -> Wanted:
+    days = (query.to - query.from_).days + 1
+    if not 1 <= days <= _LONGEST_DAYS or query.from_ < _FIRST or query.to > _LAST:
+        raise Invalid("statistics_span", f"statistics cover 1 to {_LONGEST_DAYS} days, from the first to the last")
+    outgoing = {"incoming": False, "outgoing": True}.get(getattr(query, "direction", None) or "")
+    return Wanted(day_number(query.from_), day_number(query.to) + 1, outgoing, getattr(query, "operator", None))
+
+
+def _reach(request: Request, channel: int | None = None, group: int | None = None) -> Reach:
+    """What this operator's statistics are made of; what is asked for and out of scope has no calls."""
+    desk = request.desk
+    channels = desk.channels
+    if channel is not None:
+        channels = both(channels, ChannelScope(frozenset({channel})))
+    if group is not None:
+        channels = both(channels, channels_of_group(desk.settings, group))
+    return Reach(channels, operator_scope(request.operator.viewer))
+
+
+def _calls(request: Request, query: CallStatisticsQuery) -> CallStatistics:
+    wanted, reach = _wanted(query), _reach(request, query.channel, query.group)
+    return _report(
+        request,
+        wanted,
+        lambda counted: answering.call_statistics(
+            counted, request.settings, reach, wanted, query.by, query.split, query.measure
+        ),
+    )
+
+
+def _call_backs(request: Request, query: CallBackQuery) -> CallBackStatistics:
+    wanted, reach = _wanted(query), _reach(request, query.channel, query.group)
+    return _report(
+        request,
+        wanted,
+        lambda counted: answering.call_back_statistics(counted, request.settings, reach, wanted, query.by, query.split),
+    )
+
+
+def _lines(request: Request, query: LinesQuery) -> LineStatistics:
+    wanted, reach = _wanted(query), _reach(request, query.channel, query.group)
+    return _report(
+        request,
+        wanted,
+        lambda counted: answering.line_statistics(
+            counted,
+            request.settings,
+            reach,
+            wanted,
+            blocking=query.blocking,
+            within_s=query.within_s,
+            answered_part=query.answered_part,
+        ),
+    )
+
+
+def _monthly(request: Request, query: MonthQuery) -> MonthlyReport:
+    first = date.fromisoformat(f"{query.month}-01")
+    if not _FIRST <= first <= _LAST:
+        raise Invalid("statistics_span", "there are no statistics of that month")
+    after = (first + timedelta(days=31)).replace(day=1)
+    wanted = Wanted(day_number(first), day_number(after))
+    records, reach = communication_scope(request.operator.viewer), _reach(request)
+    return _report(
+        request,
+        wanted,
+        lambda counted: answering.monthly_report(counted, request.settings, reach, records, first, wanted, now_ms()),
+    )
+
+
+@route(
+    "GET", "/statistics/calls", "Calls by time, and by channel, operator, group, direction or result",
+    answer=CallStatistics, permissions=_STATISTICS, also=(503,),
+)  # fmt: skip
+def get_call_statistics(request: Request, query: CallStatisticsQuery) -> CallStatistics:
+    """Count the calls in scope."""
+    return _calls(request, query)
+
+
+@route(
+    "GET", "/statistics/heatmap", "Calls by weekday and hour of the day",
+    answer=HeatMap, permissions=_STATISTICS, also=(503,),
+)  # fmt: skip
+def get_heat_map(request: Request, query: HeatMapQuery) -> HeatMap:
+    """Show when the calls in scope come."""
+    wanted, reach = _wanted(query), _reach(request, query.channel, query.group)
+    return _report(request, wanted, lambda counted: answering.heat_map_of(counted, reach, wanted, query.measure))
+
+
+@route(
+    "GET", "/statistics/call-backs", "Missed calls, whether and how soon they were called back",
+    answer=CallBackStatistics, permissions=_STATISTICS, also=(503,),
+)  # fmt: skip
+def get_call_back_statistics(request: Request, query: CallBackQuery) -> CallBackStatistics:
+    """Show how missed calls in scope were called back."""
+    return _call_backs(request, query)
+
+
+@route(
+    "GET", "/statistics/lines", "Traffic, busy hour, lines and people needed, occupancy, minutes without a free line",
+    answer=LineStatistics, permissions=_STATISTICS, also=(503,),
+)  # fmt: skip
+def get_line_statistics(request: Request, query: LinesQuery) -> LineStatistics:
+    """Show how much the lines in scope are used, and how many are needed by Erlang B and C."""
+    return _lines(request, query)
+
+
+@route(
+    "GET", "/statistics/monthly", "The month of every operator and group",
+    answer=MonthlyReport, permissions=_STATISTICS, also=(503,),
+)  # fmt: skip
+def get_monthly_report(request: Request, query: MonthQuery) -> MonthlyReport:
+    """Report a month of the operators and channels in scope."""
+    return _monthly(request, query)
+
+
+@route("GET", "/statistics/calls.xlsx", "The same as a workbook", media=(MEDIA,), permissions=_STATISTICS, also=(503,))
+def get_call_workbook(request: Request, query: CallStatisticsQuery) -> bottle.HTTPResponse:
+    """Export the calls in scope, counted."""
+    found = _calls(request, query)
+    rows = [flat(one) for one in found.rows]
+    rows.append(flat(type(found.rows[0])("total", None, "", found.total)) if found.rows else {})
+    return _file(request, "calls", found.span, [("table", rows)], found.chart)
+
+
+@route(
+    "GET", "/statistics/call-backs.xlsx", "The same as a workbook",
+    media=(MEDIA,), permissions=_STATISTICS, also=(503,),
+)  # fmt: skip
+def get_call_back_workbook(request: Request, query: CallBackQuery) -> bottle.HTTPResponse:
+    """Export how missed calls in scope were called back."""
+    found = _call_backs(request, query)
+    return _file(request, "call-backs", found.span, [("table", [flat(one) for one in found.rows])], found.chart)
+
+
+@route("GET", "/statistics/lines.xlsx", "The same as a workbook", media=(MEDIA,), permissions=_STATISTICS, also=(503,))
+def get_line_workbook(request: Request, query: LinesQuery) -> bottle.HTTPResponse:
+    """Export how much the lines in scope are used."""
+    found = _lines(request, query)
+    return _file(request, "lines", found.span, [("table", [flat(one) for one in found.channels])], found.chart)
+
+
+@route(
+    "GET", "/statistics/monthly.xlsx", "The same as a workbook", media=(MEDIA,), permissions=_STATISTICS, also=(503,)
+)
+def get_monthly_workbook(request: Request, query: MonthQuery) -> bottle.HTTPResponse:
+    """Export a month of the operators and channels in scope."""
+    found = _monthly(request, query)
+    tables = [("table", [flat(one) for one in found.operators]), ("groups", [flat(one) for one in found.groups])]
+    return _file(request, "monthly", found.span, tables, None)
+
+
+def _file(
+    request: Request, name: str, span: Span, tables: Sequence[tuple[str, Sequence[Row]]], chart: Chart | None
+) -> bottle.HTTPResponse:
+    language = str(get_value(request.stores.crm, "system", "language"))
+    body = workbook(span, tables, chart, language)
+    with write(request.stores.crm) as connection:
+        audit.append(
+            connection, request.actor, "statistics.export", name, {"from": span.first_day, "to": span.last_day}
+        )
+    file_name = f"{name}_{span.first_day}_{span.last_day}.xlsx"
+    headers = {"Content-Type": MEDIA, "Content-Disposition": f'attachment; filename="{file_name}"'}
+    return raw_answer(body, 200, headers)
