@@ -85,3 +85,8 @@ def test_spellings_hold_what_exchanges_send():
     )
     assert {"62345678", "01062345678", "962345678"} <= set(spellings("+861062345678", NINE))
     assert spellings("801", NINE) == ("801",)
+
+
+@pytest.mark.parametrize("text", ["withheld", "unavailable", "FLOWERS", "010FLOWERS1", "*6213812345678"])
+def test_letters_are_no_digits(text):
+    assert e164(text, BEIJING) is None
