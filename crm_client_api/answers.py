@@ -30,10 +30,14 @@ class SessionInfo(msgspec.Struct, frozen=True):
     operator: OperatorInfo
     must_change_password: bool
     csrf: str
+    must_set_second_factor: bool = False
 
 
 class StaffMember(msgspec.Struct, frozen=True):
-    """An operator as those who manage operators see one."""
+    """An operator as those who manage operators see one. ``warnings``: codes of settings that cannot work.
+
+    ``new_permissions``: came with a software update, and may be granted once.
+    """
 
     staff_no: str
     name: str
@@ -42,6 +46,8 @@ class StaffMember(msgspec.Struct, frozen=True):
     channels: list[int]
     permissions: list[str]
     active: bool
+    warnings: list[str] = []
+    new_permissions: list[str] = []
 
 
 class Staff(msgspec.Struct, frozen=True):
@@ -51,10 +57,11 @@ class Staff(msgspec.Struct, frozen=True):
 
 
 class NewPassword(msgspec.Struct, frozen=True):
-    """A one-time password, shown once; it must be changed at the first log-in."""
+    """A one-time password, shown once; it must be changed at the first log-in. ``warnings``: as of StaffMember."""
 
     staff_no: str
     one_time_password: str
+    warnings: list[str] = []
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -73,24 +80,40 @@ class CustomerName(msgspec.Struct, frozen=True):
 
 
 class PhoneInfo(msgspec.Struct, frozen=True):
-    """A customer's telephone number as typed, and as E.164 (null for short codes)."""
+    """A customer's telephone number as typed, and as E.164 (null for short codes).
+
+    ``kind``: phone, mobile, fax or other.
+    """
 
     label: str
     number: str
     e164: str | None
+    kind: str = "phone"
 
 
 class CustomerInfo(msgspec.Struct, frozen=True):
-    """A customer."""
+    """A customer. ``custom``: values of the office's own fields by field id; a date is ``YYYY-MM-DD``."""
 
     id: str
     name: str
+    gender: str
     company: str
     title: str
+    wechat: str
+    email: str
+    region: str
+    address: str
+    postcode: str
     category: str
     level: str
+    status: str
+    source: str
     note: str
+    consent: str
+    next_contact_at: str | None
     phones: list[PhoneInfo]
+    tags: list[str]
+    custom: dict[str, str | float | bool]
     author: str
     owner: str
     created_at: str
@@ -141,8 +164,18 @@ class RecordingInfo(msgspec.Struct, frozen=True):
     deleted_by: str | None
 
 
+class RecordingCount(msgspec.Struct, frozen=True):
+    """How many recordings were found; not ``complete``: there are more, or some were not looked at."""
+
+    count: int
+    complete: bool
+
+
 class RecordingPage(msgspec.Struct, frozen=True):
-    """Recordings, newest first; ``next`` is the ``before`` of the next page, null at the end."""
+    """Recordings in the order that was asked for; ``next`` is the ``before`` of the next page, null at the end.
+
+    A search for something rare can end before the page is full, even empty, with a ``next``: there may be more.
+    """
 
     recordings: list[RecordingInfo]
     next: str | None
@@ -173,6 +206,7 @@ class CallInfo(msgspec.Struct, frozen=True):
     absence: str | None
     dialled_number: str | None
     number_place: str | None
+    number_place_en: str | None
     started_at: str
     answered_at: str | None
     ended_at: str | None
@@ -189,53 +223,13 @@ class CallInfo(msgspec.Struct, frozen=True):
 
 
 class CallPage(msgspec.Struct, frozen=True):
-    """Calls, newest first; ``next`` is the ``before`` of the next page, null at the end."""
+    """Calls, newest first; ``next`` is the ``before`` of the next page, null at the end.
+
+    A search for something rare can end before the page is full, even empty, with a ``next``: there may be more.
+    """
 
     calls: list[CallInfo]
     next: str | None
-
-
-class Condition(msgspec.Struct, frozen=True):
-    """One condition of the pop-up rules: of a row, or of all (``row`` null)."""
-
-    row: str | None
-    condition: str
-    holds: bool
-
-
-class TraceLine(msgspec.Struct, frozen=True):
-    """Why a call pops up for one operator, or does not."""
-
-    staff_no: str
-    name: str
-    shows: bool
-    rows: list[str]
-    reasons: list[str]
-    conditions: list[Condition]
-
-
-class PopupTrace(msgspec.Struct, frozen=True):
-    """The pop-up rules, applied now to a call for every operator who may log in."""
-
-    call: CallInfo
-    operators: list[TraceLine]
-
-
-class PopupInfo(msgspec.Struct, frozen=True):
-    """A pop-up: the customers that the rules show, none for an unknown caller."""
-
-    call: CallInfo
-    customers: list[CustomerInfo]
-    rows: list[str]
-    offers_new_customer: bool
-    history: list[CallInfo]
-
-
-class Popups(msgspec.Struct, frozen=True):
-    """Pop-ups of running calls, and the position from which to open the stream."""
-
-    position: str
-    popups: list[PopupInfo]
 
 
 class ChannelInfo(msgspec.Struct, frozen=True):

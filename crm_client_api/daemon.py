@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
+import resource
 import select
 import signal
 import sqlite3
+import sys
 import threading
 from types import FrameType
 
 import msgspec
 
+from crm_client_api.customer_upkeep import keep_customers
 from crm_client_api.domain.customers import renew_match_keys
 from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.sessions import forget_idle_sessions
 from crm_client_api.domain.settings import read_settings
+from crm_client_api.domain.watching import Watcher
 from crm_client_api.encoded import EncodedCopies
+from crm_client_api.patience import raise_descriptor_limit
 from crm_client_api.places import prepare_places
+from crm_client_api.reminders import keep_communications, remind
 from crm_client_api.server import ApiServer
 from crm_client_api.stores import StorePool
 from firmware.clock import now_ms
@@ -27,20 +34,33 @@ from firmware.notify import notify, watchdog_interval_s
 from firmware.store.migrations import require_current_schema
 
 STOP_WITHIN_S = 3.0
+OPEN_FILES = 8192
+SWITCH_INTERVAL_S = 0.0001
+"""A thread that comes back from the store waits so long for the interpreter, and not ten times that."""
 _UPKEEP_PERIOD_S = 60.0
+_WATCH_PERIOD_S = 2.0
 _log = logging.getLogger(__name__)
 
 
 def run_api(home: Home, bind: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError, StoreError."""
     asked_to_stop = _stop_signals()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    _allow_open_files()
     require_current_schema(home)
+    raise_descriptor_limit()
     server = ApiServer(home, bind, port)
     server.start()
     _announce(home, server)
+    gc.collect()
+    gc.freeze()  # what is there for good is not looked through again and again: that held up events for 100 ms
     notify("READY=1")
     stopping = threading.Event()
     threading.Thread(target=_upkeep, args=(server.pool, server.copies, stopping), name="upkeep", daemon=True).start()
+    threading.Thread(target=keep_customers, args=(server.pool, stopping), name="customers", daemon=True).start()
+    threading.Thread(target=remind, args=(server.pool, stopping), name="reminders", daemon=True).start()
+    threading.Thread(target=keep_communications, args=(server.pool, stopping), name="records", daemon=True).start()
+    threading.Thread(target=_watch, args=(server.pool, stopping), name="watch", daemon=True).start()
     period_s = watchdog_interval_s()
     while not select.select([asked_to_stop], [], [], period_s)[0]:
         if server.alive:
@@ -49,6 +69,14 @@ def run_api(home: Home, bind: str, port: int) -> None:
     stopping.set()
     (home.run / "api.json").unlink(missing_ok=True)
     _stop(server)
+
+
+def _allow_open_files() -> None:
+    """Each stream is an open file, and so are the stores of each request: the usual 1024 are too near."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _stop_signals() -> int:
@@ -100,3 +128,14 @@ def _upkeep(pool: StorePool, copies: EncodedCopies, stop: threading.Event) -> No
         except (BoxError, sqlite3.Error, OSError) as error:
             _log.warning("upkeep: %s", error)
         stop.wait(_UPKEEP_PERIOD_S)
+
+
+def _watch(pool: StorePool, stop: threading.Event) -> None:
+    """Notice unusual behaviour while it goes on."""
+    watcher = Watcher()
+    while not stop.wait(_WATCH_PERIOD_S):
+        try:
+            with pool.use() as stores:
+                watcher.look(stores.crm, now_ms())
+        except (BoxError, sqlite3.Error) as error:
+            _log.warning("watch: %s", error)

@@ -9,7 +9,11 @@ from firmware.config import Home
 from firmware.store.connection import open_store
 from firmware.supervise import DaemonSpec
 
-DAEMONS = [DaemonSpec(name="api", argv=("api",))]
+DAEMONS = [
+    DaemonSpec(name="api", argv=("api",)),
+    DaemonSpec(name="courier", argv=("courier",)),
+    DaemonSpec(name="integrations", argv=("integrations",)),
+]
 FIRST_STAFF_NO = "1000"
 
 

@@ -90,7 +90,9 @@ def test_systemd_units(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("unit", ["tapdeck-recorder@", "tapdeck-keeper", "tapdeck-api"])
+@pytest.mark.parametrize(
+    "unit", ["tapdeck-recorder@", "tapdeck-keeper", "tapdeck-api", "tapdeck-integrations", "tapdeck-courier"]
+)
 def test_daemons_are_watched_and_sandboxed(unit: str) -> None:
     lines = (ROOT / "systemd" / f"{unit}.service").read_text().splitlines()
     for line in ("Type=notify", "WatchdogSec=10", "TimeoutStopSec=5", "Restart=always", "Group=tapdeck", "UMask=0007"):

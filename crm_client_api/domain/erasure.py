@@ -11,14 +11,25 @@ import sqlite_utils
 
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
-from crm_client_api.domain.customers import FIELDS
+from crm_client_api.domain.communications import redaction
+from crm_client_api.domain.customers import TEXTS, index
+from crm_client_api.domain.customers.bin import forget
+from crm_client_api.domain.erasure_records import (
+    ERASABLE,
+    compact_indexes,
+    erase_record,
+    find_records,
+    forget_data,
+    forget_history,
+    mentions,
+)
 from crm_client_api.domain.numbers import match_key, spellings
 from crm_client_api.domain.settings import read_settings
 from firmware.store.connection import open_store, write
 from recorder.library.erasure.erase import Found, Subject, overwriting
 from recorder.library.keeping.task import Library, Stores
 
-_SHORTEST_MENTION_DIGITS = 7  # fewer digits stand in texts for something else
+_NO_CUSTOMERS = ("audit entry", "reason of a hold")
 _LISTS = ("never_record_numbers", "always_record_numbers")
 
 
@@ -35,7 +46,11 @@ class OfficeEraser:
     def find(self, stores: Stores, subject: Subject) -> list[Found]:
         """Customers with the number, released holds on it, and where it is mentioned."""
         crm = stores.crm
-        return [*_customers(crm, subject), *_holds(crm, subject), *_mentions(crm, subject), *_lists(crm, subject)]
+        customers = [*_customers(crm, subject)]
+        texts = [*_mentions(crm, subject)]
+        covered = {one.id for one in (*customers, *texts) if one.kind not in _NO_CUSTOMERS}
+        records = find_records(crm, subject, lambda customer_id: _hold_on(crm, customer_id, subject), covered)
+        return [*customers, *records, *_holds(crm, subject), *texts, *_lists(crm, subject)]
 
     def export(self, stores: Stores, found: Sequence[Found], folder: Path) -> None:
         """Nothing: what the office keeps stands in ``found.json`` whole."""
@@ -44,9 +59,11 @@ class OfficeEraser:
         """A customer whose only number it is goes; from others the number is taken."""
         crm = open_store(library.home.crm_db)  # the library's own is read only
         with closing(crm.conn), overwriting(crm):
-            for one in self.find(library, subject):
-                if one.kept is None:
-                    _erase(crm, subject, one, Actor(by))
+            going = [one for one in self.find(library, subject) if one.kept is None]
+            for one in going:
+                _erase(crm, subject, one, Actor(by))
+            if going:
+                compact_indexes(crm)
         return self.find(library, subject)
 
 
@@ -79,6 +96,12 @@ def _standing_hold(
     return None
 
 
+def _hold_on(crm: sqlite_utils.Database, customer_id: str, subject: Subject) -> str | None:
+    """The hold that keeps what belongs to a customer ("": to nobody), or is about the number."""
+    phones = crm.conn.execute("SELECT number FROM customer_phones WHERE customer_id = ?", (customer_id,)).fetchall()
+    return _standing_hold(crm, customer_id, [row[0] for row in phones], subject)
+
+
 def _holds(crm: sqlite_utils.Database, subject: Subject) -> Iterator[Found]:
     site = read_settings(crm).site
     for row in crm.conn.execute(
@@ -90,17 +113,22 @@ def _holds(crm: sqlite_utils.Database, subject: Subject) -> Iterator[Found]:
 
 def _mentions(crm: sqlite_utils.Database, subject: Subject) -> Iterator[Found]:
     """Texts that hold the digits of the number in one of its spellings, and audit entries, which never change."""
-    digits = sorted(one for one in subject.spellings if sum(c.isdigit() for c in one) >= _SHORTEST_MENTION_DIGITS)
+    digits = mentions(subject)
     if not digits:
         return
     for table, columns, name, why in (
-        ("customers", FIELDS, "text of a customer", "edit the customer"),
+        ("customers", TEXTS, "text of a customer", "edit the customer"),
         ("audit", ("subject", "data"), "audit entry", "the audit log only grows"),
         ("holds", ("reason",), "reason of a hold", "holds are never changed"),
     ):
         condition = " OR ".join(f"instr({column}, ?)" for column in columns for _ in digits)
         given = [one for _ in columns for one in digits]
-        for row in crm.conn.execute(f"SELECT * FROM {table} WHERE {condition} ORDER BY id", given):
+        only = (
+            " AND NOT ((action LIKE 'customer.%' OR action LIKE 'communication.%') AND salt IS NOT NULL)"
+            if table == "audit"
+            else ""
+        )
+        for row in crm.conn.execute(f"SELECT * FROM {table} WHERE ({condition}){only} ORDER BY id", given):
             yield Found(name, str(row["id"]), dict(row), why)
 
 
@@ -121,18 +149,37 @@ def _erase(crm: sqlite_utils.Database, subject: Subject, one: Found, actor: Acto
             connection.execute("UPDATE holds SET subject = NULL WHERE id = ?", (one.id,))
             audit.append(connection, actor, "hold.erase", one.id)
             return
+        if one.kind in ERASABLE:
+            if _hold_on(crm, _customer_of(one), subject) is None:
+                audit.append(connection, actor, erase_record(connection, one), one.id)
+            return
+        if one.kind in redaction.KINDS:
+            if _hold_on(crm, _customer_of(one), subject) is None:
+                redaction.redact(connection, one, mentions(subject), read_settings(crm).site, forget_data)
+                audit.append(connection, actor, "communication.erase_number", one.id, {"kind": one.kind})
+            return
         for now in _customers(crm, subject, one.id):
             if now.kept is not None:
                 continue
             if now.kind == "customer":
-                connection.execute("DELETE FROM customers WHERE id = ?", (now.id,))
+                forget(connection, int(now.id))
+                forget_history(connection, now.id, None)
                 audit.append(connection, actor, "customer.erase", now.id)
             else:
                 _take_number(connection, subject, now.id)
                 audit.append(connection, actor, "customer.erase_number", now.id)
 
 
+def _customer_of(one: Found) -> str:
+    """The customer to whom something belongs, "" for nobody."""
+    return str(one.about.get("customer_id") or one.about.get("kept_id") or one.about.get("subject") or "")
+
+
 def _take_number(connection: sqlite3.Connection, subject: Subject, customer_id: str) -> None:
+    """A merge could bring the number back: it cannot be undone any more."""
     connection.execute(
         "DELETE FROM customer_phones WHERE customer_id = ? AND match_key = ?", (customer_id, subject.key)
     )
+    connection.execute("DELETE FROM customer_merges WHERE ? IN (kept_id, merged_id)", (int(customer_id),))
+    forget_history(connection, customer_id, mentions(subject))
+    index.renew(connection, [int(customer_id)])

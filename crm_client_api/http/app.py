@@ -2,49 +2,77 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import bottle
 import msgspec
 
 from crm_client_api.domain import audit
 from crm_client_api.domain.operators import SetOnce
-from crm_client_api.domain.sessions import Session, find_session, touch_session
 from crm_client_api.domain.settings import read_settings
+from crm_client_api.domain.throttle import TooManyFailures
 from crm_client_api.http import (  # noqa: F401  imported for the routes that they declare
+    agents,
     call_audio,
+    call_backs,
     calls,
     channels,
+    communication_bin,
+    communication_recordings,
+    communications,
+    contacts,
+    custom_fields,
+    customer_batch,
+    customer_bin,
+    customer_history,
+    customer_merging,
     customers,
+    drafts,
     erasure,
     events,
     evidence,
+    exports,
+    groups,
+    hand_over,
     holds,
+    imports,
+    jobs,
     live,
+    numbers,
     operators,
     orders,
+    parameters,
+    popup_reasons,
+    popups,
     recordings,
     retention,
+    saved_views,
+    second_factor,
     session,
+    statistics,
     storage,
     system,
+    tasks,
+    tokens,
+    webhooks,
 )
+from crm_client_api.http import audit as audit_log  # noqa: F401
 from crm_client_api.http.errors import ApiError, PermissionMissing, as_api_error, error_response
+from crm_client_api.http.gate import client_address, require_allowed, require_own_site, who_asks
+from crm_client_api.http.metrics import PATH as METRICS_PATH
+from crm_client_api.http.metrics import metrics_answer
+from crm_client_api.http.reading import Readings, note_answer, note_turned_away
 from crm_client_api.http.routing import ROUTES, Api, Request, Route
-from crm_client_api.http.session import COOKIE
 from crm_client_api.http.static import static_answer
+from crm_client_api.metrics import Metrics
 from crm_client_api.stores import Stores
-from firmware.clock import now_ms
 from firmware.errors import BoxError, Refused
 from firmware.store.connection import write
 
 LARGEST_BODY_BYTES = 1 << 20
-CSRF_HEADER = "X-Tapdeck-CSRF"
-_CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _log = logging.getLogger(__name__)
 
 _SECURITY_HEADERS = (
@@ -76,10 +104,16 @@ class _Bottle(bottle.Bottle):  # type: ignore[misc]
 def make_app(api: Api) -> Callable[..., Iterable[bytes]]:
     """The WSGI application."""
     app = _Bottle()
+    readings = Readings()
+    metrics = Metrics(api)
     for route in ROUTES:
-        app.route(route.bottle_rule, route.method, _dispatcher(api, route))
-    app.route("/", "GET", lambda: static_answer(api.web_root, ""))
-    app.route("/<path:path>", "GET", lambda path: _web_file(api, path))
+        timed = metrics.timed(route.method, route.path, _dispatcher(api, readings, route))
+        app.route(route.bottle_rule, route.method, timed)
+    paths = [(re.compile(route.pattern), route.method) for route in ROUTES]
+    app.route(METRICS_PATH, "GET", lambda: metrics_answer(api, metrics))
+    app.route("/", "GET", lambda: _web_file(api, paths, ""))
+    app.route("/api/<path:path>", "ANY", lambda path: _no_route(paths))
+    app.route("/<path:path>", "GET", lambda path: _web_file(api, paths, path))
 
     def with_security_headers(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -91,17 +125,35 @@ def make_app(api: Api) -> Callable[..., Iterable[bytes]]:
     return with_security_headers
 
 
-def _web_file(api: Api, path: str) -> bottle.HTTPResponse:
+_Paths = Sequence[tuple[re.Pattern[str], str]]
+"""The path of every route, with its method."""
+
+
+def _web_file(api: Api, paths: _Paths, path: str) -> bottle.HTTPResponse:
     if path == "api" or path.startswith("api/"):
-        return error_response(ApiError(404, "not_found", "there is no such route"))
+        return _no_route(paths)
+    try:
+        with api.pool.use() as stores:
+            require_allowed(stores, client_address(bottle.request.environ))
+    except BoxError as error:
+        return error_response(as_api_error(error))
     return static_answer(api.web_root, path)
 
 
-def _dispatcher(api: Api, route: Route) -> Callable[..., bottle.HTTPResponse]:
-    def dispatch(**parameters: Any) -> bottle.HTTPResponse:
+def _no_route(paths: _Paths) -> bottle.HTTPResponse:
+    """The answer where nothing is, or where only another method is."""
+    methods = sorted({method for pattern, method in paths if pattern.fullmatch(bottle.request.path)})
+    if not methods:
+        return error_response(ApiError(404, "not_found", "there is no such route"))
+    allow = {"Allow": ", ".join(methods)}
+    return error_response(ApiError(405, "method_not_allowed", "this path has other methods", allow))
+
+
+def _dispatcher(api: Api, readings: Readings, route: Route) -> Callable[..., bottle.HTTPResponse]:
+    def dispatch(**given: Any) -> bottle.HTTPResponse:
         try:
             with api.pool.use() as stores:
-                return _answer(api, route, stores, parameters)
+                return _answer(api, readings, route, stores, given)
         except BoxError as error:
             answer = as_api_error(error)
             if answer.status >= 500:
@@ -114,24 +166,34 @@ def _dispatcher(api: Api, route: Route) -> Callable[..., bottle.HTTPResponse]:
     return dispatch
 
 
-def _answer(api: Api, route: Route, stores: Stores, parameters: dict[str, Any]) -> bottle.HTTPResponse:
+def _answer(api: Api, readings: Readings, route: Route, stores: Stores, given: dict[str, Any]) -> bottle.HTTPResponse:
     http = bottle.request
-    _require_own_site(route)
+    address = client_address(http.environ)
     settings = read_settings(stores.crm)
     found = None
-    if route.access != "open":
-        found = _session(route, stores, settings.idle_logout_ms)
-    request = Request(api, stores, settings, http.environ.get("REMOTE_ADDR", ""), http.headers, found)
+    try:
+        require_allowed(stores, address)
+        require_own_site(http.method, http.headers)
+        if route.access != "open":
+            found = who_asks(route, stores, http.method, http.headers, address, settings.idle_logout_ms)
+    except ApiError as error:
+        note_turned_away(readings, stores, address, error)
+        raise
+    request = Request(api, stores, settings, address, http.headers, found)
     try:
         for permission in route.permissions:
             request.require(permission)
         if route.body is not None:
-            parameters["body"] = _body(route.body)
+            given["body"] = _body(route.body)
         if route.query is not None:
-            parameters["query"] = _query(route.query)
-        result = route.handler(request, **parameters)
+            given["query"] = _query(route.query)
+        result = route.handler(request, **given)
+        note_answer(readings, route, request, given, result)
     except (PermissionMissing, Refused) as error:
         _audit_refusal(request, error)
+        raise
+    except TooManyFailures as error:
+        note_turned_away(readings, stores, address, as_api_error(error))
         raise
     except OverflowError as error:
         raise ApiError(400, "bad_input", "a number is too large") from error
@@ -153,46 +215,6 @@ def _audit_refusal(request: Request, error: PermissionMissing | Refused) -> None
         audit.append(connection, request.actor, "request.refused", subject, {"reason": str(error)})
 
 
-def _require_own_site(route: Route) -> None:
-    """Refuse changes that a page of another site asked for (Fetch Metadata, Origin)."""
-    if route.method not in _CHANGING:
-        return
-    headers = bottle.request.headers
-    origin = headers.get("Origin")
-    foreign = headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
-    if foreign or (origin is not None and _host(origin) != headers.get("Host", "")):
-        raise ApiError(403, "cross_site", "changes are only taken from the box's own pages")
-
-
-def _host(origin: str) -> str | None:
-    try:
-        return urlsplit(origin).netloc or None
-    except ValueError:  # no address at all
-        return None
-
-
-def _token(cookies: str) -> str:
-    """The value of our cookie. The standard library's parser gives up where another program's is odd."""
-    pairs = (cookie.strip().partition("=") for cookie in cookies.split(";"))
-    return next((value for name, _, value in pairs if name == COOKIE), "")
-
-
-def _session(route: Route, stores: Stores, idle_logout_ms: int) -> Session:
-    http = bottle.request
-    token = _token(http.headers.get("Cookie", ""))
-    found = find_session(stores.crm, token, now_ms(), idle_logout_ms) if token else None
-    if found is None:
-        raise ApiError(401, "not_logged_in", "log in first")
-    if route.method in _CHANGING and not hmac.compare_digest(
-        http.headers.get(CSRF_HEADER, "").encode(), found.csrf.encode()
-    ):
-        raise ApiError(403, "csrf", f"the header {CSRF_HEADER} does not belong to this session")
-    if found.operator.must_change_password and route.access != "any_session":
-        raise ApiError(403, "password_change_required", "change the one-time password first")
-    touch_session(stores.crm, found, now_ms())
-    return found
-
-
 def _body(kind: type[msgspec.Struct]) -> msgspec.Struct:
     http = bottle.request
     if http.environ.get("HTTP_TRANSFER_ENCODING"):
@@ -209,6 +231,11 @@ def _body(kind: type[msgspec.Struct]) -> msgspec.Struct:
 
 def _query(kind: type[msgspec.Struct]) -> msgspec.Struct:
     try:
-        return msgspec.convert(dict(bottle.request.query.decode()), kind, strict=False)
+        given = dict(bottle.request.query.decode())
+        found = msgspec.convert(given, kind, strict=False)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise ApiError(400, "bad_input", str(error)) from error
+    for field in msgspec.structs.fields(kind):
+        if field.encode_name in given and getattr(found, field.name) is None:  # msgspec reads "null" as nothing
+            raise ApiError(400, "bad_input", f"{field.encode_name}: what is not asked for is left out")
+    return found

@@ -73,7 +73,7 @@ def post_search(request: Request, body: NumberAsked) -> FoundItems:
     "POST", "/erasures/export", "All that the box keeps about a number, as a ZIP file",
     media=("application/zip",), permissions=(*_NEEDED, Permission.RECORDING_EXPORT),
 )  # fmt: skip
-def post_export(request: Request, body: NumberAsked) -> bottle.HTTPResponse:
+def post_erasure_export(request: Request, body: NumberAsked) -> bottle.HTTPResponse:
     """Hand out recordings as they were before encryption, their manifests, and everything else as JSON."""
     found = _find(request, body.number)
     subject = subject_of(request.stores.crm, body.number)

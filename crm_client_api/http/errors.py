@@ -6,13 +6,17 @@ import bottle
 import msgspec
 
 from crm_client_api.answers import ErrorAnswer, ErrorBody
+from crm_client_api.audience import StreamsFull
+from crm_client_api.domain.customers.write import Changed
+from crm_client_api.domain.handing_over.reach import LevelMissing
 from crm_client_api.domain.holds import SecondPersonNeeded
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.operators import SetOnce, WrongOldPassword
+from crm_client_api.domain.operators import SetOnce, StaffNoUsed, WrongOldPassword
+from crm_client_api.domain.second_factor import SecondFactorRequired, WrongCode
 from crm_client_api.domain.sessions import WrongCredentials
+from crm_client_api.domain.takings import Taken
 from crm_client_api.domain.throttle import TooManyFailures
 from crm_client_api.listening import ListenersFull
-from crm_client_api.push import StreamsFull
 from firmware.errors import BadInput, BoxError, ConfigError, NotFound, Refused, StoreError
 
 _RETRY_AFTER_S = 2
@@ -38,7 +42,13 @@ class PermissionMissing(ApiError):
 
 _KINDS: tuple[tuple[type[BoxError], int, str], ...] = (
     (WrongCredentials, 401, "wrong_credentials"),
+    (SecondFactorRequired, 401, "second_factor_required"),
+    (WrongCode, 401, "wrong_code"),
     (SetOnce, 409, "set_once"),
+    (StaffNoUsed, 409, "staff_no_used"),
+    (LevelMissing, 403, "level_missing"),
+    (Changed, 409, "changed"),
+    (Taken, 409, "taken"),
     (WrongOldPassword, 409, "wrong_old_password"),
     (SecondPersonNeeded, 409, "second_person"),
     (NotFound, 404, "not_found"),

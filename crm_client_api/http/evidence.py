@@ -28,7 +28,7 @@ def get_evidence(request: Request) -> EvidenceInfo:
 
 @route(
     "GET", "/recordings/{recording_id}/evidence", "The manifest of a recording, and the proof that it is in the log",
-    answer=RecordingEvidence, permissions=(Permission.RECORDING_QUERY,),
+    answer=RecordingEvidence, permissions=(Permission.RECORDING_QUERY,), reads="recording",
 )  # fmt: skip
 def get_recording_evidence(request: Request, recording_id: str) -> RecordingEvidence:
     """Show what the stand-alone verifier needs beside the audio."""

@@ -44,7 +44,7 @@ class HoldQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     released: bool = False
 
 
-@route("GET", "/holds", "Holds, oldest first", answer=Holds, permissions=(Permission.HOLD_MANAGE,))
+@route("GET", "/holds", "Holds, oldest first", answer=Holds, permissions=(Permission.HOLD_MANAGE,), reads="hold")
 def get_holds(request: Request, query: HoldQuery) -> Holds:
     """List the holds."""
     return Holds([_info(hold) for hold in list_holds(request.stores.crm, released=query.released)])

@@ -47,7 +47,7 @@ def get_channel_live(request: Request, number: int) -> bottle.HTTPResponse:
 
 @route(
     "GET", "/live", "Several channels as they are heard now, in one answer",
-    media=("application/octet-stream",), permissions=(Permission.LIVE_MONITOR,),
+    media=("application/octet-stream",), permissions=(Permission.LIVE_MONITOR,), also=(404,),
 )  # fmt: skip
 def get_live(request: Request, query: LiveQuery) -> bottle.HTTPResponse:
     """Listen to channels in scope: blocks of PCM, each behind a head that names its channel."""

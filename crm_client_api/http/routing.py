@@ -7,6 +7,7 @@ parameters of the path (int or str). What is not said to be open needs a session
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from crm_client_api.http.beginnings import Beginnings
 from crm_client_api.http.errors import ApiError, PermissionMissing
 from crm_client_api.listening import Listeners
 from crm_client_api.push import Hub
+from crm_client_api.statistics.figures import Figures
 from crm_client_api.stores import StorePool, Stores
 from crm_client_api.views import Desk, open_desk
 from firmware.config import Home
@@ -49,6 +51,7 @@ class Api:
     copies: EncodedCopies
     listeners: Listeners
     web_root: Path
+    figures: Figures
     beginnings: Beginnings = field(default_factory=Beginnings)
 
 
@@ -64,11 +67,16 @@ class Request:
     session: Session | None
 
     @property
-    def operator(self) -> Operator:
-        """Who asks. Raises ApiError 401 without a session."""
+    def present(self) -> Session:
+        """The session or API token that asks. Raises ApiError 401 without one."""
         if self.session is None:
             raise ApiError(401, "not_logged_in", "log in first")
-        return self.session.operator
+        return self.session
+
+    @property
+    def operator(self) -> Operator:
+        """Who asks. Raises ApiError 401 without a session."""
+        return self.present.operator
 
     @property
     def actor(self) -> Actor:
@@ -88,7 +96,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path. ``media``: the content types of an answer that is not JSON."""
+    """One method of one path. ``media``: the content types of an answer that is not JSON.
+
+    ``also``: statuses beyond those that follow from what the route takes; ``events``: what a stream sends, by name.
+    ``reads``: which personal data the answer shows (``customer``, ``communication``, ``call``, ``recording``): each
+    reading is audited as ``customer.read``. ``persons_only``: API tokens may not. ``file_bytes``: the body is a file of
+    at most so many bytes, which the handler itself receives; 0 for all other routes.
+    """
 
     method: str
     path: str
@@ -102,6 +116,11 @@ class Route:
     body: type[msgspec.Struct] | None
     query: type[msgspec.Struct] | None
     parameters: Mapping[str, type]
+    also: tuple[int, ...] = ()
+    events: Mapping[str, type[msgspec.Struct]] = field(default_factory=dict)
+    reads: str = ""
+    persons_only: bool = False
+    file_bytes: int = 0
 
     @property
     def bottle_rule(self) -> str:
@@ -110,6 +129,14 @@ class Route:
         for name, kind in self.parameters.items():
             rule = rule.replace("{" + name + "}", f"<{name}:int>" if kind is int else f"<{name}>")
         return rule
+
+    @property
+    def pattern(self) -> str:
+        """The path as a regular expression."""
+        text = re.escape(PREFIX + self.path)
+        for name, kind in self.parameters.items():
+            text = text.replace(re.escape("{" + name + "}"), r"-?\d+" if kind is int else "[^/]+")
+        return text
 
 
 ROUTES: list[Route] = []
@@ -126,16 +153,22 @@ def route(
     media: tuple[str, ...] = (),
     access: Access = "session",
     permissions: tuple[Permission, ...] = (),
+    also: tuple[int, ...] = (),
+    events: Mapping[str, type[msgspec.Struct]] | None = None,
+    reads: str = "",
+    persons_only: bool = False,
+    file_bytes: int = 0,
 ) -> Callable[[_Handler], _Handler]:
-    """Register a handler."""
+    """Register a handler. What shows personal data says so with ``reads`` (see ``Route``)."""
 
     def register(handler: _Handler) -> _Handler:
         hints = get_type_hints(handler, localns={"Request": Request})
-        names = [name for name in inspect.signature(handler).parameters if name not in ("request", "body", "query")]
+        names = [name for name in list(inspect.signature(handler).parameters)[1:] if name not in ("body", "query")]
         ROUTES.append(
             Route(
                 method, path, summary, handler, answer, status, media, access, permissions,
-                hints.get("body"), hints.get("query"), {name: hints[name] for name in names},
+                hints.get("body"), hints.get("query"), {name: hints[name] for name in names}, also, events or {},
+                reads, persons_only, file_bytes,
             )
         )  # fmt: skip
         return handler

@@ -32,7 +32,7 @@ def serve(home: Home) -> Iterator[Callable[..., ApiServer]]:
     """Starts servers with the wanted limits."""
     running: list[ApiServer] = []
 
-    def start(**limits: int) -> ApiServer:
+    def start(**limits: float) -> ApiServer:
         (home.root / "web" / "assets").mkdir(parents=True, exist_ok=True)
         (home.root / "web" / "index.html").write_text("<title>Tapdeck</title>")
         (home.root / "web" / "assets" / "main-abc.js").write_text("1")

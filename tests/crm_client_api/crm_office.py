@@ -38,7 +38,7 @@ def hire(
     """Add somebody whose password is PASSWORD; unless ``fresh``, it need not be changed any more."""
     with write(crm) as connection:
         if group is not None:
-            connection.execute("INSERT OR IGNORE INTO groups VALUES (?, '', 0)", (group,))
+            connection.execute("INSERT OR IGNORE INTO groups (number, name, created_ms) VALUES (?, '', 0)", (group,))
     one = Operator(staff_no, f"name of {staff_no}", Level(level), group, frozenset(channels), permissions)
     add_operator(crm, one, ROOT, grantor=None, password=PASSWORD)
     if not fresh:
@@ -53,6 +53,11 @@ def settings_of(home: Home) -> Settings:
         return read_settings(crm)
     finally:
         crm.conn.close()
+
+
+def stored_bytes(home: Home) -> bytes:
+    """All that the office's store holds on the disk, also what is not merged into it yet."""
+    return b"".join(file.read_bytes() for file in sorted(home.crm_db.parent.glob(home.crm_db.name + "*")))
 
 
 class Exchange:
@@ -198,6 +203,7 @@ class Browser:
     cookie: str = ""
     csrf: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    patience_s: float = 20
 
     def ask(
         self,
@@ -217,13 +223,21 @@ class Browser:
             data = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
         sent |= self.headers | {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.patience_s)
         try:
             connection.request(method, prefix + path, data, sent)
             answer = connection.getresponse()
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            got = Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            self._keep(got)
+            return got
         finally:
             connection.close()
+
+    def _keep(self, answer: Answer) -> None:
+        """A session whose token changes goes on with the new one."""
+        if self.cookie and answer.status < 300 and "set-cookie" in answer.headers:
+            self.cookie = answer.headers["set-cookie"].split(";")[0]
+            self.csrf = answer.json["csrf"] if answer.body else ""
 
     def get(self, path: str, **headers: str) -> Any:
         answer = self.ask("GET", path, **headers)
@@ -254,10 +268,11 @@ class Listener:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self._socket.settimeout(20)
         self._socket.connect(("127.0.0.1", browser.port))
-        resume = f"Last-Event-ID: {last_id}\r\n" if last_id else ""
-        self._socket.sendall(
-            f"GET /api/v1{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {browser.cookie}\r\n{resume}\r\n".encode()
-        )
+        sent = {"Host": "127.0.0.1", "Cookie": browser.cookie} | browser.headers
+        if last_id:
+            sent["Last-Event-ID"] = last_id
+        lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+        self._socket.sendall(f"GET /api/v1{path} HTTP/1.1\r\n{lines}\r\n".encode())
         self._response = http.client.HTTPResponse(self._socket)
         self._response.begin()
         self.status = self._response.status

@@ -7,9 +7,10 @@ import json
 from crm_office import START_MS, Browser, Listener, hire
 
 from crm_client_api.board import read_board, read_quality
-from crm_client_api.domain.calls import CallFilter, history, list_calls, numbered_running_calls, running_calls
+from crm_client_api.domain.calls import CallFilter, history, list_calls, running_calls
 from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
+from crm_client_api.domain.popup_causes import popped_up_calls
 from crm_client_api.domain.scope import ChannelScope
 from firmware.clock import iso_utc, now_ms
 from firmware.live_file import write_live
@@ -116,7 +117,7 @@ def test_the_hot_queries_take_the_indexes(exchange):
     list_calls(exchange.db, CallFilter(machine="fax"), everything, site)
     history(exchange.db, "13812345678", everything, site, 5, without="")
     running_calls(exchange.db)
-    numbered_running_calls(exchange.db)
+    popped_up_calls(exchange.db, exchange.db, 0, False)
     exchange.db.conn.set_trace_callback(None)
     assert len(seen) == 7
     for sql in seen:
@@ -217,7 +218,7 @@ def test_channel_settings_are_changed_in_scope_only(crm, exchange, browse):
     for wrong in ({"group": 99}, {"group": 0}, {"name": "x" * 61}, {"popup": "Y"}, {"gain": 3}):
         assert boss.ask("PATCH", "/channels/1", wrong).status == 400
     assert boss.ask("PATCH", "/channels/7", {"name": "x"}).status == 404
-    assert boss.ask("PATCH", "/channels/x", {"name": "x"}).status == 405  # no such route
+    assert boss.ask("PATCH", "/channels/x", {"name": "x"}).status == 404  # no such route
 
 
 def test_the_popup_trace_tells_why(crm, exchange, browse):

@@ -53,7 +53,8 @@ def test_two_people_lift_a_hold(crm, exchange, browser, browse):
     assert released["released_at"] is not None
     assert browser.get("/holds")["holds"] == []
     assert [one["id"] for one in browser.get("/holds?released=1")["holds"]] == [name]
-    actions = [row[0] for row in crm.conn.execute("SELECT action FROM audit WHERE action LIKE 'hold.%' ORDER BY id")]
+    rows = crm.conn.execute("SELECT action FROM audit WHERE thing = 'hold' AND action <> 'hold.read' ORDER BY id")
+    actions = [row[0] for row in rows]
     assert actions == ["hold.set", "hold.release_ask", "hold.release_refused", "hold.release_cancel",
                        "hold.release_ask", "hold.release"]  # fmt: skip
 

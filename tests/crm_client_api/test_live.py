@@ -270,7 +270,7 @@ def test_it_ends_with_the_session(crm, office: Line, browse):
 
 def test_it_ends_when_the_channel_leaves_the_scope(crm, office: Line, browse):
     with write(crm) as connection:
-        connection.execute("INSERT INTO groups VALUES (2, '', 0)")
+        connection.execute("INSERT INTO groups (number, name, created_ms) VALUES (2, '', 0)")
     hire(crm, "5", "leader", 1)
     ear = Ear(browse("5"), "/live?channels=1")
     assert ear.status == 200

@@ -233,7 +233,10 @@ def test_mentions_and_lists_are_named_and_left_to_people(box: ArchiveBox) -> Non
         connection.execute(
             "INSERT INTO parameters VALUES ('channel', '3', 'never_record_numbers', ?, 0, '')", (f'"110 {NUMBER}"',)
         )
-        connection.execute("INSERT INTO audit VALUES (NULL, 1, '1', 'hold.set', 'h', '', ?)", (f'["{NUMBER}"]',))
+        connection.execute(
+            "INSERT INTO audit (at_ms, actor, action, subject, address, data) VALUES (1, '1', 'hold.set', 'h', '', ?)",
+            (f'["{NUMBER}"]',),
+        )
     certificate = erase_it(box)
     assert sorted(one["kind"] for one in certificate.kept) == ["audit entry", "number list", "text of a customer"]
     assert certificate.erased == {}
@@ -258,7 +261,9 @@ def test_what_was_held_or_added_since_it_was_found_stays(box: ArchiveBox, monkey
         monkeypatch.undo()
         hold(box, "customer", held)
         with write(box.crm) as connection:
-            connection.execute("INSERT INTO customer_phones VALUES (?, 9, '', ?, ?)", (grown, OTHER, "+86" + OTHER))
+            connection.execute(
+                "INSERT INTO customer_phones VALUES (?, 9, '', ?, ?, 'phone')", (grown, OTHER, "+86" + OTHER)
+            )
         return result
 
     with box.library() as library:

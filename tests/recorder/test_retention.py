@@ -77,7 +77,7 @@ def test_what_the_office_knows_decides(box: Box) -> None:
         "INSERT INTO customers (id, name, company, title, category, level, note, author, owner, created_ms, changed_ms)"
         " VALUES (17, '张三', '', '', '', '', '', '1', '1', 1, 1)"
     )
-    box.in_crm("INSERT INTO customer_phones VALUES (17, 0, '', '010-6234 5678', '+861062345678')")
+    box.in_crm("INSERT INTO customer_phones VALUES (17, 0, '', '010-6234 5678', '+861062345678', 'phone')")
     box.set("group", 5, channel=9)
     box.set("retention_days", 100)
     for kind, subject, days in (("customer", "17", 10), ("operator", "8001", 20), ("group", "5", 30)):
