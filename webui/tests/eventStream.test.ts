@@ -103,6 +103,21 @@ describe("positions", () => {
 });
 
 describe("the event stream", () => {
+  it("brings what people did, wherever the two halves of its position stand", () => {
+    stream.start("e1-7.o1-2");
+    newest().accept();
+    const told = { kind: "call_taken", at: "2026-11-21T09:05:02.000Z", call_id: "c1", data: { staff_no: "1002" } };
+    newest().send("office", told, "e1-7.o1-3");
+    newest().send("call", aCall("c1", { state: "talking" }), "e1-8.o1-3");
+    newest().send("office", { ...told, kind: "call_released" }, "e1-8.o1-4");
+    expect(events.map((event) => (event.type === "office" ? event.data.kind : event.type))).toEqual([
+      "call_taken",
+      "call",
+      "call_released",
+    ]);
+    expect(stream.position).toBe("e1-8.o1-4");
+  });
+
   it("opens after the snapshot's position and hands events on in order", () => {
     stream.start("e1-5");
     expect(newest().after).toBe("e1-5");

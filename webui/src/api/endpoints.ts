@@ -16,10 +16,12 @@ import type {
   Session,
   Storage,
   StoragePreview,
+  Taking,
 } from "./types";
 
-export const logIn = (staff_no: string, password: string) =>
-  request<Session>("POST", "/session", { body: { staff_no, password } });
+/** `code`: of the second factor, or a recovery code; left out while it is empty. */
+export const logIn = (staff_no: string, password: string, code = "") =>
+  request<Session>("POST", "/session", { body: { staff_no, password, ...(code && { code }) } });
 export const readSession = () => request<Session>("GET", "/session");
 export const logOut = () => request<void>("DELETE", "/session");
 export const changePassword = (old_password: string, new_password: string) =>
@@ -32,6 +34,10 @@ export const readCalls = (filter: CallFilter, limit: number, before?: string) =>
   request<{ calls: Call[]; next: string | null }>("GET", "/calls", { query: { ...filter, limit, before } });
 
 export const readPopups = () => request<{ position: string; popups: Popup[] }>("GET", "/popups");
+/** The card of a call that was shown to the one who asks, as it is now. */
+export const readPopup = (callId: string) => request<Popup>("GET", `/calls/${callId}/popup`);
+export const takeCall = (callId: string) => request<Taking>("POST", `/calls/${callId}/take`);
+export const releaseCall = (callId: string) => request<void>("DELETE", `/calls/${callId}/take`);
 
 export const readCustomers = (query: { q?: string; number?: string; limit?: number; after?: string | number }) =>
   request<{ customers: Customer[]; next: string | number | null }>("GET", "/customers", { query });

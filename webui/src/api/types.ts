@@ -170,6 +170,22 @@ export interface Popup {
   history: Call[];
 }
 
+/** Who said "I take it". */
+export interface Taking {
+  call_id: string;
+  staff_no: string;
+  at: string;
+  how: string;
+}
+
+/** What somebody did that others should see at once; `data` depends on `kind`. */
+export interface OfficeEvent {
+  kind: string;
+  at: string;
+  call_id: string | null;
+  data: Record<string, unknown>;
+}
+
 /** The fields of a channel that change many times a second. */
 export interface ChannelReading {
   number: number;
@@ -218,6 +234,7 @@ export interface CallFilter {
 export type StreamEvent =
   | { type: "call"; data: Call }
   | { type: "popup"; data: Popup }
+  | { type: "office"; data: OfficeEvent }
   | { type: "recording"; data: { call_id: string | null; recording: Recording } }
   | { type: "line"; data: { channel: number; kind: "line_lost" | "line_present"; at: string } }
   | { type: "card"; data: { card_id: string; kind: "card_lost" | "card_present" } }

@@ -6,7 +6,7 @@ import { ref } from "vue";
 import { eventsUrl, readPopups, readSession } from "@/api/endpoints";
 import { EventStream, type Reachable, retryDelay_ms, type StreamState } from "@/api/eventStream";
 import { ApiError } from "@/api/http";
-import type { StreamEvent } from "@/api/types";
+import type { OfficeEvent, StreamEvent } from "@/api/types";
 import { useBoardStore } from "./board";
 import { useCallsStore } from "./calls";
 import { useCustomersStore } from "./customers";
@@ -55,10 +55,19 @@ export const useLiveStore = defineStore("live", () => {
       calls.arrive(event.data);
       board.takeCall(event.data);
     } else if (event.type === "popup") popups.take(event.data);
+    else if (event.type === "office") takeOffice(event.data);
     else if (event.type === "recording") calls.putRecording(event.data.call_id, event.data.recording);
     else if (event.type === "line") board.takeLine(event.data.channel, event.data.kind === "line_present");
     else if (event.type === "card") refreshBoard();
     else reloadAll();
+  }
+
+  function takeOffice(event: OfficeEvent): void {
+    if (event.call_id === null) return;
+    const { staff_no, name } = event.data;
+    if (event.kind === "call_taken") popups.noteTaken(event.call_id, String(staff_no), String(name ?? ""));
+    else if (event.kind === "call_released") popups.noteReleased(event.call_id);
+    else if (event.kind === "popup_handed") popups.noteHanded(event.call_id);
   }
 
   function refreshBoard(): void {

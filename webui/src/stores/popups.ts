@@ -2,8 +2,18 @@
 
 import { defineStore } from "pinia";
 import { computed, reactive, ref } from "vue";
+import { readPopup, releaseCall, takeCall } from "@/api/endpoints";
+import { ApiError } from "@/api/http";
 import type { Customer, Popup } from "@/api/types";
 import { numbersOf, partyNumber, useCallsStore } from "./calls";
+import { useSessionStore } from "./session";
+
+/** Who handles a call. `said`: told by "I take it", which closes the others' cards; a snapshot or a hand-on does not. */
+export interface Taker {
+  staffNo: string;
+  name: string;
+  said: boolean;
+}
 
 /** A card on the desk. The calls themselves live in the calls store. */
 export interface PopupCardData {
@@ -12,6 +22,7 @@ export interface PopupCardData {
   rows: string[];
   offersNewCustomer: boolean;
   historyIds: string[];
+  taker: Taker | null;
 }
 
 /** What somebody has typed into a card's form; it survives every change of page and of the call. */
@@ -36,6 +47,7 @@ function readDismissed(): string[] {
 
 export const usePopupsStore = defineStore("popups", () => {
   const calls = useCallsStore();
+  const session = useSessionStore();
   const cards = reactive(new Map<string, PopupCardData>());
   const drafts = reactive(new Map<string, PopupDraft>());
   const dismissed = ref(readDismissed());
@@ -43,12 +55,18 @@ export const usePopupsStore = defineStore("popups", () => {
   calls.keep(() => [...cards.values()].flatMap((card) => [card.callId, ...card.historyIds]));
   const isRunning = (callId: string) => calls.known.get(callId)?.state !== "ended";
 
-  /** Running calls first, each part newest first. */
+  const isMine = (card: PopupCardData) => card.taker !== null && card.taker.staffNo === session.operator?.staff_no;
+  /** A colleague has taken the call. The card waits unseen, for it may be given back; with typed text it stays. */
+  const isClosed = (card: PopupCardData) => card.taker?.said === true && !isMine(card) && !drafts.has(card.callId);
+
+  /** The cards on the screen: running calls first, each part newest first. */
   const stack = computed(() =>
-    [...cards.values()].sort((one, two) => {
-      const running = Number(isRunning(two.callId)) - Number(isRunning(one.callId));
-      return running || (one.callId < two.callId ? 1 : -1);
-    }),
+    [...cards.values()]
+      .filter((card) => !isClosed(card))
+      .sort((one, two) => {
+        const running = Number(isRunning(two.callId)) - Number(isRunning(one.callId));
+        return running || (one.callId < two.callId ? 1 : -1);
+      }),
   );
   const finished = computed(() => stack.value.filter((card) => !isRunning(card.callId)));
   const ringing = computed(() =>
@@ -65,13 +83,17 @@ export const usePopupsStore = defineStore("popups", () => {
     calls.arrive(popup.call);
     for (const call of popup.history) calls.put(call);
     if (dismissed.value.includes(popup.call.id)) return;
+    const handler = popup.call.handled_by;
+    const taker = handler === null ? null : { staffNo: handler, name: "", said: false };
     cards.set(popup.call.id, {
       callId: popup.call.id,
       customers: popup.customers,
       rows: popup.rows,
       offersNewCustomer: popup.offers_new_customer,
       historyIds: popup.history.map((call) => call.id).filter((id) => id !== popup.call.id),
+      taker: cards.get(popup.call.id)?.taker ?? taker,
     });
+    for (const card of cards.values()) if (isClosed(card) && !isRunning(card.callId)) cards.delete(card.callId);
     const surplus = finished.value.filter((card) => !drafts.has(card.callId)).slice(FINISHED_KEPT);
     for (const card of surplus) dismiss(card.callId);
   }
@@ -85,6 +107,43 @@ export const usePopupsStore = defineStore("popups", () => {
 
   function dismissFinished(): void {
     for (const card of finished.value) dismiss(card.callId);
+  }
+
+  /** Somebody took a call: their card says so, and those of the others close. */
+  function noteTaken(callId: string, staffNo: string, name: string): void {
+    const card = cards.get(callId);
+    if (card) card.taker = { staffNo, name, said: true };
+  }
+
+  /** The taking was undone: the cards are open again. */
+  function noteReleased(callId: string): void {
+    const card = cards.get(callId);
+    if (card) card.taker = null;
+  }
+
+  /** A colleague passes on a card that was here already: it is on the screen again, whoever took the call. */
+  function noteHanded(callId: string): void {
+    const card = cards.get(callId);
+    if (card?.taker) card.taker = { ...card.taker, said: false };
+  }
+
+  /** Says "I take it". If a colleague was first, the card says who that is. Throws ApiError. */
+  async function takeOver(callId: string): Promise<void> {
+    try {
+      noteTaken(callId, (await takeCall(callId)).staff_no, session.operator?.name ?? "");
+    } catch (error) {
+      if (error instanceof ApiError && error.code === "taken" && !cards.get(callId)?.taker) {
+        const first = (await readPopup(callId).catch(() => null))?.call.handled_by;
+        if (first && !cards.get(callId)?.taker) noteTaken(callId, first, "");
+      }
+      throw error;
+    }
+  }
+
+  /** Takes "I take it" back while the call runs. Throws ApiError. */
+  async function giveBack(callId: string): Promise<void> {
+    await releaseCall(callId);
+    noteReleased(callId);
   }
 
   /** A customer was added or changed: show it on every card of that number, and where it stood before. */
@@ -123,7 +182,13 @@ export const usePopupsStore = defineStore("popups", () => {
     ringing,
     ringingNumber,
     isRunning,
+    isMine,
     take,
+    noteTaken,
+    noteReleased,
+    noteHanded,
+    takeOver,
+    giveBack,
     dismiss,
     dismissFinished,
     takeCustomer,

@@ -38,8 +38,8 @@ export const useSessionStore = defineStore("session", () => {
     }
   }
 
-  async function logIn(staffNo: string, password: string): Promise<void> {
-    take(await api.logIn(staffNo, password));
+  async function logIn(staffNo: string, password: string, code = ""): Promise<void> {
+    take(await api.logIn(staffNo, password, code));
   }
 
   async function changePassword(oldPassword: string, newPassword: string): Promise<void> {
