@@ -46,7 +46,7 @@ def pipeline(channels: int, seconds: int, seed: int, as_json: bool) -> None:
 @click.option("--search/--no-search", default=True, help="Look for the highest channel count that holds.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def recorder_bench(channels: int, seconds: int, seed: int, search: bool, as_json: bool) -> None:
-    """The same with keeper and API beside it, and how many channels this machine holds."""
+    """The same with all other daemons beside it, and how many channels this machine holds."""
     from recorder.bench.limit import run_recorder_bench
 
     _print(run_recorder_bench(channels, seconds, seed, search=search), as_json)

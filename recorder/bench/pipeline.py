@@ -29,7 +29,7 @@ SAMPLE_RATE_HZ = 8000
 class PipelineResult(msgspec.Struct, frozen=True):
     """One run. ``cpu_cores``: mean cores used by the recorder's process tree while the generator played.
 
-    ``peak_rss_mb``: highest PSS of that tree. ``box_…``: the same with keeper and API beside it, when these ran;
+    ``peak_rss_mb``: highest PSS of that tree. ``box_…``: the same with the other daemons beside it, when these ran;
     ``box_rest_rss_mb`` is the median. ``behind_s``: how far the store was behind the tape when the generator ended,
     ``CHECKPOINT_S`` and the store's own time included.
     """
@@ -103,7 +103,7 @@ def _pss_bytes(process: psutil.Process) -> int:
 
 
 def run_pipeline(channels: int, seconds: int, seed: int, *, box: bool = False) -> PipelineResult:
-    """Run generator and recorder side by side, with ``box`` keeper and API too. Raises BoxError when one fails."""
+    """Run generator and recorder side by side, with ``box`` all other daemons too. Raises BoxError when one fails."""
     with tempfile.TemporaryDirectory(prefix="tapdeck-bench-") as folder:
         home = Home(Path(folder) / "home")
         home.create()
@@ -111,7 +111,7 @@ def run_pipeline(channels: int, seconds: int, seed: int, *, box: bool = False) -
         return _run(home, Path(folder), channels, seconds, seed, _BOX if box else ())
 
 
-_BOX = (("keeper", "--no-exchange"), ("api", "--port", "0"))
+_BOX = (("keeper", "--no-exchange"), ("api", "--port", "0"), ("courier",), ("integrations",))
 
 
 def _run(
