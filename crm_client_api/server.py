@@ -26,6 +26,8 @@ from firmware.errors import ConfigError
 MAX_STREAMS = 500
 MAX_LISTENERS = 16
 REQUEST_THREADS = 32
+STORES_AHEAD = 10
+"""As many of the API's own threads may look into the stores at one moment."""
 SEND_TIMEOUT_S = 10
 _LARGEST_HEADER_BYTES = 64 * 1024
 _STOP_TIMEOUT_S = 2
@@ -120,12 +122,13 @@ class ApiServer:
         self._thread = threading.Thread(target=self._server.serve, name="http", daemon=True)
 
     def start(self) -> None:
-        """Listen and serve in the background. Raises ConfigError when the address cannot be had."""
+        """Listen and serve in the background. Raises ConfigError when the address cannot be had, StoreError."""
         try:
             self._server.prepare()
         except OSError as error:
             self.hub.stop()
             raise ConfigError(f"cannot listen on {self._bind}: {error}") from error
+        self.pool.open_ahead(STORES_AHEAD)
         self._server.patience.start()
         self.hub.start()
         self.figures.start()

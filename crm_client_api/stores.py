@@ -45,6 +45,14 @@ class StorePool:
         self.home = home
         self._idle: queue.LifoQueue[Stores] = queue.LifoQueue()
 
+    def open_ahead(self, count: int) -> None:
+        """Have so many stores open before anybody waits for one. Raises StoreError."""
+        for _ in range(count):
+            stores = open_stores(self.home)
+            for db in (stores.calls, stores.crm):
+                db.conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # its files open with the first look
+            self._idle.put(stores)
+
     @contextmanager
     def use(self) -> Iterator[Stores]:
         """Borrow open stores. Raises StoreError when they cannot be opened."""

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 import phonenumbers
 
 _SHORTEST_SUBSCRIBER_DIGITS = 7  # ITU-T E.164 leaves it to the country; China: 7 or 8. Shorter ones are literal.
-_DIGITS = re.compile(rf"\+?[0-9]{{{_SHORTEST_SUBSCRIBER_DIGITS},}}")
+_DIALLED = re.compile(rf"\+?[0-9][0-9A-Za-z]{{{_SHORTEST_SUBSCRIBER_DIGITS - 1},}}")  # +1 800 FLOWERS is a number
 _EXTENSION = re.compile(r"(?:转|轉|ext\.?|x|分机)\s*\d+$", re.IGNORECASE)
 _DASHED_EXTENSION = re.compile(r"-\d{1,5}$")
 _FILLING = re.compile(r"[\s\-().\uff08\uff09\u2010-\u2015\u00a0]+")
@@ -80,7 +80,7 @@ def _complete(digits: str, site: Site) -> str | None:
     if prefix and digits.startswith(prefix):
         tries.append(digits[len(prefix) :])
     for one in tries:
-        if not _DIGITS.fullmatch(one):  # the package would read letters as the digits beneath them
+        if not _DIALLED.fullmatch(one):  # the package would read any word as the digits beneath its letters
             continue
         if site.country == "CN" and (common := _mainland(one)):
             return common

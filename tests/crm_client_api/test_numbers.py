@@ -87,6 +87,10 @@ def test_spellings_hold_what_exchanges_send():
     assert spellings("801", NINE) == ("801",)
 
 
-@pytest.mark.parametrize("text", ["withheld", "unavailable", "FLOWERS", "010FLOWERS1", "*6213812345678"])
-def test_letters_are_no_digits(text):
+@pytest.mark.parametrize("text", ["withheld", "unavailable", "FLOWERS", "*6213812345678"])
+def test_a_word_is_no_number(text):
     assert e164(text, BEIJING) is None
+
+
+def test_letters_stand_for_digits_behind_digits():
+    assert e164("+1800FLOWERS", BEIJING) == "+18003569377"
