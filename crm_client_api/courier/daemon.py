@@ -20,7 +20,7 @@ from crm_client_api.courier.context import Cancelled, Context, Stopping
 from crm_client_api.courier.jobs import ANSWER_WITHIN_MS, KEPT_FOR_MS, Job, get_job, next_job, set_job
 from crm_client_api.courier.kinds import KINDS
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.stores import Stores, open_stores
+from crm_client_api.stores import StorePool, Stores
 from firmware.clock import now_ms
 from firmware.config import Home
 from firmware.doorbell import Doorbell, ring
@@ -97,6 +97,7 @@ class Courier:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        self._pool = StorePool(home)
         self.stop = threading.Event()
         self._tidied_ms = 0
 
@@ -112,22 +113,22 @@ class Courier:
                     continue
                 if not busy:
                     bell.wait(_LOOK_EVERY_S)
+        self._pool.close()
 
     def turn(self) -> bool:
         """Do the next job; False when there was none. Raises StoreError, OSError."""
-        stores = open_stores(self._home)
-        try:
+        with self._pool.use() as stores:
             if now_ms() - self._tidied_ms > _TIDY_EVERY_MS:
                 self._tidy(stores)
                 self._tidied_ms = now_ms()
             job = next_job(stores.crm)
             if job is None:
                 return False
-            self._do(stores, job)
+            try:
+                self._do(stores, job)
+            finally:
+                ring(self._home.doorbells)  # also our own, so only after work
             return True
-        finally:
-            stores.close()
-            ring(self._home.doorbells)
 
     def _do(self, stores: Stores, job: Job) -> None:
         context = Context(stores, job, self.stop, cancellable=job.phase != "applying")
