@@ -115,6 +115,7 @@ class Figures:
                     _count(connection, zone, site, *runs[-1])
 
     def _keep_up(self) -> None:
+        self._open_ahead()
         while not self._stopping.is_set():
             self._wake.wait(_LOOK_EVERY_S)
             self._wake.clear()
@@ -124,6 +125,14 @@ class Figures:
                 self.count_everything()
             except BoxError as error:
                 _log.warning("statistics: %s", error)
+
+    def _open_ahead(self) -> None:
+        """Have a connection open before anybody waits for it."""
+        try:
+            with self.file.use() as connection:
+                _site(connection)
+        except BoxError as error:
+            _log.warning("statistics: %s", error)
 
 
 def _site(connection: sqlite3.Connection) -> tuple[tzinfo, Site]:
