@@ -77,6 +77,18 @@ def test_a_call_that_was_hung_up_just_before_ends_there(how: Literal["card", "li
     assert (call.talk_ms, call.end_reason, call.ended_ms) == (5000, "on_hook", wall_ms(8 * RATE_HZ))
 
 
+@pytest.mark.parametrize("how", ["card", "line"])
+def test_a_call_lost_between_two_rings_rang_until_the_last(how: Literal["card", "line"]) -> None:
+    tracker = new()
+    story = [(1.0, K.RING_ON), (2.0, K.RING_OFF), (4.0, K.RING_ON), (5.0, K.RING_OFF)]
+    if how == "line":
+        news = play(tracker, 7.5, *story, (7.5, K.LINE_LOST))
+    else:
+        news = play(tracker, 7.5, *story) + tracker.card_lost(int(7.5 * RATE_HZ))
+    (call,) = ended(news)
+    assert (call.result, call.ring_ms, call.end_reason) == ("abandoned", 4000, f"{how}_lost")
+
+
 def test_a_lost_card_is_dated_by_the_call_alone() -> None:
     """Right after a restart nothing was fed yet that says what time it is."""
     before = new()

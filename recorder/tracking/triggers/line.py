@@ -75,7 +75,8 @@ def end_running(life: CallLife, at: int, reason: str) -> None:
     if state.call is None:
         return
     if state.off_hook is None:
-        life.end_unanswered(at, reason)
+        rang_until = None if state.ringing else state.ring_off
+        life.end_unanswered(at if rang_until is None else rang_until, reason)
     elif state.on_hook is not None:
         end_waiting(life, at)
     else:
