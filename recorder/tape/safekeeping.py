@@ -17,10 +17,10 @@ REMEMBERED_SYNCS = 60
 
 
 class SyncPace:
-    """When to sync next: a disk that takes longer is asked earlier."""
+    """When to sync next: a disk that takes longer is asked earlier, one not known yet at once."""
 
     def __init__(self) -> None:
-        self._took_s: deque[float] = deque([0.0], maxlen=REMEMBERED_SYNCS)
+        self._took_s: deque[float] = deque(maxlen=REMEMBERED_SYNCS)
 
     def took(self, seconds: float) -> None:
         """A sync took so long."""
@@ -29,7 +29,7 @@ class SyncPace:
     @property
     def apart_s(self) -> float:
         """From the beginning of one sync to that of the next."""
-        return max(LEAST_APART_S, SYNCED_WITHIN_S - max(self._took_s))
+        return max(LEAST_APART_S, SYNCED_WITHIN_S - max(self._took_s, default=SYNCED_WITHIN_S))
 
 
 def keep_written(spool: Spool, stop: threading.Event) -> None:

@@ -28,7 +28,7 @@ class Op(msgspec.Struct, frozen=True, array_like=True):
     """One change, in the order in which the disk took it.
 
     ``file`` numbers a file or folder from its making on, whatever its name; ``to`` is the new name of ``rename`` and
-    ``link``; ``at`` an offset or a size.
+    ``link``; ``at`` an offset or a size; ``done_s`` when it was done (monotonic clock, s).
     """
 
     kind: OpKind
@@ -37,6 +37,7 @@ class Op(msgspec.Struct, frozen=True, array_like=True):
     to: str = ""
     at: int = 0
     data: bytes = b""
+    done_s: float = 0.0
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -140,7 +141,7 @@ class _Log:
         self.add(Op(kind, path, self._numbers.pop(path, 0)))
 
     def add(self, op: Op) -> None:
-        raw = self._encoder.encode(op)
+        raw = self._encoder.encode(msgspec.structs.replace(op, done_s=time.monotonic()))
         self._file.write(len(raw).to_bytes(4, "little") + raw)
         self._file.flush()
 

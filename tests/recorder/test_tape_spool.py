@@ -323,7 +323,7 @@ def test_who_waits_for_the_writer_goes_on_when_all_is_written(desk: Desk) -> Non
 
 def test_a_slow_disk_is_synced_earlier() -> None:
     pace = SyncPace()
-    assert pace.apart_s == SYNCED_WITHIN_S
+    assert pace.apart_s == LEAST_APART_S  # nobody knows how slow it is
     pace.took(0.3)
     pace.took(0.01)
     assert pace.apart_s + 0.3 == pytest.approx(SYNCED_WITHIN_S)
