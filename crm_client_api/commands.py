@@ -149,7 +149,7 @@ def _set_active(home: Home, staff_no: str, active: bool) -> None:
 @click.pass_obj
 def integrations_command(home: Home) -> None:
     """Serve other programs until SIGTERM: NCID clients, webhooks, MQTT, announcement in the network."""
-    from crm_client_api.integrations import run_integrations  # the other verbs need none of it
+    from crm_client_api.integrations.daemon import run_integrations  # the other verbs need none of it
 
     home.create()
     run_integrations(home)

@@ -15,17 +15,17 @@ from types import FrameType
 
 import msgspec
 
+from crm_client_api.audio.encoded import EncodedCopies
 from crm_client_api.customer_upkeep import keep_customers
 from crm_client_api.domain.customers import renew_match_keys
 from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.sessions import forget_idle_sessions
 from crm_client_api.domain.settings import read_settings
 from crm_client_api.domain.watching import Watcher
-from crm_client_api.encoded import EncodedCopies
-from crm_client_api.patience import raise_descriptor_limit
-from crm_client_api.places import prepare_places
-from crm_client_api.reminders import keep_communications, remind
-from crm_client_api.server import ApiServer
+from crm_client_api.http.patience import raise_descriptor_limit
+from crm_client_api.http.server import ApiServer
+from crm_client_api.numbers.places import prepare_places
+from crm_client_api.push.reminders import keep_communications, remind
 from crm_client_api.stores import StorePool
 from firmware.clock import now_ms
 from firmware.config import Home

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from crm_client_api.answers_keeping import (
+from crm_client_api.answers.keeping import (
     AnchorInfo,
     Damaged,
     DeviceEvidence,

@@ -18,8 +18,8 @@ from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, ge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from crm_client_api.board import read_board
-from crm_client_api.integrations_status import read_status
+from crm_client_api.integrations.status import read_status
+from crm_client_api.push.board import read_board
 from firmware.store.event_log import epoch, last_id
 
 if TYPE_CHECKING:

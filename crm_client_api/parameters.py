@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from crm_client_api.integrations.parameters import INTEGRATION_PARAMETERS
 from crm_client_api.parameters_access import ACCESS_PARAMETERS
-from crm_client_api.parameters_integrations import INTEGRATION_PARAMETERS
 from crm_client_api.statistics.parameters import STATISTICS_PARAMETERS
 from firmware.errors import ConfigError
 from firmware.parameters import Parameter

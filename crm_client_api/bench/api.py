@@ -21,7 +21,7 @@ from crm_client_api.bench.seed_office import PASSWORD
 from crm_client_api.domain.calls import call_of
 from crm_client_api.domain.operators import list_operators
 from crm_client_api.domain.settings import read_settings
-from crm_client_api.popup_cards import decide_for, matches_of, ring_of
+from crm_client_api.push.popup_cards import decide_for, matches_of, ring_of
 from crm_client_api.stores import open_stores
 from firmware.config import Home
 from firmware.errors import BoxError, ConfigError

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from crm_client_api.answers import Health, SessionInfo
+from crm_client_api.answers.calls import Health, SessionInfo
 from crm_client_api.client.resources import (
     CallResource,
     ChannelResource,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from crm_client_api.answers import (
+from crm_client_api.answers.calls import (
     CallInfo,
     CallPage,
     ChannelInfo,
@@ -18,8 +18,10 @@ from crm_client_api.answers import (
     RecordingInfo,
     RecordingPage,
 )
-from crm_client_api.answers_communications import CommunicationInfo, CommunicationPage, TaskInfo, TaskPage
-from crm_client_api.answers_integrations import (
+from crm_client_api.answers.communications import CommunicationInfo, CommunicationPage, TaskInfo, TaskPage
+from crm_client_api.answers.keeping import OrderInfo, OrderPlaced
+from crm_client_api.answers.push import PopupInfo, Popups, PopupTrace, TakingInfo
+from crm_client_api.answers.webhooks import (
     DeliveryInfo,
     DeliveryPage,
     DeliveryQueued,
@@ -28,8 +30,6 @@ from crm_client_api.answers_integrations import (
     Webhooks,
     WebhookSecret,
 )
-from crm_client_api.answers_keeping import OrderInfo, OrderPlaced
-from crm_client_api.answers_push import PopupInfo, Popups, PopupTrace, TakingInfo
 from crm_client_api.client.pages import pages
 from crm_client_api.client.transport import Transport
 

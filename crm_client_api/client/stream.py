@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from crm_client_api.answers import Board, CallInfo, CardEventInfo, LineEventInfo, RecordingEvent, Reset
-from crm_client_api.answers_push import OfficeEventInfo, PopupInfo
+from crm_client_api.answers.calls import Board, CallInfo, CardEventInfo, LineEventInfo, RecordingEvent, Reset
+from crm_client_api.answers.push import OfficeEventInfo, PopupInfo
 from crm_client_api.client.errors import Busy, Unreachable
 from crm_client_api.client.transport import Transport, read_refusal, target
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from crm_client_api.answers import ErrorAnswer
+from crm_client_api.answers.calls import ErrorAnswer
 from crm_client_api.client.errors import Refusal, Unreachable, refusal_of
 
 PREFIX = "/api/v1"

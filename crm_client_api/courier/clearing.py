@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from crm_client_api.communication_views import reach_of
 from crm_client_api.courier.context import Context
 from crm_client_api.courier.exports import WORKBOOK
 from crm_client_api.domain.communications import bin as communication_bin
@@ -20,7 +19,8 @@ from crm_client_api.domain.scope import customer_scope
 from crm_client_api.excel.columns import Language
 from crm_client_api.excel.exporting.communications import write_communications
 from crm_client_api.excel.exporting.customers import write_customers
-from crm_client_api.views import open_desk
+from crm_client_api.views.calls import open_desk
+from crm_client_api.views.communications import reach_of
 
 NEEDED: Mapping[str, tuple[Permission, ...]] = {
     "clear_customers": (Permission.CUSTOMER_MANAGE, Permission.CUSTOMER_IMPORT_DELETE),

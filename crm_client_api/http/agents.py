@@ -6,11 +6,11 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers_push import Agents, AgentStateInfo, AgentStateName
+from crm_client_api.answers.push import Agents, AgentStateInfo, AgentStateName
 from crm_client_api.domain.agent_state import IDLE, AgentState, agent_state, set_state
 from crm_client_api.domain.presence import logged_in
 from crm_client_api.http.routing import Request, route
-from crm_client_api.people import agents_for
+from crm_client_api.views.people import agents_for
 from firmware.clock import iso_utc, now_ms
 from firmware.errors import Refused
 

@@ -7,7 +7,7 @@ import struct
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 if TYPE_CHECKING:
-    from crm_client_api.pcm import PcmSource
+    from crm_client_api.audio.pcm import PcmSource
 
 _SAMPLE_BYTES = 2
 WAV_HEADER_BYTES = 44

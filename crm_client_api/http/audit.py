@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers_access import AuditEntry, AuditPage
+from crm_client_api.answers.access import AuditEntry, AuditPage
 from crm_client_api.domain.audit_chain import head_of
 from crm_client_api.domain.audit_view import AuditFilter, list_entries
 from crm_client_api.domain.permissions import Level, Permission

@@ -25,7 +25,7 @@ def get_call_audio(request: Request, call_id: str) -> bottle.HTTPResponse:
 
 def send_call(request: Request, call: Call) -> bottle.HTTPResponse:
     """The audio of a call that the asker may hear. Raises NotFound, Refused."""
-    from crm_client_api.call_audio import open_call
+    from crm_client_api.audio.call_audio import open_call
 
     stores = request.stores
     recordings = recordings_of(stores.calls, [call.id]).get(call.id, [])

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from crm_client_api.answers_communications import CallBackInfo, CallBackPage
-from crm_client_api.call_back_views import call_back_infos
+from crm_client_api.answers.communications import CallBackInfo, CallBackPage
 from crm_client_api.domain.call_backs import (
     ALL_STATES,
     WAITING,
@@ -22,6 +21,7 @@ from crm_client_api.domain.call_backs import (
 from crm_client_api.domain.tasks import TaskScope
 from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.routing import Request, route
+from crm_client_api.views.call_backs import call_back_infos
 from firmware.errors import NotFound
 
 _StaffNo = Annotated[str, msgspec.Meta(pattern="^[0-9A-Za-z]{1,16}$")]

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from crm_client_api.answers import CallInfo, CallPage
-from crm_client_api.call_back_views import missed_calls
+from crm_client_api.answers.calls import CallInfo, CallPage
 from crm_client_api.domain.call_backs import State
 from crm_client_api.domain.call_search import position_of, search_calls
 from crm_client_api.domain.calls import CallFilter, get_call
 from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.routing import Request, route
+from crm_client_api.views.call_backs import missed_calls
 
 
 class CallQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

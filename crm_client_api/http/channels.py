@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from crm_client_api.answers import CardInfo, Cards, ChannelInfo, ChannelQuality, Channels
-from crm_client_api.board import BoardState, CardState, read_board, read_quality
+from crm_client_api.answers.calls import CardInfo, Cards, ChannelInfo, ChannelQuality, Channels
 from crm_client_api.domain.calls import ChannelRow, list_cards, list_channels, running_calls
 from crm_client_api.domain.parameter_values import Changes, change_values
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.settings import read_settings
 from crm_client_api.http.routing import Request, route
-from crm_client_api.views import Desk, open_desk
+from crm_client_api.push.board import BoardState, CardState, read_board, read_quality
+from crm_client_api.views.calls import Desk, open_desk
 from firmware import doorbell
 from firmware.errors import NotFound
 from firmware.parameters import Value

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from crm_client_api.answers_communications import CommunicationPage, DoneCount
-from crm_client_api.communication_views import reach_of
+from crm_client_api.answers.communications import CommunicationPage, DoneCount
 from crm_client_api.domain.communications import bin as recycle
 from crm_client_api.domain.permissions import Level, Permission
 from crm_client_api.http.communications import CommunicationQuery, page_of
 from crm_client_api.http.errors import ApiError
 from crm_client_api.http.routing import Request, route
+from crm_client_api.views.communications import reach_of
 
 _MANAGE = (Permission.COMMUNICATION_MANAGE,)
 _DELETE = (Permission.COMMUNICATION_MANAGE, Permission.COMMUNICATION_IMPORT_DELETE)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import bottle
 
-from crm_client_api.answers import PeaksInfo
-from crm_client_api.answers_communications import LinkedRecordings
-from crm_client_api.communication_views import linked_recordings, reach_of
+from crm_client_api.answers.calls import PeaksInfo
+from crm_client_api.answers.communications import LinkedRecordings
 from crm_client_api.domain.calls import get_call
 from crm_client_api.domain.communications.lists import get_communication
 from crm_client_api.domain.permissions import Permission
@@ -15,6 +14,7 @@ from crm_client_api.domain.scope import EVERY_CHANNEL
 from crm_client_api.http.call_audio import send_call
 from crm_client_api.http.recordings import AUDIO_MEDIA, AudioQuery, peaks_of, send_recording
 from crm_client_api.http.routing import Request, route
+from crm_client_api.views.communications import linked_recordings, reach_of
 from firmware.errors import NotFound
 
 _NEEDED = (Permission.COMMUNICATION_MANAGE, Permission.RECORDING_QUERY)

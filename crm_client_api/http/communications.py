@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from crm_client_api.answers_communications import CommunicationCount, CommunicationInfo, CommunicationPage, Versions
-from crm_client_api.communication_views import communication_infos, reach_of, version_infos
+from crm_client_api.answers.communications import CommunicationCount, CommunicationInfo, CommunicationPage, Versions
 from crm_client_api.domain.communications import bin as recycle
 from crm_client_api.domain.communications import changes
 from crm_client_api.domain.communications.link import call_for_record, values_from_call
@@ -23,6 +22,7 @@ from crm_client_api.domain.communications.record import Communication, Values, k
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.routing import Request, route
+from crm_client_api.views.communications import communication_infos, reach_of, version_infos
 from firmware.clock import now_ms
 
 _MANAGE = (Permission.COMMUNICATION_MANAGE,)

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers_communications import NextContact, NextContacts, Timeline
-from crm_client_api.communication_views import reach_of
+from crm_client_api.answers.communications import NextContact, NextContacts, Timeline
 from crm_client_api.domain import next_contacts as domain
 from crm_client_api.domain.customers import get_customer
 from crm_client_api.domain.next_contacts import Kind, NextContactFilter, list_next_contacts
@@ -15,7 +14,8 @@ from crm_client_api.domain.permissions import Permission
 from crm_client_api.http.errors import PermissionMissing
 from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.routing import Request, route
-from crm_client_api.timeline import timeline
+from crm_client_api.views.communications import reach_of
+from crm_client_api.views.timeline import timeline
 from firmware.clock import iso_utc, now_ms
 from firmware.errors import BadInput
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers_customers import CustomFieldInfo, CustomFields
+from crm_client_api.answers.customers import CustomFieldInfo, CustomFields
 from crm_client_api.domain.customers.custom import (
     MOST_FIELDS,
     CustomField,

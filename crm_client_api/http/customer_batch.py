@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers_customers import BatchAnswer
+from crm_client_api.answers.customers import BatchAnswer
 from crm_client_api.domain.customers.batch import BatchEdit, check_edit, edit_many
 from crm_client_api.domain.customers.bin import MOST_AT_ONCE, keys_of
 from crm_client_api.domain.customers.custom import checked_values, read_fields

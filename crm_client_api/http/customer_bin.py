@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers_customers import Bin, BinnedCustomer, Done
+from crm_client_api.answers.customers import Bin, BinnedCustomer, Done
 from crm_client_api.domain.customers.bin import (
     MOST_AT_ONCE,
     Binned,
@@ -19,7 +19,7 @@ from crm_client_api.domain.customers.bin import (
 from crm_client_api.domain.permissions import Level, Permission
 from crm_client_api.http.errors import ApiError
 from crm_client_api.http.routing import Request, route
-from crm_client_api.views import customer_info
+from crm_client_api.views.calls import customer_info
 from firmware.clock import iso_utc
 
 _DELETE = (Permission.CUSTOMER_MANAGE, Permission.CUSTOMER_IMPORT_DELETE)

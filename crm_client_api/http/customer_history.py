@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers_customers import FieldChange, History, HistoryEntry, Tags
+from crm_client_api.answers.customers import FieldChange, History, HistoryEntry, Tags
 from crm_client_api.domain.customers.history import history_of
 from crm_client_api.domain.customers.tags import tags_in_use
 from crm_client_api.domain.permissions import Permission

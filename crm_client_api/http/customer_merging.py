@@ -6,14 +6,14 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers_customers import Duplicate as DuplicateInfo
-from crm_client_api.answers_customers import Duplicates, Merge, Merges
+from crm_client_api.answers.customers import Duplicate as DuplicateInfo
+from crm_client_api.answers.customers import Duplicates, Merge, Merges
 from crm_client_api.domain.customers import get_customer
 from crm_client_api.domain.customers.duplicates import Duplicate, find_duplicates
 from crm_client_api.domain.customers.merge import MergeRecord, list_merges, merge, undo_merge
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.http.routing import Request, route
-from crm_client_api.views import customer_info
+from crm_client_api.views.calls import customer_info
 from firmware.clock import iso_utc
 
 _MANAGE = (Permission.CUSTOMER_MANAGE,)

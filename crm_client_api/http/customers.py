@@ -6,8 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers import CustomerInfo, CustomerPage
-from crm_client_api.answers_customers import CustomerCount, Suggestion, Suggestions
+from crm_client_api.answers.calls import CustomerInfo, CustomerPage
+from crm_client_api.answers.customers import CustomerCount, Suggestion, Suggestions
 from crm_client_api.domain.customers import add_customer, change_customer, delete_customer, get_customer
 from crm_client_api.domain.customers.record import Customer
 from crm_client_api.domain.customers.search import Filter, count_customers, find_page
@@ -25,8 +25,8 @@ from crm_client_api.http.customer_bodies import (
 )
 from crm_client_api.http.moments import unix_ms
 from crm_client_api.http.routing import Request, route
-from crm_client_api.places import place_of
-from crm_client_api.views import customer_info
+from crm_client_api.numbers.places import place_of
+from crm_client_api.views.calls import customer_info
 
 _MANAGE = (Permission.CUSTOMER_MANAGE,)
 _LOOKED_AT = 40

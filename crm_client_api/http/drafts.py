@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from crm_client_api.answers_communications import DraftInfo, Drafts
+from crm_client_api.answers.communications import DraftInfo, Drafts
 from crm_client_api.domain import drafts as domain
 from crm_client_api.domain.drafts import Draft
 from crm_client_api.http.routing import Request, route

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import bottle
 import msgspec
 
-from crm_client_api.answers_keeping import ErasureInfo, ErasurePlaced, FoundItem, FoundItems
+from crm_client_api.answers.keeping import ErasureInfo, ErasurePlaced, FoundItem, FoundItems
 from crm_client_api.domain import audit
 from crm_client_api.domain.orders import get_order
 from crm_client_api.domain.permissions import Level, Permission

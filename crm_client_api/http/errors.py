@@ -5,8 +5,8 @@ from __future__ import annotations
 import bottle
 import msgspec
 
-from crm_client_api.answers import ErrorAnswer, ErrorBody
-from crm_client_api.audience import StreamsFull
+from crm_client_api.answers.calls import ErrorAnswer, ErrorBody
+from crm_client_api.audio.listening import ListenersFull
 from crm_client_api.domain.customers.write import Changed
 from crm_client_api.domain.handing_over.reach import LevelMissing
 from crm_client_api.domain.holds import SecondPersonNeeded
@@ -16,7 +16,7 @@ from crm_client_api.domain.second_factor import SecondFactorRequired, WrongCode
 from crm_client_api.domain.sessions import WrongCredentials
 from crm_client_api.domain.takings import Taken
 from crm_client_api.domain.throttle import TooManyFailures
-from crm_client_api.listening import ListenersFull
+from crm_client_api.push.audience import StreamsFull
 from firmware.errors import BadInput, BoxError, ConfigError, NotFound, Refused, StoreError
 
 _RETRY_AFTER_S = 2

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import bottle
 import msgspec
 
-from crm_client_api.answers import Board, CallInfo, CardEventInfo, LineEventInfo, RecordingEvent, Reset
-from crm_client_api.answers_push import OfficeEventInfo, PopupInfo, Popups
+from crm_client_api.answers.calls import Board, CallInfo, CardEventInfo, LineEventInfo, RecordingEvent, Reset
+from crm_client_api.answers.push import OfficeEventInfo, PopupInfo, Popups
 from crm_client_api.http.errors import ApiError
 from crm_client_api.http.routing import SOCKET_KEY, Request, raw_answer, route
-from crm_client_api.stream import Stream, running_popups
+from crm_client_api.push.stream import Stream, running_popups
 
 
 class StreamQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

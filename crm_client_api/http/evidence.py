@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crm_client_api.answers_keeping import EvidenceInfo, RecordingEvidence, VerdictInfo
+from crm_client_api.answers.keeping import EvidenceInfo, RecordingEvidence, VerdictInfo
 from crm_client_api.domain import audit
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.recordings import Recording, get_recording

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from crm_client_api.answers_excel import JobInfo
+from crm_client_api.answers.jobs import JobInfo
 from crm_client_api.courier.clearing import NEEDED as CLEARING_NEEDED
 from crm_client_api.courier.exports import NEEDED, require_export_level
 from crm_client_api.courier.jobs import add_job, get_job, wake_courier

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers_staff import GroupInfo, Groups
+from crm_client_api.answers.staff import GroupInfo, Groups
 from crm_client_api.domain import groups as domain
 from crm_client_api.domain.calls import list_channels
 from crm_client_api.domain.permissions import Permission

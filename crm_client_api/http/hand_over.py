@@ -6,7 +6,7 @@ from typing import Annotated, Literal, cast
 
 import msgspec
 
-from crm_client_api.answers_staff import HandedOver, HandOverInfo, HandOverPage, MovedOnInfo
+from crm_client_api.answers.staff import HandedOver, HandOverInfo, HandOverPage, MovedOnInfo
 from crm_client_api.domain.handing_over.orders import Wanted, hand_over
 from crm_client_api.domain.handing_over.undo import (
     HandOver,

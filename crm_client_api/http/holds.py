@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from crm_client_api.answers_keeping import HoldInfo, Holds
+from crm_client_api.answers.keeping import HoldInfo, Holds
 from crm_client_api.domain.calls import get_call, list_channels
 from crm_client_api.domain.customers import get_customer
 from crm_client_api.domain.holds import (

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from crm_client_api.answers_excel import JobInfo
+from crm_client_api.answers.jobs import JobInfo
 from crm_client_api.courier.imports import NEEDED
 from crm_client_api.courier.jobs import add_job, get_job, job_folder, wake_courier
 from crm_client_api.excel.importing.run import UPLOAD

@@ -9,7 +9,7 @@ from typing import Annotated, BinaryIO
 import bottle
 import msgspec
 
-from crm_client_api.answers_excel import FixedColumn, ImportCounts, ImportProblem, JobFile, JobInfo, JobList
+from crm_client_api.answers.jobs import FixedColumn, ImportCounts, ImportProblem, JobFile, JobInfo, JobList
 from crm_client_api.courier.clearing import NEEDED as CLEARING_NEEDED
 from crm_client_api.courier.exports import NEEDED as EXPORT_NEEDED
 from crm_client_api.courier.exports import require_export_level

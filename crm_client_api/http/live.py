@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import bottle
 import msgspec
 
+from crm_client_api.audio.listening import Heard, Listening
 from crm_client_api.domain.calls import list_channels
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.http.audio import ENDLESS, wav_header
 from crm_client_api.http.errors import ApiError
 from crm_client_api.http.routing import SOCKET_KEY, Request, raw_answer, route
-from crm_client_api.listening import Heard, Listening
 from firmware.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
-    from crm_client_api.live_tape import LiveTape
+    from crm_client_api.audio.live_tape import LiveTape
 
 MAGIC = b"TDLIVE1\n"
 """How the answer of ``GET /live`` begins."""
@@ -66,8 +66,8 @@ def _framed(heard: Heard) -> bytes:
 
 def _tapes(request: Request, channels: Sequence[int]) -> list[LiveTape]:
     """The tapes that hold these channels, one a card. Raises NotFound, also out of scope."""
-    from crm_client_api.live_tape import LiveTape  # takes numpy into memory when the first one listens
-    from crm_client_api.tapes import rows_of_channel, tape_of_card
+    from crm_client_api.audio.live_tape import LiveTape  # takes numpy into memory when the first one listens
+    from crm_client_api.audio.tapes import rows_of_channel, tape_of_card
 
     scope = request.desk.channels
     cards = {row.number: row.card_id for row in list_channels(request.stores.calls) if scope.allows(row.number)}

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from crm_client_api.answers import NewPassword, Staff, StaffMember
-from crm_client_api.answers_staff import BelongingsInfo, Leaving, StaffWarning, StaffWarnings
+from crm_client_api.answers.calls import NewPassword, Staff, StaffMember
+from crm_client_api.answers.staff import BelongingsInfo, Leaving, StaffWarning, StaffWarnings
 from crm_client_api.domain import operators as domain
 from crm_client_api.domain.groups import HIGHEST_NUMBER
 from crm_client_api.domain.operators import SET_ONCE, Operator
@@ -21,7 +21,7 @@ from crm_client_api.domain.staff.rights import LONGEST_NAME_CHARACTERS
 from crm_client_api.domain.staff.warnings import WARNINGS
 from crm_client_api.http.hand_over import Reason, StaffNo, hand_over_infos
 from crm_client_api.http.routing import Request, route
-from crm_client_api.views_staff import StaffView, open_staff_view
+from crm_client_api.views.staff import StaffView, open_staff_view
 from firmware import doorbell
 
 _MANAGE = (Permission.OPERATOR_MANAGE,)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from crm_client_api.answers_keeping import OrderInfo, OrderPlaced
+from crm_client_api.answers.keeping import OrderInfo, OrderPlaced
 from crm_client_api.domain.calls import get_call, list_channels
 from crm_client_api.domain.orders import get_order, place_order
 from crm_client_api.domain.permissions import Permission

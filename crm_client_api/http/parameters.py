@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from crm_client_api.answers_staff import (
+from crm_client_api.answers.staff import (
     Bilingual,
     ParameterInfo,
     ParameterTable,

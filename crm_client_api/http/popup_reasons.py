@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from crm_client_api.answers import CustomerName
-from crm_client_api.answers_push import PopupSimulation, PopupTrace, SimulatedLine, TraceLine
+from crm_client_api.answers.calls import CustomerName
+from crm_client_api.answers.push import PopupSimulation, PopupTrace, SimulatedLine, TraceLine
 from crm_client_api.domain.agent_state import agent_states
 from crm_client_api.domain.calls import get_call, list_channels
 from crm_client_api.domain.customers import Match
@@ -18,7 +18,7 @@ from crm_client_api.domain.popup import explain
 from crm_client_api.domain.presence import logged_in
 from crm_client_api.domain.receipts import receipts_of
 from crm_client_api.http.routing import Request, route
-from crm_client_api.popup_cards import Ring, conditions_of, decide_for, matches_of, ring_of
+from crm_client_api.push.popup_cards import Ring, conditions_of, decide_for, matches_of, ring_of
 from firmware.clock import iso_utc, now_ms
 from firmware.errors import NotFound
 

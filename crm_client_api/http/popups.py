@@ -6,16 +6,16 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers_push import PopupInfo, TakingInfo
+from crm_client_api.answers.push import PopupInfo, TakingInfo
 from crm_client_api.domain import audit, office_events, receipts, takings
 from crm_client_api.domain.calls import Call, calls_by_id, get_call
 from crm_client_api.domain.operators import get_operator
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.receipts import Receipt
 from crm_client_api.http.routing import Request, route
-from crm_client_api.people import is_here
-from crm_client_api.popup_cards import card_again, card_by_rules
-from crm_client_api.views import open_desk
+from crm_client_api.push.popup_cards import card_again, card_by_rules
+from crm_client_api.views.calls import open_desk
+from crm_client_api.views.people import is_here
 from firmware.clock import iso_utc, now_ms
 from firmware.errors import BadInput, NotFound, Refused
 from firmware.store.connection import write

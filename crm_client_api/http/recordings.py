@@ -10,7 +10,8 @@ from typing import Annotated, Literal, cast
 import bottle
 import msgspec
 
-from crm_client_api.answers import PeaksInfo, RecordingCount, RecordingPage
+from crm_client_api.answers.calls import PeaksInfo, RecordingCount, RecordingPage
+from crm_client_api.audio.encoded import Coding, encode_in_memory
 from crm_client_api.domain import audit
 from crm_client_api.domain.call_subjects import open_office
 from crm_client_api.domain.calls import get_call
@@ -23,12 +24,11 @@ from crm_client_api.domain.recording_search import RecordingSearch, Sort, count_
 from crm_client_api.domain.recordings import Recording, RecordingKind, get_recording
 from crm_client_api.domain.scope import ChannelScope, communication_scope
 from crm_client_api.domain.walk import parse_position
-from crm_client_api.encoded import Coding, encode_in_memory
 from crm_client_api.http.audio import AudioBody, StoredBody, WavBody
 from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.routing import Request, route
 from crm_client_api.http.sending import is_first_part, is_heard, is_known, not_modified, send
-from crm_client_api.views import recording_info
+from crm_client_api.views.calls import recording_info
 from firmware.clock import iso_utc
 from firmware.errors import NotFound
 from firmware.store.connection import write
@@ -209,7 +209,7 @@ def _open(
     if form in ("original", recording.format):
         return StoredBody(source), etag
     if form == "wav":
-        from crm_client_api.pcm import FileSource
+        from crm_client_api.audio.pcm import FileSource
 
         return WavBody(FileSource(source)), etag
     coding = cast(Coding, form)
@@ -251,6 +251,6 @@ def peaks_of(request: Request, recording: Recording) -> PeaksInfo:
     """The waveform of a recording that the asker may hear. Raises NotFound: it has no audio."""
     if not recording.readable or recording.path is None:
         raise NotFound("this recording has no audio (yet, or any more)")
-    from crm_client_api.waveform import waveform
+    from crm_client_api.audio.waveform import waveform
 
     return waveform(request.api.home, recording.path)

@@ -6,7 +6,7 @@ from typing import Annotated, cast, get_args
 
 import msgspec
 
-from crm_client_api.answers_keeping import RetentionRuleInfo, RetentionRules
+from crm_client_api.answers.keeping import RetentionRuleInfo, RetentionRules
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.retention_rules import RetentionRule, RuleKind, list_rules, remove_rule, set_rule
 from crm_client_api.http.routing import Request, route

@@ -16,19 +16,19 @@ from typing import Any, Literal, TypeVar, get_type_hints
 import bottle
 import msgspec
 
+from crm_client_api.audio.encoded import EncodedCopies
+from crm_client_api.audio.listening import Listeners
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.sessions import Session
 from crm_client_api.domain.settings import Settings
-from crm_client_api.encoded import EncodedCopies
 from crm_client_api.http.beginnings import Beginnings
 from crm_client_api.http.errors import ApiError, PermissionMissing
-from crm_client_api.listening import Listeners
-from crm_client_api.push import Hub
+from crm_client_api.push.delivery import Hub
 from crm_client_api.statistics.figures import Figures
 from crm_client_api.stores import StorePool, Stores
-from crm_client_api.views import Desk, open_desk
+from crm_client_api.views.calls import Desk, open_desk
 from firmware.config import Home
 
 PREFIX = "/api/v1"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from crm_client_api.answers_customers import SavedView, SavedViews
+from crm_client_api.answers.customers import SavedView, SavedViews
 from crm_client_api.domain.saved_views import (
     ListName,
     View,

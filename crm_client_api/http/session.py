@@ -7,8 +7,8 @@ from typing import Annotated
 import bottle
 import msgspec
 
-from crm_client_api.answers import SessionInfo
-from crm_client_api.answers_access import SessionEntry, Sessions
+from crm_client_api.answers.access import SessionEntry, Sessions
+from crm_client_api.answers.calls import SessionInfo
 from crm_client_api.domain.operators import change_password
 from crm_client_api.domain.sessions import (
     Session,
@@ -22,7 +22,7 @@ from crm_client_api.domain.sessions import (
 from crm_client_api.http.gate import COOKIE, lacks_second_factor
 from crm_client_api.http.reach import staff_no_in_reach
 from crm_client_api.http.routing import Request, raw_answer, route
-from crm_client_api.views import operator_info
+from crm_client_api.views.calls import operator_info
 from firmware.clock import iso_utc, now_ms
 from firmware.errors import NotFound
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 import bottle
 import msgspec
 
-from crm_client_api.answers_statistics import (
+from crm_client_api.answers.statistics import (
     CallBackStatistics,
     CallStatistics,
     Chart,

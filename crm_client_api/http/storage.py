@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from crm_client_api.answers_keeping import ArchiveInfo, PreviewInfo, PreviewShare, StorageInfo
+from crm_client_api.answers.keeping import ArchiveInfo, PreviewInfo, PreviewShare, StorageInfo
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.http.errors import ApiError
 from crm_client_api.http.routing import Request, route

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from crm_client_api.answers_communications import TaskInfo, TaskPage
-from crm_client_api.communication_views import reach_of
+from crm_client_api.answers.communications import TaskInfo, TaskPage
 from crm_client_api.domain import tasks as domain
 from crm_client_api.domain.communications.lists import get_communication
 from crm_client_api.domain.customers import get_customer
@@ -15,7 +14,8 @@ from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.tasks import NEVER_MS, NewTask, State, Task, TaskFilter, TaskScope, Whose
 from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.routing import Request, route
-from crm_client_api.task_views import calls_in_sight, task_infos
+from crm_client_api.views.communications import reach_of
+from crm_client_api.views.tasks import calls_in_sight, task_infos
 from firmware.clock import now_ms
 from firmware.errors import BadInput, NotFound
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers_access import NewToken, TokenEntry, Tokens
+from crm_client_api.answers.access import NewToken, TokenEntry, Tokens
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.tokens import (
     ApiToken,

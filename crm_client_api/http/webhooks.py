@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers_integrations import (
+from crm_client_api.answers.webhooks import (
     DeliveryInfo,
     DeliveryPage,
     DeliveryQueued,
@@ -19,9 +19,9 @@ from crm_client_api.answers_integrations import (
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.routing import Request, route
-from crm_client_api.webhooks import registered
-from crm_client_api.webhooks.registered import Delivery, Webhook
-from crm_client_api.webhooks.targets import LONGEST_URL
+from crm_client_api.integrations.webhooks import registered
+from crm_client_api.integrations.webhooks.registered import Delivery, Webhook
+from crm_client_api.integrations.webhooks.targets import LONGEST_URL
 from firmware.clock import iso_utc
 from firmware.errors import BadInput
 from firmware.parameters import get_value

@@ -8,7 +8,7 @@ from datetime import date, tzinfo
 
 import numpy as np
 
-from crm_client_api.answers_statistics import (
+from crm_client_api.answers.statistics import (
     BusyHour,
     CallBackRow,
     CallBackStatistics,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from crm_client_api.answers_statistics import CallBackFigures, CallFigures, Chart, ChartSeries
+from crm_client_api.answers.statistics import CallBackFigures, CallFigures, Chart, ChartSeries
 from crm_client_api.statistics.reports import MAXIMA, SUMS, CallBacks, Totals
 
 Measure = Literal[

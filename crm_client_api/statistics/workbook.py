@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import xlsxwriter
 
-from crm_client_api.answers_statistics import Chart, Span
+from crm_client_api.answers.statistics import Chart, Span
 
 MEDIA = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 Language = str

@@ -14,9 +14,9 @@ from ncid_client import NcidClient, field_of
 from office import office
 from scripted import wait_until
 
-from crm_client_api.answers_staff import SettingsInfo
+from crm_client_api.answers.staff import SettingsInfo
 from crm_client_api.client import Client
-from crm_client_api.webhooks.signing import is_genuine
+from crm_client_api.integrations.webhooks.signing import is_genuine
 from drivers.exchange.calls import IncomingCall
 from drivers.exchange.script import Script
 from firmware.config import Home

@@ -19,7 +19,7 @@ from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.office_events import tell
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
-from crm_client_api.server import ApiServer
+from crm_client_api.http.server import ApiServer
 from drivers.exchange.calls import Happening, IncomingCall, LineSettings, OutgoingCall
 from drivers.exchange.script import Script
 from firmware import doorbell

@@ -8,7 +8,7 @@ import pytest
 import sqlite_utils
 from crm_office import PASSWORD, Browser, Exchange
 
-from crm_client_api.server import ApiServer
+from crm_client_api.http.server import ApiServer
 from firmware.config import Home
 from firmware.store.connection import open_store
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from crm_client_api.domain.addresses import is_allowed, parse_networks, refuse_own_lockout
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.http.gate import client_address
-from crm_client_api.server import ApiServer
+from crm_client_api.http.server import ApiServer
 from firmware.errors import ConfigError
 from firmware.parameters import set_value
 

@@ -13,12 +13,12 @@ import time
 
 from crm_office import Browser, Listener, hire
 
+from crm_client_api.audio.encoded import EncodedCopies
 from crm_client_api.daemon import _upkeep
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, add_customer
 from crm_client_api.domain.numbers import Site
-from crm_client_api.encoded import EncodedCopies
-from crm_client_api.places import place_of, prepare_places
+from crm_client_api.numbers.places import place_of, prepare_places
 from crm_client_api.stores import StorePool
 from firmware.config import Home
 

@@ -12,7 +12,7 @@ from crm_office import Browser, hire
 from mutagen.mp3 import EasyMP3
 from mutagen.oggopus import OggOpus
 
-from crm_client_api.encoded import EncodedCopies
+from crm_client_api.audio.encoded import EncodedCopies
 from firmware.store.connection import write
 from recorder.library.audio.vault import destroy_key, encrypt_recording, key_path
 

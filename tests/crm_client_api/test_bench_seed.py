@@ -13,7 +13,7 @@ from crm_client_api.bench.questions import questions
 from crm_client_api.bench.seed import seed
 from crm_client_api.bench.seed_calls import Size
 from crm_client_api.bench.seed_office import PASSWORD
-from crm_client_api.server import ApiServer
+from crm_client_api.http.server import ApiServer
 from firmware.config import Home
 from firmware.errors import ConfigError
 from firmware.store.migrations import require_current_schema

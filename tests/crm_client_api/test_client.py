@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 from crm_office import PASSWORD, ROOT, hire
 
-from crm_client_api.answers_keeping import StorageInfo
+from crm_client_api.answers.keeping import StorageInfo
 from crm_client_api.client import (
     Client,
     Conflict,
@@ -26,7 +26,7 @@ from crm_client_api.client.transport import target
 from crm_client_api.domain.operators import set_active
 from crm_client_api.domain.permissions import ALL_PERMISSIONS
 from crm_client_api.domain.tokens import WantedToken, create_token
-from crm_client_api.server import ApiServer
+from crm_client_api.http.server import ApiServer
 from firmware.clock import now_ms
 
 

@@ -25,7 +25,7 @@ from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.operators import delete_operator
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.settings import read_settings
-from crm_client_api.server import ApiServer
+from crm_client_api.http.server import ApiServer
 from firmware.clock import now_ms
 from firmware.config import Home
 from firmware.parameters import set_value

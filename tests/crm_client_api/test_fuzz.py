@@ -33,7 +33,7 @@ from crm_client_api.domain.customers import Phone, add_customer
 from crm_client_api.domain.numbers import Site
 from crm_client_api.http.openapi import describe
 from crm_client_api.http.routing import PREFIX, ROUTES, Route
-from crm_client_api.server import ApiServer
+from crm_client_api.http.server import ApiServer
 from firmware.config import Home
 from firmware.store.connection import open_store, write
 from firmware.store.migrations import migrate

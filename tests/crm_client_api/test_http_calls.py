@@ -6,12 +6,12 @@ import json
 
 from crm_office import START_MS, Browser, Listener, hire
 
-from crm_client_api.board import read_board, read_quality
 from crm_client_api.domain.calls import CallFilter, history, list_calls, running_calls
 from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.popup_causes import popped_up_calls
 from crm_client_api.domain.scope import ChannelScope
+from crm_client_api.push.board import read_board, read_quality
 from firmware.clock import iso_utc, now_ms
 from firmware.live_file import write_live
 from firmware.parameters import set_value

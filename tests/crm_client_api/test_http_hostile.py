@@ -15,7 +15,7 @@ from crm_office import Browser, hire
 from msgspec import inspect
 
 from crm_client_api.http.routing import ROUTES, Route
-from crm_client_api.server import MAX_LISTENERS, REQUEST_THREADS
+from crm_client_api.http.server import MAX_LISTENERS, REQUEST_THREADS
 
 HOSTILE = (
     "'; DROP TABLE customers; --", "' OR '1'='1", "1 union select password_hash from operators", "%_%", "*", "[a-z]",
@@ -256,7 +256,7 @@ def test_connections_that_say_nothing_hold_no_thread(serve):
 
 
 def test_of_those_that_say_nothing_the_oldest_make_room(serve, monkeypatch):
-    monkeypatch.setattr("crm_client_api.patience._MOST_SILENT", 20)
+    monkeypatch.setattr("crm_client_api.http.patience._MOST_SILENT", 20)
     server = serve(max_streams=1, send_timeout_s=30)
     links = opened(server, 60)
     try:
@@ -289,8 +289,8 @@ def test_slow_requests_hold_only_the_threads_that_they_have(serve, crm):
 @pytest.mark.parametrize("beginning", BEGINNINGS)
 def test_who_dribbles_is_hung_up_on_and_the_threads_come_back(serve, monkeypatch, beginning):
     """More slow requests than threads, each kept alive byte by byte, stop the others for a while and no longer."""
-    monkeypatch.setattr("crm_client_api.server.REQUEST_LIMIT_S", 1.0)
-    monkeypatch.setattr("crm_client_api.patience.PIECE_LIMIT_S", 1.0)
+    monkeypatch.setattr("crm_client_api.http.server.REQUEST_LIMIT_S", 1.0)
+    monkeypatch.setattr("crm_client_api.http.patience.PIECE_LIMIT_S", 1.0)
     server = serve(max_streams=1, send_timeout_s=10)
     links, stop = opened(server, 1 + MAX_LISTENERS + REQUEST_THREADS + 20), threading.Event()
     dribbler = threading.Thread(target=dribble, args=(links, stop))

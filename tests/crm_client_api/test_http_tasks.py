@@ -12,7 +12,7 @@ from office_records import add_customer_of, show_popup
 
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.tasks import tell_due
-from crm_client_api.reminders import Reminders
+from crm_client_api.push.reminders import Reminders
 from crm_client_api.stores import StorePool
 from firmware.clock import now_ms
 from firmware.store.connection import open_store, write

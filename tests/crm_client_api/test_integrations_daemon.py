@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from crm_office import hire
 
-from crm_client_api.announce import TYPES, Announcer, Place, api_port, find_place, own_addresses
-from crm_client_api.integrations_status import read_status
+from crm_client_api.integrations.announce import TYPES, Announcer, Place, api_port, find_place, own_addresses
+from crm_client_api.integrations.status import read_status
 from firmware.parameters import set_value
 
 

@@ -13,14 +13,14 @@ import pytest
 from crm_office import Browser, hire
 from live_line import Line, line
 
+from crm_client_api.audio.listening import MOST_OF_AN_OPERATOR, Listeners, Listening
+from crm_client_api.audio.live_tape import LiveTape
+from crm_client_api.audio.tapes import tape_of_card
 from crm_client_api.domain.operators import get_operator
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.sessions import Session
 from crm_client_api.http.live import FRAME, MAGIC
-from crm_client_api.listening import MOST_OF_AN_OPERATOR, Listeners, Listening
-from crm_client_api.live_tape import LiveTape
 from crm_client_api.stores import StorePool
-from crm_client_api.tapes import tape_of_card
 from firmware.store.connection import write
 
 BLOCK = 800

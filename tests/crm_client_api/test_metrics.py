@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.tokens import WantedToken, create_token
-from crm_client_api.integrations_status import Status, write_status
+from crm_client_api.integrations.status import Status, write_status
 from firmware.clock import now_ms
 from firmware.parameters import set_value
 

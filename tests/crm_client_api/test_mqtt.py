@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
-from crm_client_api.mqtt import Broker, MqttPublisher, fit_topic, messages_of, write_position
+from crm_client_api.integrations.mqtt import Broker, MqttPublisher, fit_topic, messages_of, write_position
 from crm_client_api.stores import StorePool
 from firmware.store.event_log import Event
 
@@ -194,7 +194,7 @@ def test_the_broker_tells_when_the_box_is_cut_off(mosquitto, subscriber, publish
 
 
 def test_switching_it_off_forgets_the_position(home, crm, exchange):
-    from crm_client_api.mqtt import read_position
+    from crm_client_api.integrations.mqtt import read_position
 
     exchange.wire(1)
     pool = StorePool(home)

@@ -22,11 +22,11 @@ from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.operators import get_operator, set_active
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.tokens import WantedToken, create_token
-from crm_client_api.ncid import lines, server
-from crm_client_api.ncid.desks import parse_desks, staff_no_of_address
-from crm_client_api.ncid.feed import NcidFeed, call_log
-from crm_client_api.ncid.lines import Shown
-from crm_client_api.positions import newest
+from crm_client_api.integrations.ncid import lines, server
+from crm_client_api.integrations.ncid.desks import parse_desks, staff_no_of_address
+from crm_client_api.integrations.ncid.feed import NcidFeed, call_log
+from crm_client_api.integrations.ncid.lines import Shown
+from crm_client_api.push.positions import newest
 from crm_client_api.stores import StorePool
 from firmware.clock import now_ms
 from firmware.errors import ConfigError

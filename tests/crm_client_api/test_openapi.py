@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 from crm_office import Browser, hire
 
-from crm_client_api import answers, answers_push
+from crm_client_api.answers import calls as answers
+from crm_client_api.answers import push as answers_push
 from crm_client_api.http.openapi import describe
 from crm_client_api.http.routing import PREFIX, ROUTES
 

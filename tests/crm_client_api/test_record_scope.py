@@ -27,7 +27,7 @@ from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.scope import customer_scope
 from crm_client_api.domain.settings import read_settings
 from crm_client_api.stores import open_stores
-from crm_client_api.views import open_desk
+from crm_client_api.views.calls import open_desk
 from firmware.config import Home
 from firmware.errors import NotFound
 from firmware.parameters import set_value

@@ -10,14 +10,14 @@ import sqlite_utils
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_client_api.audience import CALL_EVENTS, PUSHED_EVENTS, Audience, Client, Queued
 from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Level
 from crm_client_api.domain.popup import PopupRules
 from crm_client_api.domain.sessions import Session
 from crm_client_api.domain.settings import ChannelSettings, Settings
-from crm_client_api.replay import missed_events
+from crm_client_api.push.audience import CALL_EVENTS, PUSHED_EVENTS, Audience, Client, Queued
+from crm_client_api.push.replay import missed_events
 from crm_client_api.stores import Stores
 from firmware.config import Home
 from firmware.store.event_log import Event

@@ -13,7 +13,7 @@ from crm_client_api.client import Client
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, add_customer
 from crm_client_api.domain.numbers import Site
-from crm_client_api.url_pop import PLACEHOLDERS, check_template, fill
+from crm_client_api.integrations.url_pop import PLACEHOLDERS, check_template, fill
 from firmware.errors import ConfigError
 from firmware.parameters import set_value
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from crm_client_api.domain.operators import set_active
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
+from crm_client_api.integrations.webhooks import sender as sending
+from crm_client_api.integrations.webhooks import targets
+from crm_client_api.integrations.webhooks.sender import WebhookSender, pause_ms
+from crm_client_api.integrations.webhooks.signing import is_genuine, sign
+from crm_client_api.integrations.webhooks.targets import NotDelivered, Target, parse_target, resolve
 from crm_client_api.stores import StorePool
-from crm_client_api.webhooks import sender as sending
-from crm_client_api.webhooks import targets
-from crm_client_api.webhooks.sender import WebhookSender, pause_ms
-from crm_client_api.webhooks.signing import is_genuine, sign
-from crm_client_api.webhooks.targets import NotDelivered, Target, parse_target, resolve
 from firmware.clock import iso_utc
 from firmware.errors import BoxError
 from firmware.parameters import set_value

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from crm_client_api.answers import CallInfo
+from crm_client_api.answers.calls import CallInfo
 from crm_client_api.courier.context import Context
 from crm_client_api.domain.calls import Call, CallFilter, list_calls
 from crm_client_api.domain.operators import Operator
@@ -14,7 +14,7 @@ from crm_client_api.domain.recordings import Recording, recordings_of
 from crm_client_api.excel.cells import local_of_ms
 from crm_client_api.excel.columns import CALLS, Language, word
 from crm_client_api.excel.writing import BookWriter, Value
-from crm_client_api.views import Desk, open_desk
+from crm_client_api.views.calls import Desk, open_desk
 from recorder.library.storage.judge import Judge
 from recorder.library.storage.stock import pages
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from crm_client_api.communication_views import reach_of
 from crm_client_api.courier.context import Context
 from crm_client_api.domain.communications.lists import Filter, list_communications, position_of
 from crm_client_api.domain.communications.record import Communication
@@ -14,7 +13,8 @@ from crm_client_api.domain.recordings import recordings_of
 from crm_client_api.excel.cells import local_of_ms
 from crm_client_api.excel.columns import COMMUNICATIONS, Language, word
 from crm_client_api.excel.writing import BookWriter, Value
-from crm_client_api.views import open_desk
+from crm_client_api.views.calls import open_desk
+from crm_client_api.views.communications import reach_of
 
 _PAGE_ROWS = 500
 

@@ -1,0 +1,1 @@
+"""What the API says: the structs of its answers, by subject."""

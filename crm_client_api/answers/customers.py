@@ -1,0 +1,160 @@
+"""What the API says about customers and what belongs to them. Times are ISO 8601 UTC with milliseconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from crm_client_api.answers.calls import CustomerInfo
+
+
+class CustomerCount(msgspec.Struct, frozen=True):
+    """How many customers are wanted; ``more``: there are more, counting stopped."""
+
+    count: int
+    more: bool
+
+
+class Suggestion(msgspec.Struct, frozen=True):
+    """A customer in few words; ``number`` is the one that was asked for, else the first."""
+
+    id: str
+    name: str
+    company: str
+    number: str
+    place: str | None
+
+
+class Suggestions(msgspec.Struct, frozen=True):
+    """The best few, best first."""
+
+    customers: list[Suggestion]
+
+
+class Tags(msgspec.Struct, frozen=True):
+    """Tags of customers in scope, in order."""
+
+    tags: list[str]
+
+
+class CustomFieldInfo(msgspec.Struct, frozen=True):
+    """A field of the office's own. ``type``: text, number, date, choice, yes_no; ``removed``: kept for old values."""
+
+    id: int
+    name_zh: str
+    name_en: str
+    type: str
+    choices: list[str]
+    required: bool
+    position: int
+    removed: bool
+
+
+class CustomFields(msgspec.Struct, frozen=True):
+    """The office's own fields in their order."""
+
+    fields: list[CustomFieldInfo]
+
+
+class BinnedCustomer(msgspec.Struct, frozen=True):
+    """A customer in the recycle bin; gone for good at ``purged_at`` unless a hold protects it."""
+
+    id: str
+    customer: CustomerInfo
+    deleted_at: str
+    deleted_by: str
+    purged_at: str
+
+
+class Bin(msgspec.Struct, frozen=True):
+    """The recycle bin, what was deleted last first; ``next`` is the ``after`` of the next page."""
+
+    customers: list[BinnedCustomer]
+    next: str | None
+
+
+class Done(msgspec.Struct, frozen=True):
+    """With how many records it was done."""
+
+    count: int
+
+
+class BatchAnswer(msgspec.Struct, frozen=True):
+    """How many customers a batch edit is about, and how many it changed (a preview: none)."""
+
+    count: int
+    changed: int
+
+
+class Duplicate(msgspec.Struct, frozen=True):
+    """Perhaps the same customer. ``reasons``: same_number, same_name_and_company."""
+
+    id: str
+    customer: CustomerInfo
+    reasons: list[str]
+
+
+class Duplicates(msgspec.Struct, frozen=True):
+    """Perhaps the same customers, those with most in common first."""
+
+    duplicates: list[Duplicate]
+
+
+class Merge(msgspec.Struct, frozen=True):
+    """Two customers that were made one; ``undone_at``: and two again."""
+
+    id: int
+    kept: str
+    merged: str
+    at: str
+    by: str
+    undone_at: str | None
+
+
+class Merges(msgspec.Struct, frozen=True):
+    """Merges, newest first."""
+
+    merges: list[Merge]
+
+
+class FieldChange(msgspec.Struct, frozen=True):
+    """One value before and after; null: none."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """What somebody did to a customer. ``action`` as in the audit log: customer.add, customer.change, ..."""
+
+    at: str
+    by: str
+    action: str
+    changes: list[FieldChange]
+
+
+class History(msgspec.Struct, frozen=True):
+    """What was done to a customer, newest first; ``next`` is the ``after`` of the next page."""
+
+    entries: list[HistoryEntry]
+    next: str | None
+
+
+class SavedView(msgspec.Struct, frozen=True):
+    """Filters, columns and order of a list under a name; ``body`` belongs to the user interface."""
+
+    id: int
+    list: str
+    name: str
+    body: dict[str, Any]
+    shared: bool
+    owner: str
+    changed_at: str
+
+
+class SavedViews(msgspec.Struct, frozen=True):
+    """One's own views and those that others share."""
+
+    views: list[SavedView]

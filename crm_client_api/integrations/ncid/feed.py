@@ -1,0 +1,314 @@
+"""What NCID clients get: the calls that pop up for their operator, and how each of them goes on."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from crm_client_api.domain import audit
+from crm_client_api.domain.audit import Actor
+from crm_client_api.domain.calls import Call, CallFilter, call_of_event, list_calls
+from crm_client_api.domain.customers import Match
+from crm_client_api.domain.office_events import CALLER_UNKNOWN, POPUP_HANDED, is_for
+from crm_client_api.domain.operators import Operator
+from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.popup_causes import DECIDES_NUMBER, causes_popup, first_events
+from crm_client_api.domain.receipts import Shown as Receipt
+from crm_client_api.domain.receipts import add_receipts
+from crm_client_api.domain.scope import ChannelScope, customer_scope
+from crm_client_api.domain.settings import Settings, read_settings
+from crm_client_api.domain.tokens import touch_token
+from crm_client_api.integrations.following import Batch, Follower
+from crm_client_api.integrations.ncid import lines
+from crm_client_api.integrations.ncid.access import Identity, identify, still_allowed
+from crm_client_api.integrations.ncid.lines import Shown
+from crm_client_api.integrations.ncid.server import NcidServer, Peer, refusal
+from crm_client_api.push.popup_cards import decide_for, matches_of, ring_of
+from crm_client_api.push.positions import Log, Position
+from crm_client_api.stores import StorePool, Stores
+from firmware.clock import now_ms
+from firmware.errors import BoxError
+from firmware.store.connection import write
+from firmware.store.event_log import Event
+
+LOG_CALLS = 100
+_LOOKED_AT_CALLS = 500
+_LOG_WITHIN_S = 2.0
+_REFUSAL_NOTED_EVERY_S = 60.0
+_EVERYTHING = ChannelScope(frozenset(), all_but=True)
+_GOES_ON = frozenset({"call_answered", "call_ended"})
+_MAY_POP_UP = frozenset({*DECIDES_NUMBER.values(), CALLER_UNKNOWN, POPUP_HANDED})
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Desk:
+    """A client that is known: whose it is, and the running calls that it was told of."""
+
+    peer: Peer
+    identity: Identity
+    shown: dict[str, Shown] = field(default_factory=dict)
+    ready: bool = False
+    waiting: list[str] = field(default_factory=list)
+
+
+def shown_to(
+    stores: Stores, settings: Settings, operator: Operator, call: Call, matches: Sequence[Match]
+) -> Shown | None:
+    """The call as this operator's client shows it, None when it does not pop up. ``matches``: who has the number."""
+    decision = decide_for(stores, settings, operator, ring_of(call), matches)
+    if not decision.shows:
+        return None
+    return _shown(settings, call, [one for one in matches if one.customer.id in decision.customers])
+
+
+def shown_handed(settings: Settings, operator: Operator, call: Call, matches: Sequence[Match]) -> Shown | None:
+    """The call as it is passed on to this operator: with a customer in scope, if there is one."""
+    if Permission.NET_POPUP not in operator.permissions:
+        return None
+    scope = customer_scope(operator.viewer)
+    return _shown(settings, call, [one for one in matches if scope.allows(one.customer.owner, one.owner_group)])
+
+
+def _shown(settings: Settings, call: Call, customers: Sequence[Match]) -> Shown:
+    fields = customers[0].customer.fields if customers else None
+    name = " ".join(filter(None, (fields["name"], fields["company"]))) if fields else call.caller_name or ""
+    return Shown(
+        incoming=call.direction == "incoming",
+        number=call.number,
+        absence=call.absence,
+        name=name,
+        line=settings.channel(call.channel).name or f"CH{call.channel:03d}",
+        at=_local(call.started_ms),
+        ended_at=_local(call.ended_ms) if call.ended_ms else None,
+    )
+
+
+def _local(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000)
+
+
+class NcidFeed:
+    """An NCID server with everything behind it. Raises ConfigError when its address cannot be had."""
+
+    def __init__(self, pool: StorePool, address: str, port: int) -> None:
+        self._pool = pool
+        self._turn = threading.Lock()  # held while one event is handed out: a client joins before or after it
+        self._lock = threading.Lock()
+        self._desks: dict[Peer, _Desk] = {}
+        self._refused_s: dict[str, float] = {}
+        self._server = NcidServer(address, port, self._on_greeted, self._on_reread, self._on_left)
+        self._follower = Follower(pool, "ncid", self._handle)
+        self._greeters = ThreadPoolExecutor(2, thread_name_prefix="ncid-log")
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._server.port
+
+    @property
+    def clients(self) -> int:
+        """How many clients are connected."""
+        return self._server.clients
+
+    def start(self) -> None:
+        """Serve in the background."""
+        self._follower.start()
+        self._server.start()
+
+    def stop(self) -> None:
+        """End every connection."""
+        self._follower.stop()
+        self._server.stop()
+        self._greeters.shutdown(wait=False, cancel_futures=True)
+
+    def _on_greeted(self, peer: Peer) -> None:
+        self._greeters.submit(self._guarded, peer, self._begin)
+
+    def _on_reread(self, peer: Peer) -> None:
+        self._greeters.submit(self._guarded, peer, self._begin_again)
+
+    def _on_left(self, peer: Peer) -> None:
+        with self._lock:
+            desk = self._desks.pop(peer, None)
+        if desk is not None:
+            _log.info("NCID client %s of operator %s left", peer.address, desk.identity.operator.staff_no)
+
+    def _guarded(self, peer: Peer, job: Callable[[Peer], None]) -> None:
+        try:
+            job(peer)
+        except (BoxError, sqlite3.Error, OSError) as error:
+            _log.warning("NCID client %s: %s", peer.address, error)
+            peer.close()
+        except Exception:
+            _log.exception("NCID client %s", peer.address)
+            peer.close()
+
+    def _begin(self, peer: Peer) -> None:
+        """Find out whose client it is; its calls come from now on, the log of those before first."""
+        with self._pool.use() as stores:
+            identity = identify(stores.crm, peer.hello.words, peer.address, now_ms())
+            if identity is None:
+                self._note_refusal(stores, peer)
+                peer.close(refusal())
+                return
+            if identity.token is not None:
+                touch_token(stores.crm, identity.token, now_ms(), peer.address)
+            with write(stores.crm) as connection:
+                actor = Actor(identity.operator.staff_no, peer.address)
+                audit.append(connection, actor, "ncid.connect", identity.operator.staff_no)
+        desk = _Desk(peer, identity)
+        with self._turn:
+            position = self._follower.position
+            with self._lock:
+                if peer.gone:
+                    return
+                self._desks[peer] = desk
+        self._send_log(desk, position)
+
+    def _begin_again(self, peer: Peer) -> None:
+        with self._turn:
+            position = self._follower.position
+            with self._lock:
+                desk = self._desks.get(peer)
+                if desk is None or not desk.ready:
+                    return
+                desk.ready = False
+        self._send_log(desk, position)
+
+    def _note_refusal(self, stores: Stores, peer: Peer) -> None:
+        now_s = time.monotonic()
+        self._refused_s = {a: at for a, at in self._refused_s.items() if now_s - at < _REFUSAL_NOTED_EVERY_S}
+        if peer.address not in self._refused_s:
+            self._refused_s[peer.address] = now_s
+            with write(stores.crm) as connection:
+                audit.append(connection, Actor(audit.BOX, peer.address), "ncid.refused")
+
+    def _send_log(self, desk: _Desk, position: Position) -> None:
+        entries: list[str] = []
+        running: dict[str, Shown] = {}
+        hello = desk.peer.hello
+        if hello.wants_log:
+            with self._pool.use() as stores:
+                entries, running = call_log(stores, desk.identity.operator, position)
+        end = (lines.LOG_SENT if entries else lines.LOG_EMPTY) if hello.wants_log else lines.LOG_NOT_SENT
+        with self._lock:
+            desk.shown = running | desk.shown
+            desk.peer.send([*entries, end, *lines.OPTIONS, lines.STARTED, *desk.waiting])
+            desk.waiting.clear()
+            desk.ready = True
+
+    def _handle(self, stores: Stores, batch: Batch, _after: Position) -> None:
+        """Runs in the follower's thread."""
+        self._let_go(stores)
+        settings = read_settings(stores.crm) if batch else None
+        for log, event in batch:
+            with self._turn:
+                if settings is not None and (event.kind in _GOES_ON or event.kind in _MAY_POP_UP):
+                    self._one(stores, settings, log, event)
+                self._follower.position = self._follower.position.after(log, event.id)
+
+    def _let_go(self, stores: Stores) -> None:
+        """End the connections of who may not be here any more, and know the others as they are now."""
+        with self._lock:
+            known = list(self._desks.values())
+        for desk in known:
+            identity = still_allowed(stores.crm, desk.identity, desk.peer.address, now_ms())
+            if identity is None:
+                with self._lock:
+                    self._desks.pop(desk.peer, None)
+                desk.peer.close(refusal())
+            else:
+                desk.identity = identity
+
+    def _one(self, stores: Stores, settings: Settings, log: Log, event: Event) -> None:
+        row = stores.calls.conn.execute("SELECT * FROM calls WHERE id = ?", (event.call_id,)).fetchone()
+        if row is None:
+            return
+        call = call_of_event(event.data, row) if log == "calls" else call_of_event({}, row)
+        pops_up = log == "office" or causes_popup(
+            stores.calls, stores.crm, event, call, settings.rules.popup_withheld
+        )  # fmt: skip
+        with self._lock:
+            known = list(self._desks.values())
+        if log == "office" and call.state == "ended":
+            return
+        if event.kind == POPUP_HANDED:
+            matches = matches_of(stores, settings, ring_of(call))
+            for desk in known:
+                if is_for(event, desk.identity.operator.staff_no):
+                    self._show(desk, call, shown_handed(settings, desk.identity.operator, call, matches))
+        elif pops_up:
+            self._pop_up(stores, settings, known, call)
+        if event.kind in _GOES_ON:
+            for desk in known:
+                self._go_on(desk, call, event)
+
+    def _pop_up(self, stores: Stores, settings: Settings, known: Iterable[_Desk], call: Call) -> None:
+        decided: dict[str, Shown | None] = {}
+        matches = matches_of(stores, settings, ring_of(call))
+        for desk in known:
+            operator = desk.identity.operator
+            if operator.staff_no not in decided:
+                decided[operator.staff_no] = shown_to(stores, settings, operator, call, matches)
+            self._show(desk, call, decided[operator.staff_no])
+        at_ms = now_ms()
+        add_receipts(stores.crm, [Receipt(call.id, staff_no, at_ms) for staff_no, one in decided.items() if one])
+
+    def _show(self, desk: _Desk, call: Call, shown: Shown | None) -> None:
+        if shown is not None and call.id not in desk.shown:
+            self._tell(desk, [lines.call_line(shown), lines.ring_line(shown, 1, shown.at)], call.id, shown)
+
+    def _go_on(self, desk: _Desk, call: Call, event: Event) -> None:
+        shown = desk.shown.get(call.id)
+        if shown is None:
+            return
+        at = _local(event.at_ms)
+        if event.kind == "call_answered":
+            self._tell(desk, [lines.ring_line(shown, 0, at)], call.id, shown)
+            return
+        answered = call.answered_ms is not None
+        over = Shown(
+            shown.incoming, shown.number, shown.absence, shown.name, shown.line, shown.at,
+            _local(call.ended_ms) if call.ended_ms else at,
+        )  # fmt: skip
+        ending = lines.end_line(over, "answered" if answered else "missed")
+        self._tell(desk, [lines.ring_line(over, -2 if answered else -1, at), ending], call.id, None)
+
+    def _tell(self, desk: _Desk, some: list[str], call_id: str, shown: Shown | None) -> None:
+        with self._lock:
+            if shown is None:
+                desk.shown.pop(call_id, None)
+            else:
+                desk.shown[call_id] = shown
+            if desk.ready:
+                desk.peer.send(some)
+            elif len(desk.waiting) < 10 * LOG_CALLS:
+                desk.waiting += some
+
+
+def call_log(stores: Stores, operator: Operator, position: Position) -> tuple[list[str], dict[str, Shown]]:
+    """The last calls that popped up for the operator up to a position, oldest first; those that run, by id."""
+    settings = read_settings(stores.crm)
+    until_s = time.monotonic() + _LOG_WITHIN_S
+    entries: list[str] = []
+    running: dict[str, Shown] = {}
+    for call in list_calls(stores.calls, CallFilter(limit=_LOOKED_AT_CALLS), _EVERYTHING, settings.site):
+        if len(entries) >= LOG_CALLS or time.monotonic() > until_s:
+            break
+        first = first_events(stores.calls, call.id).get(DECIDES_NUMBER.get(call.direction, ""))
+        undecided = first is None and call.state != "ended"
+        if undecided or (first is not None and first > position.calls_id):
+            continue  # it comes by itself
+        shown = shown_to(stores, settings, operator, call, matches_of(stores, settings, ring_of(call)))
+        if shown is not None:
+            entries.append(lines.call_line(shown, log=True))
+            if call.state != "ended":
+                running[call.id] = shown
+    return entries[::-1], running

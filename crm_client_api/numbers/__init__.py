@@ -1,0 +1,1 @@
+"""Where a telephone number belongs, and what the numbers are called that everybody knows."""

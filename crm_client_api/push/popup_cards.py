@@ -1,0 +1,148 @@
+"""Cards: a call's pop-up as one operator sees it, and the rules applied with the stores at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crm_client_api.answers.push import CardNote, Condition, PopupInfo
+from crm_client_api.domain import popup
+from crm_client_api.domain.agent_state import is_available
+from crm_client_api.domain.calls import Call, history
+from crm_client_api.domain.card_notes import Note, last_notes
+from crm_client_api.domain.customers import Match, match_number
+from crm_client_api.domain.operators import Operator
+from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.receipts import Receipt
+from crm_client_api.domain.scope import ChannelScope, communication_scope
+from crm_client_api.domain.settings import Settings
+from crm_client_api.integrations.url_pop import url_for
+from crm_client_api.stores import Stores
+from crm_client_api.views.calls import Desk, customer_info
+from firmware.clock import iso_utc
+
+HISTORY_CALLS = 5
+HISTORY_NOTES = 5
+_EVERYWHERE = ChannelScope(frozenset(), all_but=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """What the rules ask about a call, real or thought up. ``number``: the other party's."""
+
+    channel: int
+    incoming: bool
+    number: str | None
+
+
+def ring_of(call: Call) -> Ring:
+    """What the rules ask about a call."""
+    return Ring(call.channel, call.direction == "incoming", call.number)
+
+
+def matches_of(stores: Stores, settings: Settings, ring: Ring) -> list[Match]:
+    """Everybody who has the number."""
+    return match_number(stores.crm, ring.number, settings.site) if ring.number else []
+
+
+def decide_for(
+    stores: Stores, settings: Settings, operator: Operator, ring: Ring, matches: Sequence[Match]
+) -> popup.Decision:
+    """Apply the pop-up rules to a call for an operator."""
+    available = not settings.rules.popup_respects_state or is_available(stores.crm, operator.staff_no)
+    return decide_as(settings, operator, ring, matches, available=available)
+
+
+def decide_as(
+    settings: Settings, operator: Operator, ring: Ring, matches: Sequence[Match], *, available: bool
+) -> popup.Decision:
+    """The same without a look into the stores."""
+    channel = settings.channel(ring.channel)
+    return popup.decide(
+        popup.PopupCall(ring.channel, channel.group, channel.popup, ring.incoming, bool(ring.number)),
+        popup.PopupOperator(
+            staff_no=operator.staff_no,
+            level=operator.level.value,
+            group=operator.group,
+            channels=operator.channels,
+            net_popup=Permission.NET_POPUP in operator.permissions,
+            customer_share=Permission.CUSTOMER_SHARE in operator.permissions,
+            available=available,
+        ),
+        [popup.PopupCustomer(m.customer.id, m.customer.owner, m.owner_group) for m in matches],
+        settings.rules,
+    )
+
+
+def conditions_of(decision: popup.Decision) -> list[Condition]:
+    """The reasons for programs."""
+    return [Condition(reason.row, reason.condition, reason.holds) for reason in decision.reasons]
+
+
+def card_by_rules(desk: Desk, call: Call) -> PopupInfo | None:
+    """The pop-up of a call for this operator, None when the rules show none."""
+    matches = desk.matches(call.number)
+    decision = decide_for(desk.stores, desk.settings, desk.operator, ring_of(call), matches)
+    if not decision.shows:
+        return None
+    shown = set(decision.customers)
+    return _card(desk, call, [m for m in matches if m.customer.id in shown], bool(matches), list(decision.rows), None)
+
+
+def card_handed(desk: Desk, call: Call, handed_by: str) -> PopupInfo | None:
+    """The pop-up that a colleague passed on: the matching customers in the reader's scope. Needs net_popup only."""
+    if Permission.NET_POPUP not in desk.operator.permissions:
+        return None
+    matches = desk.matches(call.number)
+    shown = [m for m in matches if desk.customers.allows(m.customer.owner, m.owner_group)]
+    return _card(desk, call, shown, bool(matches), [], handed_by)
+
+
+def card_again(desk: Desk, call: Call, receipt: Receipt) -> PopupInfo:
+    """The card of a call that this operator was shown: as the rules are now, or as it was handed over."""
+    card = card_by_rules(desk, call)
+    if card is None and receipt.handed_by is not None:
+        card = card_handed(desk, call, receipt.handed_by)
+    return card or _card(desk, call, [], True, [], receipt.handed_by)
+
+
+def _card(
+    desk: Desk, call: Call, shown: Sequence[Match], known: bool, rows: list[str], handed_by: str | None
+) -> PopupInfo:
+    permissions, stores, ids = desk.operator.permissions, desk.stores, tuple(m.customer.id for m in shown)
+    notes: list[Note] = []
+    if Permission.COMMUNICATION_MANAGE in permissions and ids:
+        scope = communication_scope(desk.operator.viewer)
+        notes = desk.once.get(("notes", scope, ids), lambda: last_notes(stores.crm, ids, scope, HISTORY_NOTES))
+    earlier = _earlier(desk, call, call.number) if call.number else []
+    return PopupInfo(
+        call=desk.call_infos([call])[0],
+        customers=[customer_info(m.customer) for m in shown],
+        rows=rows,
+        offers_new_customer=Permission.CUSTOMER_MANAGE in permissions and bool(call.number) and not known,
+        offers_note=Permission.COMMUNICATION_MANAGE in permissions,
+        history=desk.call_infos(earlier) if earlier else [],
+        communications=[_note(one) for one in notes],
+        handed_by=handed_by,
+        url=url_for(desk.settings.url_pop, call, desk.settings.site, shown[0].customer.id if shown else None),
+    )
+
+
+def _earlier(desk: Desk, call: Call, number: str) -> list[Call]:
+    """The last calls with this number in the reader's scope. With most numbers nobody has spoken before: that is found
+    out once for all who see the card."""
+    calls, site = desk.stores.calls, desk.settings.site
+    is_known = desk.once.get(
+        ("spoken", call.id), lambda: bool(history(calls, number, _EVERYWHERE, site, 1, without=call.id))
+    )
+    if not is_known:
+        return []
+    key = ("history", call.id, desk.channels)
+    return desk.once.get(key, lambda: history(calls, number, desk.channels, site, HISTORY_CALLS, without=call.id))
+
+
+def _note(one: Note) -> CardNote:
+    return CardNote(
+        one.id, one.customer_id, one.call_id, iso_utc(one.at_ms), one.method, one.subject, one.content, one.result,
+        one.author,
+    )  # fmt: skip

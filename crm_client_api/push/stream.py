@@ -1,0 +1,283 @@
+"""One client's stream of server-sent events (WHATWG HTML, section 9.2): first what it missed, then live.
+
+Every event carries as its id the position up to which everything has been sent, so a client that comes
+back with it misses nothing and gets nothing twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import attrgetter
+
+import msgspec
+import sqlite_utils
+
+from crm_client_api.answers.calls import Board, CardEventInfo, LineEventInfo, RecordingEvent, Reset
+from crm_client_api.answers.push import OfficeEventInfo, PopupInfo, Popups
+from crm_client_api.domain import office_events
+from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.popup_causes import popped_up_calls
+from crm_client_api.domain.receipts import Shown, handed_to
+from crm_client_api.domain.recordings import get_recording
+from crm_client_api.domain.scope import customer_scope
+from crm_client_api.domain.sessions import Session
+from crm_client_api.domain.settings import read_settings
+from crm_client_api.push.audience import CALL_EVENTS, CARD_EVENTS, LINE_EVENTS, Queued
+from crm_client_api.push.call_news import CallNews, call_at, call_news
+from crm_client_api.push.delivery import Hub
+from crm_client_api.push.event_cards import card_key, card_of_event
+from crm_client_api.push.popup_cards import card_by_rules, card_handed, decide_as, ring_of
+from crm_client_api.push.positions import Log, Position, newest, parse
+from crm_client_api.push.replay import AT_ONCE, missed_events
+from crm_client_api.stores import StorePool, Stores
+from crm_client_api.views.calls import Desk, open_desk, recording_info, with_names
+from firmware.clock import iso_utc, now_ms
+from firmware.errors import BadInput, NotFound
+from firmware.store.event_log import Event
+
+HEARTBEAT_S = 15.0
+LONGEST_REPLAY_EVENTS = 20_000
+_RETRY_MS = 1000
+
+
+def frame(event: str, data: msgspec.Struct, position: Position | None) -> bytes:
+    """One server-sent event."""
+    return _frame(event, msgspec.json.encode(data), position)
+
+
+def _frame(event: str, body: bytes, position: Position | None) -> bytes:
+    identity = f"id: {position}\n".encode() if position else b""
+    return identity + f"event: {event}\ndata: ".encode() + body + b"\n\n"
+
+
+def running_popups(hub: Hub, stores: Stores, session: Session) -> Popups:
+    """Pop-ups of running calls; the event logs after the position hold all that is not among them."""
+    read = hub.position_behind(stores)
+    stores.crm.conn.execute("BEGIN")  # one snapshot of each store: a call is in the answer or after the position
+    try:
+        desk = open_desk(stores, session.operator)
+        office = newest(stores)
+        handed = handed_to(stores.crm, session.operator.staff_no, now_ms())
+        found = []
+        for call in popped_up_calls(
+            stores.calls, stores.crm, read.calls_id, desk.settings.rules.popup_withheld, frozenset(handed)
+        ):
+            card = card_by_rules(desk, call)
+            if card is None and call.id in handed:
+                card = card_handed(desk, call, handed[call.id])
+            if card is not None:
+                found.append(card)
+    finally:
+        stores.crm.conn.execute("ROLLBACK")
+    for card in found:
+        hub.receipts.note(Shown(card.call.id, session.operator.staff_no, now_ms()))
+    position = Position(read.calls_epoch, read.calls_id, office.office_epoch, office.office_id)
+    return Popups(str(position), found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Bytes to send. ``shows``: the call whose pop-up is in them."""
+
+    content: bytes
+    shows: str | None = None
+
+
+class Stream:
+    """An iterator over the bytes of one client's stream.
+
+    ``close`` must be called at the end. Raises StreamsFull when made.
+    """
+
+    def __init__(self, hub: Hub, pool: StorePool, session: Session, socket_fd: int, position: str | None) -> None:
+        self._hub = hub
+        self._pool = pool
+        self._operator = session.operator
+        self._customers = customer_scope(session.operator.viewer)
+        self._may_name = Permission.CUSTOMER_MANAGE in session.operator.permissions
+        self._client, self._joined = hub.join(session, socket_fd)
+        try:
+            missed_from = self._missed_from(position)
+            self._sent = missed_from or self._joined
+            if missed_from is None:
+                # The hub may be behind: what is in the stores before the answer begins is not news.
+                with hub.rendering, pool.use() as stores:
+                    end = newest(stores)
+                for log in _LOGS:
+                    self._sent = self._sent.after(log, max(self._sent.id_in(log), end.id_in(log)))
+        except BaseException:
+            self.close()
+            raise
+        self._parts = self._run(missed_from, lost=position is not None and missed_from is None)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._parts)
+
+    def close(self) -> None:
+        """Give the place in the hub back. Idempotent."""
+        self._client.close()
+        self._hub.leave(self._client)
+
+    def _run(self, missed_from: Position | None, *, lost: bool) -> Iterator[bytes]:
+        yield f"retry: {_RETRY_MS}\n\n".encode()
+        if missed_from is not None:
+            for log in _LOGS:
+                yield from self._replay(log)
+        elif lost:
+            yield frame("reset", Reset(str(self._sent)), self._sent)
+        else:
+            # An id without data moves the client's last id and dispatches nothing: who is cut off before the
+            # first event comes back to here.
+            yield f"id: {self._sent}\n\n".encode()
+        yield from self._live()
+
+    def _missed_from(self, text: str | None) -> Position | None:
+        """The position after which to replay, None when there is nothing that could be replayed."""
+        if text is None:
+            return None
+        try:
+            position = parse(text, self._joined)
+        except BadInput:
+            return None
+        joined = self._joined
+        if (position.calls_epoch, position.office_epoch) != (joined.calls_epoch, joined.office_epoch):
+            return None
+        with self._hub.rendering, self._pool.use() as stores:
+            end = newest(stores)
+            for log in _LOGS:
+                last, upto = position.id_in(log), end.id_in(log)
+                oldest = _log_of(stores, log).conn.execute("SELECT min(id) FROM events").fetchone()[0]
+                whole = last == upto or (oldest is not None and last >= oldest - 1)
+                if last > upto or not whole or upto - last > LONGEST_REPLAY_EVENTS:
+                    return None
+        return position
+
+    def _replay(self, log: Log) -> Iterator[bytes]:
+        """From the store, until the point from which the hub has queued for us.
+
+        Never beyond it: what the hub has not read yet it may still decide about.
+        """
+        upto = self._joined.id_in(log)
+        staff_no = self._operator.staff_no
+        while (last := self._sent.id_in(log)) < upto:
+            with self._hub.rendering, self._pool.use() as stores:
+                scope = read_settings(stores.crm).channel_scope(self._operator.viewer)
+                handed = handed_to(stores.crm, staff_no, now_ms())
+                events = missed_events(stores, log, last, upto, staff_no, scope, handed)
+            for event in events:
+                if self._client.closed:
+                    return
+                yield from self._send(self._hub.queued(log, event))
+                self._sent = self._sent.after(log, event.id)
+            if len(events) < AT_ONCE:
+                self._sent = self._sent.after(log, upto)
+
+    def _live(self) -> Iterator[bytes]:
+        beat_at = time.monotonic() + HEARTBEAT_S
+        while True:
+            batch = self._client.take(max(0.0, beat_at - time.monotonic()))
+            if batch.closed:
+                return
+            beating = time.monotonic() >= beat_at
+            for queued in batch.events:
+                if self._client.closed:
+                    return
+                if queued.event.id > self._sent.id_in(queued.log):
+                    yield from self._send(queued)
+                    self._sent = self._sent.after(queued.log, queued.event.id)
+            if batch.ports:
+                yield frame("board", Board(sorted(batch.ports, key=_number_of)), None)
+            if beating:
+                beat_at = time.monotonic() + HEARTBEAT_S
+                yield b": still here\n\n"
+
+    def _send(self, queued: Queued) -> Iterator[bytes]:
+        parts = self._event(queued)
+        for part in parts:
+            if part.shows is not None:  # before it is sent: a client may act on it at once
+                self._hub.receipts.note(Shown(part.shows, self._operator.staff_no, now_ms()))
+        if parts:
+            yield b"".join(part.content for part in parts)
+
+    def _event(self, queued: Queued) -> list[_Part]:
+        """What the client gets for one row of an event log."""
+        event, position = queued.event, self._sent.after(queued.log, queued.event.id)
+        if queued.log == "calls" and event.kind in CARD_EVENTS:
+            card = CardEventInfo(str(event.data.get("card_id", "")), event.kind)
+            return [_Part(frame("card", card, position))]
+        if queued.log == "calls" and event.kind in LINE_EVENTS:
+            line = LineEventInfo(event.channel or 0, event.kind, iso_utc(event.at_ms))
+            return [_Part(frame("line", line, position))]
+        if queued.log == "calls" and event.kind in CALL_EVENTS:
+            return self._call_event(queued, position)
+        with self._hub.rendering, self._pool.use() as stores:
+            desk = open_desk(stores, self._operator, queued.settings, queued.once)
+            if queued.log == "office":
+                return _office_event(desk, event, position)
+            return _recording_event(desk, event, position)
+
+    def _call_event(self, queued: Queued, position: Position) -> list[_Part]:
+        """Mostly without a look into the stores: the hub has found out what is the same for all."""
+        if not queued.once.known("news"):
+            with self._hub.rendering, self._pool.use() as stores:
+                call_news(stores, queued.settings, queued.event, queued.once)
+        news: CallNews | None = queued.once.get("news", lambda: None)
+        if news is None:
+            return []
+        card = self._card(queued, news) if news.pops_up else None
+        if card is not None:
+            # The row is handled once its last event is out: until then the position stays before it, so that a
+            # client cut off in between gets the pop-up after all.
+            return [_Part(frame("call", card.call, self._sent)), _Part(frame("popup", card, position), news.call.id)]
+        info = news.info
+        if self._may_name and news.matches:
+            info = with_names(info, news.matches, self._customers)
+        key = ("body", *(customer.id for customer in info.customers))
+        return [_Part(_frame("call", queued.once.get(key, lambda: msgspec.json.encode(info)), position))]
+
+    def _card(self, queued: Queued, news: CallNews) -> PopupInfo | None:
+        key = card_key(self._operator)
+        if queued.once.known(key):
+            return queued.once.get(key, lambda: None)
+        if not decide_as(queued.settings, self._operator, ring_of(news.call), news.matches, available=True).shows:
+            return None
+        with self._hub.rendering, self._pool.use() as stores:
+            return card_of_event(stores, self._operator, queued, news)
+
+
+_LOGS: tuple[Log, Log] = ("calls", "office")
+_number_of = attrgetter("number")
+
+
+def _log_of(stores: Stores, log: Log) -> sqlite_utils.Database:
+    return stores.calls if log == "calls" else stores.crm
+
+
+def _recording_event(desk: Desk, event: Event, position: Position) -> list[_Part]:
+    try:
+        recording = get_recording(desk.stores.calls, str(event.data.get("id", "")), desk.channels)
+    except NotFound:
+        return []
+    return [_Part(frame("recording", RecordingEvent(recording.call_id, recording_info(recording)), position))]
+
+
+def _office_event(desk: Desk, event: Event, position: Position) -> list[_Part]:
+    if event.kind in (office_events.CALLER_UNKNOWN, office_events.POPUP_HANDED):
+        call = call_at(desk.stores, event)
+        popup = None
+        if call is not None and event.kind == office_events.CALLER_UNKNOWN:
+            popup = card_by_rules(desk, call) if desk.settings.rules.popup_withheld else None
+        elif call is not None and not event.data.get("again"):
+            popup = card_handed(desk, call, str(event.data.get("by", "")))
+        if popup is not None:
+            return [_Part(frame("popup", popup, position), popup.call.id)]
+        if event.kind == office_events.CALLER_UNKNOWN:
+            return []
+    data = {name: value for name, value in event.data.items() if name != "to"}
+    told = OfficeEventInfo(event.kind, iso_utc(event.at_ms), event.call_id, data)
+    return [_Part(frame("office", told, position))]

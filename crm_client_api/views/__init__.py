@@ -1,0 +1,1 @@
+"""What the stores hold as one operator may see it."""
