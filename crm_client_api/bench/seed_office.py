@@ -12,7 +12,7 @@ import sqlite_utils
 from crm_client_api.bench.made_numbers import numbers
 from crm_client_api.bench.seed_calls import DAY_MS, Size, staff_no_of
 from crm_client_api.domain.audit import CONSOLE, Actor
-from crm_client_api.domain.communications.words import words
+from crm_client_api.domain.communications.words import number_words, words
 from crm_client_api.domain.communications.write import word_row
 from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.operators import Operator, add_operator
@@ -129,8 +129,8 @@ CUSTOMERS = (
 )
 PHONES = "INSERT INTO customer_phones (customer_id, position, label, number, match_key) VALUES (?,?,?,?,?)"
 COMMUNICATIONS = (
-    "INSERT INTO communications (id, customer_id, call_id, at_ms, number, method, subject, content, result, channel,"
-    " direction, talk_ms, author, owner, created_ms, changed_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "INSERT INTO communications (id, customer_id, call_id, at_ms, number, match_key, method, subject, content, result,"
+    " channel, direction, talk_ms, author, owner, created_ms, changed_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 
 COMMUNICATION_WORDS = (
@@ -142,27 +142,48 @@ def communications(
     size: Size, calls: sqlite3.Connection
 ) -> Iterator[tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]]:
     """Rows for ``communications`` and ``communication_words``, oldest first; every second one has an answered call."""
+    site = Site()
     linked = calls.execute(
-        "SELECT id, channel, direction, started_ms, talk_ms FROM calls WHERE result = 'answered' ORDER BY rowid"
+        "SELECT id, channel, direction, started_ms, talk_ms, coalesce(caller_number, dialled_number, '') FROM calls"
+        " WHERE result = 'answered' ORDER BY rowid"
     )
     for first in range(0, size.communications, _AT_ONCE):
         count = min(_AT_ONCE, size.communications - first)
         picks = np.random.default_rng([size.seed, 2, first]).integers(0, 1 << 30, (count, 5)).tolist()
+        people = np.array([pick[2] % size.customers for pick in picks])
         rows: list[tuple[Any, ...]] = []
-        for n, pick in enumerate(picks, first):
+        for n, (pick, own_number) in enumerate(zip(picks, numbers(people), strict=True), first):
             at_ms = size.last_ms - (size.communications - n) * (size.days * DAY_MS) // size.communications
             call = linked.fetchone() if pick[0] % 2 else None
-            call_id, channel, direction, started_ms, talk_ms = call or (None, None, None, at_ms, None)
+            call_id, channel, direction, started_ms, talk_ms, number = call or (
+                None,
+                None,
+                None,
+                at_ms,
+                None,
+                own_number,
+            )
             owner = staff_no_of(channel) if channel else _owner(size, pick[1])
             rows.append(
-                (n + 1, pick[2] % size.customers + 1, call_id, started_ms, "", _METHODS[pick[3] % len(_METHODS)],
-                 _SUBJECTS[pick[4] % len(_SUBJECTS)],
+                (n + 1, pick[2] % size.customers + 1, call_id, started_ms // 1000 * 1000, number,
+                 match_key(number, site) if number else "",
+                 _METHODS[pick[3] % len(_METHODS)], _SUBJECTS[pick[4] % len(_SUBJECTS)],
                  f"{_CONTENTS[pick[1] % len(_CONTENTS)]}(单号 {pick[4] % 1_000_000:06d})",
                  _RESULTS[pick[0] % len(_RESULTS)], channel, direction, talk_ms, owner, owner, at_ms, at_ms)
             )  # fmt: skip
         yield (
             rows,
-            [(word_row(row[3], row[0]), words(row[6]), words(row[7]), words(row[8]), "", row[13]) for row in rows],
+            [
+                (
+                    word_row(row[3], row[0]),
+                    words(row[7]),
+                    words(row[8]),
+                    words(row[9]),
+                    number_words(row[4], site) if row[4] else "",
+                    row[14],
+                )
+                for row in rows
+            ],
         )
 
 
