@@ -130,7 +130,7 @@ class Recorder:
         if last is not None:
             self._clock.anchor(last.number * geometry.block_samples, last.wall_ns)
         reader = TapeReader(self._tape_path)
-        self._feed = BlockFeed(reader, self._tape.spool.find)
+        self._feed = BlockFeed(reader, self._tape.spool.first_from)
         self._feed.start_at_end_of(last.number if last else -1)
         self._card_events = deque(replace(event, after_block=self._feed.newest) for event in self._card_events)
         writing = [self._thread(work) for work in (self._keep_written, self._keep_synced)]

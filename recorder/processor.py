@@ -104,7 +104,7 @@ class Processor:
                 return
             self._end_with_its_tape(journal, checkpoint)
         journal.begin(self._tape.epoch)
-        self.position = 0 if newest is None else self._oldest(newest.number)
+        self.position = (self._tape.next_from(0) or 0) * self._tape.geometry.block_samples
 
     def _end_with_its_tape(self, journal: Journal, checkpoint: Checkpoint) -> None:
         """What ran on a tape that was set aside ends there, under the names of that tape."""
@@ -119,9 +119,6 @@ class Processor:
         return [
             ChannelTracker(number, self._rate, self._simulated, self._settings(number), epoch) for number in channels
         ]
-
-    def _oldest(self, newest: int) -> int:
-        return max(0, newest - self._tape.geometry.slots + 1) * self._tape.geometry.block_samples
 
     def _listen_again(self) -> None:
         size = self._tape.geometry.block_samples

@@ -59,8 +59,9 @@ def joined(ranges: Iterable[Range]) -> list[Range]:
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """Of a block's head what stays: check sums of the tracks (four bytes each) and gaps."""
+    """Of a block's head what stays: its place, check sums of the tracks (four bytes each) and gaps."""
 
+    sequence: int
     track_crcs: array[int]
     gaps: tuple[Range, ...]
 
@@ -125,7 +126,7 @@ class SharedTape:
         if known is None:
             head = self._tape.head(block)
             if head is not None:
-                known = self._heads[block] = _Head(array("I", head.track_crcs), head.gaps())
+                known = self._heads[block] = _Head(head.sequence, array("I", head.track_crcs), head.gaps())
         return known
 
     def _read(self, tracks: range, from_sample: int, to_sample: int) -> Taped:
@@ -137,7 +138,7 @@ class SharedTape:
         step = len(tracks) * size * blocks.itemsize
         for index, number in enumerate(range(first, last)):
             head = self._head(number)
-            if head is not None and self._rows_into(content[index * step : (index + 1) * step], number, head, tracks):
+            if head is not None and self._rows_into(content[index * step : (index + 1) * step], head, tracks):
                 holes: Sequence[Sequence[Range]] = [head.gaps] * len(tracks)
             else:  # written over, or its slot is bad: the tape knows where else to look
                 rows = [self._tape.read(track, number * size, (number + 1) * size) for track in tracks]
@@ -151,9 +152,9 @@ class SharedTape:
         part = samples[:, from_sample - first * size : to_sample - first * size]
         return _taped(np.ascontiguousarray(part), gaps, from_sample)
 
-    def _rows_into(self, place: memoryview, block: int, head: _Head, tracks: range) -> bool:
+    def _rows_into(self, place: memoryview, head: _Head, tracks: range) -> bool:
         """Read the tracks of a block from its slot; False when they are not what its head says."""
-        size, at = self._track_bytes, self._first_track + block % self._slots * self._slot_bytes
+        size, at = self._track_bytes, self._first_track + head.sequence % self._slots * self._slot_bytes
         try:
             if os.preadv(self._fd, [place], at + tracks.start * size) < len(place):
                 return False

@@ -22,7 +22,7 @@ class BlockFeed:
     """
 
     def __init__(self, tape: TapeReader, held: Callable[[int], TapeBlock | None]) -> None:
-        """``held`` gives a block that may not be on the tape yet."""
+        """``held`` gives the first block from a number on of those that may not be on the tape yet."""
         self._tape, self._held = tape, held
         self._recent: OrderedDict[int, TapeBlock] = OrderedDict()
         self._keep = max(4, MEMORY_BYTES // tape.geometry.slot_bytes)
@@ -59,11 +59,25 @@ class BlockFeed:
             if number in self._recent:
                 return self._recent.pop(number)
             upto = next(iter(self._recent), self._newest + 1)
-            newest = self._newest
-        oldest = max(number, newest - self._tape.geometry.slots + 1)
-        for wanted in range(oldest, upto):
-            block = self._held(wanted) or (self._tape.block(wanted) if self._tape.head(wanted) else None)
-            if block is not None:
-                return block
+        block = self._older(number, upto)
+        if block is not None:
+            return block
         with self._changed:
             return self._recent.popitem(last=False)[1] if self._recent else None
+
+    def _older(self, number: int, upto: int) -> TapeBlock | None:
+        """The first block from ``number`` on, below ``upto``, that memory no longer has."""
+        while number < upto:
+            held = self._held(number)
+            if held is not None and held.number == number:
+                return held
+            on_tape = number if self._tape.head(number) else self._tape.next_from(number)
+            if held is not None and (on_tape is None or held.number < on_tape):
+                return held if held.number < upto else None
+            if on_tape is None or on_tape >= upto:
+                return None
+            block = self._tape.block(on_tape)
+            if block is not None:
+                return block
+            number = on_tape + 1  # the ring has come round meanwhile
+        return None

@@ -1,9 +1,11 @@
 """How a tape lies on disk: one header page, then equal slots of about 100 ms, each with its own checks.
 
-File: header page (4096 bytes), then ``slots`` slots of ``slot_bytes``. Block number *b* (sample position divided
-by ``block_samples``) lives in slot ``b % slots``. A slot is a head (fixed fields, one CRC32C a track, notes as
-JSON), padded to 512 bytes, then the PCM of each track in turn. All numbers little-endian. A block is whole when
-its head's CRC32C holds and its number is the one that was looked for; a track is whole when its own CRC holds.
+File: header page (4096 bytes), then ``slots`` slots of ``slot_bytes``. A block has a number *b* (sample position
+divided by ``block_samples``; a time without a card leaves numbers out) and a sequence *s* that counts what is written.
+It lives in slot ``s % slots``: what is written next replaces the oldest, however long nothing came. A slot is a head
+(fixed fields, one CRC32C a track, notes as JSON), padded to 512 bytes, then the PCM of each track in turn. All numbers
+little-endian. A block is whole when its head's CRC32C holds and it is the one that was looked for; a track is whole
+when its own CRC holds.
 """
 
 from __future__ import annotations
@@ -24,11 +26,13 @@ BLOCK_MS = 100
 PAGE_BYTES = 4096
 HINT_OFFSET = 2048
 HINT = struct.Struct("<QI")
-"""Number of a block near the tape's end, and its check sum."""
-FILE_MAGIC = b"TDTAPE02"
+"""Sequence of a block near the tape's end, and its check sum."""
+FILE_MAGIC = b"TDTAPE03"
 SLOT_MAGIC = 0x4B4C4254  # "TBLK"
 _FILE_HEAD = struct.Struct("<8sIIIQI16s128s")
 _SLOT_HEAD = struct.Struct("<IQQqqq65pI")
+_SLOT_START = struct.Struct("<4xIQQ")
+SLOT_START_BYTES = _SLOT_START.size
 _CRC = struct.Struct("<I")
 _ALIGN_BYTES = 512
 MOST_GAPS = 32
@@ -77,9 +81,9 @@ class Geometry(msgspec.Struct, frozen=True):
         """Size of the file."""
         return PAGE_BYTES + self.slots * self.slot_bytes
 
-    def slot_offset(self, block: int) -> int:
-        """File offset of the slot that block number ``block`` lives in."""
-        return PAGE_BYTES + (block % self.slots) * self.slot_bytes
+    def slot_offset(self, sequence: int) -> int:
+        """File offset of the slot that the block with this sequence lives in."""
+        return PAGE_BYTES + (sequence % self.slots) * self.slot_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +211,14 @@ class SlotHead:
     def gaps(self) -> tuple[Range, ...]:
         """Ranges of this block that were never received."""
         return tuple(_notes_decoder.decode(self.notes).g)
+
+
+def unpack_slot_start(raw: bytes) -> tuple[int, int] | None:
+    """Number and sequence of the block in a slot, unchecked; None when it was never written."""
+    if len(raw) < SLOT_START_BYTES:
+        return None
+    magic, number, sequence = _SLOT_START.unpack_from(raw)
+    return (number, sequence) if magic == SLOT_MAGIC else None
 
 
 def unpack_slot_head(geometry: Geometry, raw: bytes) -> SlotHead | None:

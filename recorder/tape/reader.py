@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from recorder.tape.format import (
     HINT,
     HINT_OFFSET,
     PAGE_BYTES,
+    SLOT_START_BYTES,
     Range,
     SlotHead,
     TapeBlock,
@@ -23,13 +24,18 @@ from recorder.tape.format import (
     join_gap,
     unpack_file_head,
     unpack_slot_head,
+    unpack_slot_start,
 )
 
 SEARCHED_BLOCKS = 600
 
 
 class TapeReader:
-    """Reads a tape. Thread: safe, every read is one ``pread``. What the medium cannot give back (EIO) is a gap."""
+    """Reads a tape. Thread: safe, every read is one ``pread``. What the medium cannot give back (EIO) is a gap.
+
+    Numbers rise with sequences, but a time without a card leaves some out: where a block is, is guessed from the last
+    that was found, else looked for by halves.
+    """
 
     def __init__(self, path: Path) -> None:
         """Raises StoreError when there is no whole tape at ``path``."""
@@ -40,6 +46,10 @@ class TapeReader:
             raise StoreError(f"tape {path}: {error.strerror}") from error
         try:
             self.geometry, self.epoch, self.card_id = unpack_file_head(self._read_at(0, PAGE_BYTES))
+            self._left_out = 0
+            """Number minus sequence where a block was last found."""
+            self._newest = -1
+            """A sequence that is on the tape, not far from its end."""
         except BaseException:
             os.close(self._fd)
             raise
@@ -59,22 +69,89 @@ class TapeReader:
 
     def head(self, block: int) -> SlotHead | None:
         """The head of block ``block`` if the tape still holds it."""
-        return self._slot_head(block) or unpack_slot_head(self.geometry, self._spilled_slot(block))
+        head = self._head_at(block - self._left_out)
+        if head is None or head.number != block:
+            sequence = self._sequence_of(block)
+            head = None if sequence is None else self._head_at(sequence)
+        return head or self._spilled_head(block)
 
-    def _slot_head(self, block: int) -> SlotHead | None:
-        """The head of a block that is in its slot."""
+    def _head_at(self, sequence: int) -> SlotHead | None:
+        """The head of the block with this sequence, if it is in its slot."""
         geometry = self.geometry
-        head = unpack_slot_head(geometry, self._read_at(geometry.slot_offset(block), geometry.head_bytes))
-        return head if head is not None and head.number == block else None
+        raw = self._read_at(geometry.slot_offset(sequence), geometry.head_bytes)
+        head = unpack_slot_head(geometry, raw)
+        return head if head is not None and head.sequence == sequence else None
+
+    def _number_at(self, sequence: int) -> int | None:
+        """The number of the block with this sequence; None when it is not in its slot."""
+        start = unpack_slot_start(self._read_at(self.geometry.slot_offset(sequence), SLOT_START_BYTES))
+        return start[0] if start is not None and start[1] == sequence else None
+
+    def _sequence_of(self, block: int) -> int | None:
+        """Of a block that is in its slot; None when it is in none."""
+        found = self._first_from(block)
+        if found is None or found[0] != block:
+            return None
+        self._left_out = block - found[1]
+        return found[1]
+
+    def next_from(self, block: int) -> int | None:
+        """The first block from ``block`` on that the tape holds; None when it has none yet."""
+        found = self._first_from(block)
+        in_files = min((number for number in self.spilled().values() if number >= block), default=None)
+        numbers = [number for number in (found and found[0], in_files) if number is not None]
+        return min(numbers, default=None)
+
+    def _first_from(self, block: int) -> tuple[int, int] | None:
+        """Number and sequence of the first block from ``block`` on that is in its slot."""
+        newest = self._follow_newest()
+        low, high = max(0, newest - self.geometry.slots + 1), newest + 1  # sequences: all before `low` are below
+        found = None
+        while low < high:
+            middle = (low + high) // 2
+            at, number = middle, self._number_at(middle)
+            while number is None and at + 1 < high:  # a slot that is bad, or was never written
+                at += 1
+                number = self._number_at(at)
+            if number is not None and number >= block:
+                found = number, at
+                high = middle
+            elif number is not None:
+                low = at + 1
+            else:
+                high = middle
+        return found
+
+    def _follow_newest(self) -> int:
+        """The sequence of the newest block that is in its slot; -1 without any."""
+        hinted = self._hint()
+        if hinted is not None and hinted > self._newest and self._number_at(hinted) is not None:
+            self._newest = hinted
+        if self._number_at(self._newest) is None:  # never looked for, or the ring went round
+            last = self.last_head()
+            self._newest = -1 if last is None else last.sequence
+        while self._number_at(self._newest + 1) is not None:
+            self._newest += 1
+        return self._newest
+
+    def _hint(self) -> int | None:
+        sequence, crc = HINT.unpack(self._read_at(HINT_OFFSET, HINT.size).ljust(HINT.size, b"\xff"))
+        return int(sequence) if crc == checksum(struct.pack("<Q", sequence)) else None
 
     def block(self, number: int) -> TapeBlock | None:
         """A whole block, or None when the tape does not hold it. Tracks with a wrong CRC come back as gaps."""
-        geometry = self.geometry
-        raw = self._read_at(geometry.slot_offset(number), geometry.slot_bytes)
-        block, whole = self._unpack(number, raw)
+        block, whole = self._block_at(number - self._left_out, number)
+        if block is None:
+            sequence = self._sequence_of(number)
+            if sequence is not None:
+                block, whole = self._block_at(sequence, number)
         if not whole:
             block = self._unpack(number, self._spilled_slot(number))[0] or block
         return block
+
+    def _block_at(self, sequence: int, number: int) -> tuple[TapeBlock | None, bool]:
+        geometry = self.geometry
+        return self._unpack(number, self._read_at(geometry.slot_offset(sequence), geometry.slot_bytes))
 
     def _unpack(self, number: int, raw: bytes) -> tuple[TapeBlock | None, bool]:
         """The block in these bytes of a slot, and whether every track of it is right."""
@@ -97,19 +174,26 @@ class TapeReader:
         )  # fmt: skip
         return block, whole
 
-    def _spilled_slot(self, number: int) -> bytes:
+    def _spilled_slot(self, number: int, size: int = -1) -> bytes:
         """The bytes of a slot that the disk refused, from the file that stands for it; empty when there is none."""
         try:
-            content = (spill_folder(self.path) / f"{number}.block").read_bytes()
-            geometry, epoch, card_id = unpack_file_head(content[:PAGE_BYTES])
+            with (spill_folder(self.path) / f"{number}.block").open("rb") as file:
+                geometry, epoch, card_id = unpack_file_head(file.read(PAGE_BYTES))
+                content = file.read(size)
         except (OSError, StoreError):
             return b""
         ours = (geometry, epoch, card_id) == (self.geometry, self.epoch, self.card_id)
-        return content[PAGE_BYTES:] if ours else b""
+        return content if ours else b""
 
-    def spilled(self) -> list[int]:
-        """Numbers of the blocks that have files of their own, in order."""
-        return sorted(int(file.stem) for file in spill_folder(self.path).glob("*.block") if file.stem.isdecimal())
+    def _spilled_head(self, number: int) -> SlotHead | None:
+        head = unpack_slot_head(self.geometry, self._spilled_slot(number, self.geometry.head_bytes))
+        return head if head is not None and head.number == number else None
+
+    def spilled(self) -> dict[int, int]:
+        """Sequences and numbers of the blocks that have files of their own, in order."""
+        names = (file.stem for file in spill_folder(self.path).glob("*.block"))
+        heads = [self._spilled_head(int(name)) for name in names if name.isdecimal()]
+        return dict(sorted((head.sequence, head.number) for head in heads if head is not None))
 
     def read(self, track: int, from_sample: int, to_sample: int) -> tuple[Pcm, list[Range]]:
         """One track: int16 ``(to_sample - from_sample,)`` and the ranges of it that are silence filled in."""
@@ -133,10 +217,12 @@ class TapeReader:
 
     def _track_of_block(self, number: int, track: int) -> tuple[Pcm | None, Sequence[Range]]:
         geometry = self.geometry
-        slot, at = geometry.slot_offset(number), geometry.head_bytes + track * geometry.track_bytes
-        head = unpack_slot_head(geometry, self._read_at(slot, geometry.head_bytes))
-        raw = self._read_at(slot + at, geometry.track_bytes)
-        if head is None or head.number != number or not _is_whole(raw, head, track):
+        at = geometry.head_bytes + track * geometry.track_bytes
+        head = self.head(number)
+        raw = b""
+        if head is not None:
+            raw = self._read_at(geometry.slot_offset(head.sequence) + at, geometry.track_bytes)
+        if head is None or not _is_whole(raw, head, track):
             spilled = self._spilled_slot(number)
             head, raw = unpack_slot_head(geometry, spilled), spilled[at : at + geometry.track_bytes]
             if head is None or not _is_whole(raw, head, track):
@@ -145,26 +231,29 @@ class TapeReader:
 
     def last_head(self) -> SlotHead | None:
         """The newest block on the tape (after a crash as well): from the hint on, else by looking at every slot."""
-        number, crc = HINT.unpack(self._read_at(HINT_OFFSET, HINT.size).ljust(HINT.size, b"\xff"))
-        best = self.head(number) if crc == checksum(struct.pack("<Q", number)) else None
+        sequence, spilled = self._hint(), self.spilled()
+        best = None if sequence is None else self._head_of(sequence, spilled)
         if best is None:
-            return self._search_all()
-        misses, number, spilled = 0, best.number, frozenset(self.spilled())
+            return self._search_all(spilled)
+        misses, sequence = 0, best.sequence
         while misses < self.geometry.slots and misses < SEARCHED_BLOCKS:
-            number += 1
-            head = self.head(number) if number in spilled else self._slot_head(number)
+            sequence += 1
+            head = self._head_of(sequence, spilled)
             misses = 0 if head else misses + 1
             best = head or best
         return best
 
-    def _search_all(self) -> SlotHead | None:
+    def _head_of(self, sequence: int, spilled: Mapping[int, int]) -> SlotHead | None:
+        return self._head_at(sequence) or (self._spilled_head(spilled[sequence]) if sequence in spilled else None)
+
+    def _search_all(self, spilled: Mapping[int, int]) -> SlotHead | None:
         geometry = self.geometry
         heads = (
             unpack_slot_head(geometry, self._read_at(geometry.slot_offset(slot), geometry.head_bytes))
             for slot in range(geometry.slots)
         )
-        spilled = map(self.head, self.spilled())
-        return max((head for head in (*heads, *spilled) if head), key=lambda head: head.number, default=None)
+        in_files = map(self._spilled_head, spilled.values())
+        return max((head for head in (*heads, *in_files) if head), key=lambda head: head.sequence, default=None)
 
 
 def spill_folder(tape: Path) -> Path:

@@ -53,7 +53,7 @@ class TapeRing:
         self.last = None if is_new else reader.last_head()  # a long tape without a block takes long to search
         self._spilled = reader.spilled()
         reader.close()
-        self._newest = self.last.number if self.last else -1
+        self._newest = self.last.sequence if self.last else -1
 
     def _fits(self) -> bool:
         try:
@@ -91,17 +91,17 @@ class TapeRing:
 
     def write(self, block: TapeBlock, *, through: bool = False) -> None:
         """Write a block to its slot; ``through``: to the medium, so that an error is this block's own."""
-        if self._newest < 0 or block.number > self._newest + 1:  # who looks for the tape's end does not look far
-            self._write_hint(block.number)
+        if self._newest < 0 or block.sequence > self._newest + 1:  # who looks for the tape's end does not look far
+            self._write_hint(block.sequence)
         size = os.pwritev(
             self._fd,
             [self._head(block), block.samples.data],
-            self.geometry.slot_offset(block.number),
+            self.geometry.slot_offset(block.sequence),
             os.RWF_DSYNC if through else 0,
         )
         if size != self.geometry.slot_bytes:
             raise OSError(errno.EIO, f"only {size} of {self.geometry.slot_bytes} bytes written")
-        self._newest = max(self._newest, block.number)
+        self._newest = max(self._newest, block.sequence)
         self._forget_spilled()
 
     def spill(self, block: TapeBlock) -> None:
@@ -112,18 +112,18 @@ class TapeRing:
             write_whole(spill_folder(self.path) / f"{block.number}.block", content)
         except StoreError as error:
             raise OSError(errno.EIO, str(error)) from error
-        self._spilled.append(block.number)
-        self._newest = max(self._newest, block.number)
+        self._spilled[block.sequence] = block.number
+        self._newest = max(self._newest, block.sequence)
 
     def _head(self, block: TapeBlock) -> bytes:
         return pack_slot_head(self.geometry, block, pack_notes(block.events, block.gaps))
 
     def _forget_spilled(self) -> None:
         """Remove the files of blocks that the ring has passed."""
-        while self._spilled and self._spilled[0] <= self._newest - self.geometry.slots:
+        while self._spilled and (oldest := min(self._spilled)) <= self._newest - self.geometry.slots:
             with contextlib.suppress(OSError):
-                (spill_folder(self.path) / f"{self._spilled[0]}.block").unlink(missing_ok=True)
-            del self._spilled[0]
+                (spill_folder(self.path) / f"{self._spilled[oldest]}.block").unlink(missing_ok=True)
+            del self._spilled[oldest]
 
     def sync(self) -> None:
         """Bring what was written to the medium."""
@@ -132,9 +132,9 @@ class TapeRing:
         if newest >= 0:
             self._write_hint(newest)
 
-    def _write_hint(self, number: int) -> None:
+    def _write_hint(self, sequence: int) -> None:
         """Where to look for the tape's end: a reader that starts there finds what was written since."""
-        os.pwrite(self._fd, HINT.pack(number, checksum(struct.pack("<Q", number))), HINT_OFFSET)
+        os.pwrite(self._fd, HINT.pack(sequence, checksum(struct.pack("<Q", sequence))), HINT_OFFSET)
 
     def close(self) -> None:
         """Call once."""

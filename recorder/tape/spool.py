@@ -72,10 +72,11 @@ class Spool:
                 self.given_up += 1
             self._changed.notify_all()
 
-    def find(self, number: int) -> TapeBlock | None:
-        """A block that may not be on the tape yet."""
+    def first_from(self, number: int) -> TapeBlock | None:
+        """The first block from ``number`` on of those that may not be on the tape yet."""
         with self._changed:
-            return self._waiting.get(number) or self._unsynced.get(number)
+            blocks = (*self._unsynced.values(), *self._waiting.values())
+        return min((block for block in blocks if block.number >= number), key=lambda block: block.number, default=None)
 
     def held_from(self) -> int | None:
         """The first sample that is not on the medium; None when everything is."""

@@ -138,7 +138,8 @@ class OrderDesk:
         number = (end - 1) // geometry.block_samples
         try:
             if epoch == self._tape.epoch:
-                held = newest.number - number < geometry.slots
+                oldest = self._tape.next_from(0)
+                held = oldest is not None and number >= oldest
                 block = (self._tape.block(number) or newest) if held else None
             else:
                 block = self._block_set_aside(epoch or "", number)

@@ -128,8 +128,9 @@ def test_a_disk_that_refuses_gets_everything_later_and_in_order(desk: Desk, refu
     assert desk.spool.trouble == os.strerror(refusal)
     assert desk.spool.held_from() == 3 * BLOCK
     assert desk.gaps() == [(3 * BLOCK, 53 * BLOCK)]
-    found = desk.spool.find(40)
+    found = desk.spool.first_from(40)
     assert found is not None
+    assert desk.spool.first_from(53) is None
     assert np.array_equal(found.samples, desk.sent[:, 40 * BLOCK : 41 * BLOCK])
     desk.disk.refuses = 0
     desk.put(1)
