@@ -42,6 +42,7 @@ pytestmark = [
     pytest.mark.skipif(bool(faulty_disk.available()), reason=faulty_disk.available()),
 ]
 PORTS, BUSY = 8, 6
+TALK_S = 2.0
 BLOCK = 800
 MOST_MISSING_SAMPLES = RATE_HZ
 AT_ONCE = 3
@@ -101,7 +102,7 @@ def _busy_while(folder: Path, calls: int, sync_s: float) -> tuple[list[Op], Hear
 
     ``/told/ID`` is made when its event says that recording ID is ready.
     """
-    with FaultyDisk(folder) as disk, BenchCard(folder / "card", PORTS, BUSY, 2.0, 4.0) as card:
+    with FaultyDisk(folder) as disk, BenchCard(folder / "card", PORTS, BUSY, TALK_S, 4.0) as card:
         home, told = Home(disk.root / "home"), disk.root / "told"
         home.create()
         told.mkdir()
@@ -144,18 +145,29 @@ def _check(folder: Path, ops: Sequence[Op], heard: Heard, cut: int, seed: int) -
     rebuild(ops[:cut], disk, random.Random(seed))
     told = [op.path.rpartition("/")[2] for op in ops[:cut] if op.kind == "create" and op.path.startswith("/told/")]
     home = Home(disk / "home")
-    missing = _missing_samples(home, heard.by(ops[cut - 1].done_s))
+    upto = heard.by(ops[cut - 1].done_s)
+    missing = _missing_samples(home, upto)
     assert missing <= MOST_MISSING_SAMPLES, where
     home.create()
     migrate(home)  # as at every start of the box
-    before = len(_ready(home))
+    before, running_calls = len(_ready(home)), _rows(home, "SELECT * FROM calls WHERE state <> 'ended'")
     (folder / f"{cut}-{seed}").mkdir()
     with BenchCard(folder / f"{cut}-{seed}" / "card", PORTS, 1, 0.9, 30.0) as card, _recorder(home, card):
         wait_until(lambda: len(_ready(home)) > before and card.heard > 3 * RATE_HZ, 90, f"a new call, {where}")
         settled(home)
     _finished_are_there(home, told, where)
     _store_is_intact(home, told, where)
+    _running_calls_are_recorded(home, running_calls, upto - MOST_MISSING_SAMPLES, where)
     return missing
+
+
+def _running_calls_are_recorded(home: Home, calls: Sequence[dict[str, Any]], upto: int, where: str) -> None:
+    """As far as ``upto``, or to their own end."""
+    for call in calls:
+        own_end = call["from_sample"] + int(TALK_S * RATE_HZ)
+        query = f"SELECT coalesce(max(to_sample), 0) AS upto FROM recordings WHERE call_id = '{call['id']}'"
+        (recorded,) = _rows(home, query)
+        assert recorded["upto"] >= min(upto, own_end), f"a running call lost its end, {where}"
 
 
 def _finished_are_there(home: Home, told: Sequence[str], where: str) -> None:
