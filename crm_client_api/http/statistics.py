@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from datetime import date, timedelta
+from itertools import chain
 from typing import Annotated, Literal, TypeVar
 
 import bottle
 import msgspec
+from msgspec.structs import astuple
 
 from crm_client_api.answers.statistics import (
+    CallBackFigures,
     CallBackStatistics,
+    CallFigures,
     CallStatistics,
-    Chart,
     HeatMap,
     LineStatistics,
     MonthlyReport,
-    Span,
 )
 from crm_client_api.domain import audit
 from crm_client_api.domain.invalid import Invalid
@@ -30,7 +33,8 @@ from crm_client_api.statistics.figures import Counted, Preparing
 from crm_client_api.statistics.keys import Split, both, channels_of_group, operator_scope
 from crm_client_api.statistics.reports import Reach, Wanted
 from crm_client_api.statistics.shaping import Measure
-from crm_client_api.statistics.workbook import MEDIA, Row, flat, workbook
+from crm_client_api.statistics.streaming import Packed, json_pieces, pack
+from crm_client_api.statistics.workbook import MEDIA, Sheet, short_sheet, workbook
 from firmware.clock import now_ms
 from firmware.parameters import get_value
 from firmware.store.connection import write
@@ -39,6 +43,7 @@ _Report = TypeVar("_Report")
 _STATISTICS = (Permission.STATISTICS,)
 _LONGEST_DAYS = 3660
 _RETRY_AFTER_S = 5
+_NEVER = re.compile(r"q=0(\.0{0,3})?")
 _FIRST, _LAST = date(1971, 1, 1), date(2999, 12, 31)
 
 ChannelNumber = Annotated[int, msgspec.Meta(ge=1, le=9999)]
@@ -125,23 +130,25 @@ def _reach(request: Request, channel: int | None = None, group: int | None = Non
     return Reach(channels, operator_scope(request.operator.viewer))
 
 
-def _calls(request: Request, query: CallStatisticsQuery) -> CallStatistics:
+def _calls(request: Request, query: CallStatisticsQuery, make: Callable[[answering.CallReport], _Report]) -> _Report:
     wanted, reach = _wanted(query), _reach(request, query.channel, query.group)
     return _report(
         request,
         wanted,
-        lambda counted: answering.call_statistics(
-            counted, request.settings, reach, wanted, query.by, query.split, query.measure
+        lambda counted: make(
+            answering.call_statistics(counted, request.settings, reach, wanted, query.by, query.split, query.measure)
         ),
     )
 
 
-def _call_backs(request: Request, query: CallBackQuery) -> CallBackStatistics:
+def _call_backs(request: Request, query: CallBackQuery, make: Callable[[answering.CallBackReport], _Report]) -> _Report:
     wanted, reach = _wanted(query), _reach(request, query.channel, query.group)
     return _report(
         request,
         wanted,
-        lambda counted: answering.call_back_statistics(counted, request.settings, reach, wanted, query.by, query.split),
+        lambda counted: make(
+            answering.call_back_statistics(counted, request.settings, reach, wanted, query.by, query.split)
+        ),
     )
 
 
@@ -180,9 +187,9 @@ def _monthly(request: Request, query: MonthQuery) -> MonthlyReport:
     "GET", "/statistics/calls", "Calls by time, and by channel, operator, group, direction or result",
     answer=CallStatistics, permissions=_STATISTICS, also=(503,),
 )  # fmt: skip
-def get_call_statistics(request: Request, query: CallStatisticsQuery) -> CallStatistics:
+def get_call_statistics(request: Request, query: CallStatisticsQuery) -> bottle.HTTPResponse:
     """Count the calls in scope."""
-    return _calls(request, query)
+    return _long_answer(request, _calls(request, query, lambda report: pack(json_pieces(report.answer))))
 
 
 @route(
@@ -199,9 +206,9 @@ def get_heat_map(request: Request, query: HeatMapQuery) -> HeatMap:
     "GET", "/statistics/call-backs", "Missed calls, whether and how soon they were called back",
     answer=CallBackStatistics, permissions=_STATISTICS, also=(503,),
 )  # fmt: skip
-def get_call_back_statistics(request: Request, query: CallBackQuery) -> CallBackStatistics:
+def get_call_back_statistics(request: Request, query: CallBackQuery) -> bottle.HTTPResponse:
     """Show how missed calls in scope were called back."""
-    return _call_backs(request, query)
+    return _long_answer(request, _call_backs(request, query, lambda report: pack(json_pieces(report.answer))))
 
 
 @route(
@@ -225,10 +232,15 @@ def get_monthly_report(request: Request, query: MonthQuery) -> MonthlyReport:
 @route("GET", "/statistics/calls.xlsx", "The same as a workbook", media=(MEDIA,), permissions=_STATISTICS, also=(503,))
 def get_call_workbook(request: Request, query: CallStatisticsQuery) -> bottle.HTTPResponse:
     """Export the calls in scope, counted."""
-    found = _calls(request, query)
-    rows = [flat(one) for one in found.rows]
-    rows.append(flat(type(found.rows[0])("total", None, "", found.total)) if found.rows else {})
-    return _file(request, "calls", found.span, [("table", rows)], found.chart)
+    language = _language(request)
+
+    def book(report: answering.CallReport) -> bytes:
+        columns = ["bucket", "key", "name", *CallFigures.__struct_fields__]
+        lines = ([row.bucket, row.key, row.name, *astuple(row.figures)] for row in report.rows())
+        total = [["total", None, "", *astuple(report.total)]]
+        return workbook(report.span, [Sheet("table", columns, chain(lines, total))], report.chart, language)
+
+    return _file(request, "calls", query.from_, query.to, _calls(request, query, book))
 
 
 @route(
@@ -237,15 +249,22 @@ def get_call_workbook(request: Request, query: CallStatisticsQuery) -> bottle.HT
 )  # fmt: skip
 def get_call_back_workbook(request: Request, query: CallBackQuery) -> bottle.HTTPResponse:
     """Export how missed calls in scope were called back."""
-    found = _call_backs(request, query)
-    return _file(request, "call-backs", found.span, [("table", [flat(one) for one in found.rows])], found.chart)
+    language = _language(request)
+
+    def book(report: answering.CallBackReport) -> bytes:
+        columns = ["bucket", "key", "name", *CallBackFigures.__struct_fields__]
+        lines = ([row.bucket, row.key, row.name, *astuple(row.figures)] for row in report.rows())
+        return workbook(report.span, [Sheet("table", columns, lines)], report.chart, language)
+
+    return _file(request, "call-backs", query.from_, query.to, _call_backs(request, query, book))
 
 
 @route("GET", "/statistics/lines.xlsx", "The same as a workbook", media=(MEDIA,), permissions=_STATISTICS, also=(503,))
 def get_line_workbook(request: Request, query: LinesQuery) -> bottle.HTTPResponse:
     """Export how much the lines in scope are used."""
     found = _lines(request, query)
-    return _file(request, "lines", found.span, [("table", [flat(one) for one in found.channels])], found.chart)
+    body = workbook(found.span, [short_sheet("table", found.channels)], found.chart, _language(request))
+    return _file(request, "lines", query.from_, query.to, body)
 
 
 @route(
@@ -254,19 +273,40 @@ def get_line_workbook(request: Request, query: LinesQuery) -> bottle.HTTPRespons
 def get_monthly_workbook(request: Request, query: MonthQuery) -> bottle.HTTPResponse:
     """Export a month of the operators and channels in scope."""
     found = _monthly(request, query)
-    tables = [("table", [flat(one) for one in found.operators]), ("groups", [flat(one) for one in found.groups])]
-    return _file(request, "monthly", found.span, tables, None)
+    sheets = [short_sheet("table", found.operators), short_sheet("groups", found.groups)]
+    body = workbook(found.span, sheets, None, _language(request))
+    return _file(
+        request, "monthly", date.fromisoformat(found.span.first_day), date.fromisoformat(found.span.last_day), body
+    )
 
 
-def _file(
-    request: Request, name: str, span: Span, tables: Sequence[tuple[str, Sequence[Row]]], chart: Chart | None
-) -> bottle.HTTPResponse:
-    language = str(get_value(request.stores.crm, "system", "language"))
-    body = workbook(span, tables, chart, language)
-    with write(request.stores.crm) as connection:
-        audit.append(
-            connection, request.actor, "statistics.export", name, {"from": span.first_day, "to": span.last_day}
+def _language(request: Request) -> str:
+    return str(get_value(request.stores.crm, "system", "language"))
+
+
+def _long_answer(request: Request, body: Packed) -> bottle.HTTPResponse:
+    """JSON that may be long: compressed for who can read that, and unpacked on the way for all others."""
+    headers = {"Content-Type": "application/json", "Vary": "Accept-Encoding"}
+    if body.packed and _takes_gzip(request.headers.get("Accept-Encoding", "")):
+        length = sum(map(len, body.pieces))
+        return raw_answer(
+            iter(body.pieces), 200, {**headers, "Content-Encoding": "gzip", "Content-Length": str(length)}
         )
-    file_name = f"{name}_{span.first_day}_{span.last_day}.xlsx"
+    return raw_answer(body.plain(), 200, {**headers, "Content-Length": str(body.size_bytes)})
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether the client names gzip (RFC 9110, section 12.5.3) and does not refuse it."""
+    return any(
+        name.strip().lower() == "gzip" and not _NEVER.fullmatch(weight.strip())
+        for name, _, weight in (one.partition(";") for one in accepted.split(","))
+    )
+
+
+def _file(request: Request, name: str, first: date, last: date, body: bytes) -> bottle.HTTPResponse:
+    span = {"from": first.isoformat(), "to": last.isoformat()}
+    with write(request.stores.crm) as connection:
+        audit.append(connection, request.actor, "statistics.export", name, span)
+    file_name = f"{name}_{span['from']}_{span['to']}.xlsx"
     headers = {"Content-Type": MEDIA, "Content-Disposition": f'attachment; filename="{file_name}"'}
     return raw_answer(body, 200, headers)

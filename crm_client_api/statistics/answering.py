@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, tzinfo
 
 import numpy as np
@@ -12,6 +12,7 @@ from crm_client_api.answers.statistics import (
     BusyHour,
     CallBackRow,
     CallBackStatistics,
+    CallFigures,
     CallRow,
     CallStatistics,
     Chart,
@@ -35,17 +36,20 @@ from crm_client_api.statistics.keys import Keys, Split, make_keys
 from crm_client_api.statistics.lines import Traffic, traffic
 from crm_client_api.statistics.local_time import start_ms
 from crm_client_api.statistics.people import people, records_written, state_times
-from crm_client_api.statistics.reports import CallBacks, Reach, Totals, Wanted, call_backs, calls_table, heat_map
+from crm_client_api.statistics.reports import Reach, Wanted, call_backs, calls_table, heat_map
 from crm_client_api.statistics.shaping import (
     RESULTS,
     Measure,
-    add_call_backs,
     add_totals,
     call_back_figures,
     call_figures,
+    chart_series,
     make_chart,
-    median,
+    measured,
+    missing_of,
 )
+from crm_client_api.statistics.streaming import Long
+from crm_client_api.statistics.table import BackTable, Table, Totals
 
 MOST_ROWS = 200_000
 """Buckets times keys of one report."""
@@ -66,32 +70,61 @@ def zone_name(zone: tzinfo) -> str:
     return "local" if name.startswith("/") else name
 
 
+@dataclass(frozen=True, slots=True)
+class CallReport:
+    """Calls by time and key, in columns until somebody reads them."""
+
+    span: Span
+    table: Table
+    keys: Sequence[tuple[str | None, str]]
+    measure: Measure
+    by_result: bool
+
+    def rows(self) -> Iterator[CallRow]:
+        """Every bucket and key that has calls."""
+        for bucket, place, totals in self.table:
+            yield CallRow(bucket, self.keys[place][0], self.keys[place][1], call_figures(totals))
+
+    @property
+    def total(self) -> CallFigures:
+        """All calls."""
+        return call_figures(self.table.total())
+
+    @property
+    def chart(self) -> Long:
+        """A series for each key, or each result."""
+        names = self.table.buckets.names
+        if self.by_result:
+            return make_chart("calls", names, self._series_of_results())
+        values = measured(self.table, self.measure)
+        missing = missing_of(self.measure)
+        return make_chart(self.measure, names, chart_series(self.keys, len(names), self.table.places, values, missing))
+
+    def _series_of_results(self) -> Iterator[ChartSeries]:
+        for result in RESULTS:
+            values = measured(self.table, result)
+            of_result = dict(zip(self.table.places.tolist(), values, strict=True))
+            yield ChartSeries(result, "", [of_result.get(n, 0.0) for n in range(len(self.table.buckets.names))])
+
+    @property
+    def answer(self) -> Long:
+        """As it is sent."""
+        return Long(CallStatistics, {"span": self.span, "rows": self.rows(), "total": self.total, "chart": self.chart})
+
+
 def call_statistics(
     counted: Counted, settings: Settings, reach: Reach, wanted: Wanted, by: By, split: Split | None, measure: Measure
-) -> CallStatistics:
+) -> CallReport:
     """Calls by time and key. Raises TooManyRows."""
     keys = make_keys(split, counted, reach, settings)
-    names = make_buckets(by, wanted.from_day, wanted.to_day).names
-    if len(names) * len(keys.keys) > MOST_ROWS:
-        raise TooManyRows
+    _check_rows(by, wanted, keys)
     table = calls_table(counted, wanted, reach, by, len(keys.keys), keys.of)
-    rows = [
-        CallRow(bucket, keys.keys[place][0], keys.keys[place][1], call_figures(totals))
-        for bucket, place, totals in table
-    ]
-    if split == "result":
-        named: dict[str, str] = dict.fromkeys(RESULTS, "")
-        values: dict[tuple[str, str], float | None] = {
-            (one, row.bucket): getattr(row.figures, one) for row in rows for one in RESULTS
-        }
-        chart = make_chart("calls", names, named, values)
-    else:
-        used = {row.key or "" for row in rows}
-        named = {key or "": name for key, name in keys.keys if (key or "") in used}
-        values = {(row.key or "", row.bucket): getattr(row.figures, measure) for row in rows}
-        chart = make_chart(measure, names, named, values)
-    total = call_figures(add_totals(totals for _, _, totals in table))
-    return CallStatistics(_span(counted, wanted), rows, total, chart)
+    return CallReport(_span(counted, wanted), table, keys.keys, measure, split == "result")
+
+
+def _check_rows(by: By, wanted: Wanted, keys: Keys) -> None:
+    if len(make_buckets(by, wanted.from_day, wanted.to_day).names) * len(keys.keys) > MOST_ROWS:
+        raise TooManyRows
 
 
 def heat_map_of(counted: Counted, reach: Reach, wanted: Wanted, measure: Measure) -> HeatMap:
@@ -102,37 +135,49 @@ def heat_map_of(counted: Counted, reach: Reach, wanted: Wanted, measure: Measure
     return HeatMap(_span(counted, wanted), measure, values)
 
 
+@dataclass(frozen=True, slots=True)
+class CallBackReport:
+    """Call-backs by time and key, in columns until somebody reads them."""
+
+    span: Span
+    table: BackTable
+    keys: Sequence[tuple[str | None, str]]
+
+    def rows(self) -> Iterator[CallBackRow]:
+        """Every bucket and key that has missed calls."""
+        names = self.table.buckets.names
+        for place, one in zip(self.table.places.tolist(), self.table.all(), strict=True):
+            bucket, key = divmod(place, self.table.keys)
+            yield CallBackRow(names[bucket], self.keys[key][0], self.keys[key][1], call_back_figures(one))
+
+    @property
+    def chart(self) -> Long:
+        """The missed calls of every bucket: called back, and not."""
+        series = zip(("called_back", "not_called_back"), self.table.by_bucket(), strict=True)
+        return make_chart(
+            "missed", self.table.buckets.names, (ChartSeries(name, "", list(values)) for name, values in series)
+        )
+
+    @property
+    def answer(self) -> Long:
+        """As it is sent."""
+        parts = {
+            "span": self.span, "rows": self.rows(), "total": call_back_figures(self.table.total()),
+            "wait_median_ms": self.table.median_wait_ms, "chart": self.chart,
+        }  # fmt: skip
+        return Long(CallBackStatistics, parts)
+
+
 def call_back_statistics(
     counted: Counted, settings: Settings, reach: Reach, wanted: Wanted, by: By, split: Split | None
-) -> CallBackStatistics:
+) -> CallBackReport:
     """How missed calls were called back, by time and channel or group. Raises TooManyRows."""
     keys = make_keys(split, counted, reach, settings)
-    names = make_buckets(by, wanted.from_day, wanted.to_day).names
-    if len(names) * len(keys.keys) > MOST_ROWS:
-        raise TooManyRows
-    table, waits = _call_backs(counted, wanted, reach, by, keys)
-    rows = [
-        CallBackRow(bucket, keys.keys[place][0], keys.keys[place][1], call_back_figures(one))
-        for bucket, place, one in table
-    ]
-    series = {"called_back": "", "not_called_back": ""}
-    sums: dict[tuple[str, str], float] = defaultdict(float)
-    for row in rows:
-        for name in series:
-            sums[name, row.bucket] += getattr(row.figures, name)
-    total = add_call_backs(one for _, _, one in table)
-    return CallBackStatistics(
-        _span(counted, wanted),
-        rows,
-        call_back_figures(total),
-        median(waits),
-        make_chart("missed", names, series, dict(sums)),
-    )
+    _check_rows(by, wanted, keys)
+    return CallBackReport(_span(counted, wanted), _call_backs(counted, wanted, reach, by, keys), keys.keys)
 
 
-def _call_backs(
-    counted: Counted, wanted: Wanted, reach: Reach, by: By, keys: Keys
-) -> tuple[list[tuple[str, int, CallBacks]], Sequence[int]]:
+def _call_backs(counted: Counted, wanted: Wanted, reach: Reach, by: By, keys: Keys) -> BackTable:
     without_cells = np.zeros(0, SHAPES["calls"])  # channels and groups ask for the channel only
     return call_backs(counted, wanted, reach, by, len(keys.keys), lambda channels: keys.of(channels, without_cells))
 
@@ -149,8 +194,7 @@ def line_statistics(
 ) -> LineStatistics:
     """How much the lines are used, and how many are needed. Raises BadInput."""
     used = traffic(counted, wanted.from_day, wanted.to_day, reach.channels)
-    table = calls_table(counted, wanted, reach, None, 1, make_keys(None, counted, reach, settings).of)
-    total = add_totals(totals for _, _, totals in table)
+    total = calls_table(counted, wanted, reach, None, 1, make_keys(None, counted, reach, settings).of).total()
     mean_talk_s = total.talk_ms / total.answered / 1000 if total.answered else 0.0
 
     def needed(erlangs: float) -> LinesNeeded:
@@ -223,7 +267,7 @@ def monthly_report(
         if key in by_channel_group:
             groups[int(key) if key else None] = name
     members = {group: [one for one in operators if one.group == group] for group in groups}
-    back, _ = _call_backs(counted, wanted, reach, "month", make_keys(None, counted, reach, settings))
+    back = _call_backs(counted, wanted, reach, "month", make_keys(None, counted, reach, settings))
     return MonthlyReport(
         _span(counted, wanted),
         first.isoformat()[:7],
@@ -238,7 +282,7 @@ def monthly_report(
             for group, name in sorted(groups.items(), key=lambda item: (item[0] is None, item[0] or 0))
         ],
         call_figures(add_totals(by_channel_group.values())),
-        call_back_figures(add_call_backs(one for _, _, one in back)),
+        call_back_figures(back.total()),
     )  # fmt: skip
 
 

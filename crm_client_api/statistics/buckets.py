@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 By = Literal["hour", "day", "month", "weekday", "hour_of_day"]
+BY_HOUR: frozenset[By | None] = frozenset({"hour", "hour_of_day"})
+"""What cannot be told from whole days."""
 Longs = npt.NDArray[np.int64]
 _ZERO = date(1970, 1, 1)
 _ZERO_WEEKDAY = 3  # a Thursday; Monday is 0

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
 from datetime import tzinfo
 
 import numpy as np
 
-from crm_client_api.domain.numbers import Site, match_key
+from crm_client_api.domain.numbers import Site
+from crm_client_api.statistics.backs import put_backs
 from crm_client_api.statistics.cells import SHAPES, Longs, replace_cells
 from crm_client_api.statistics.local_time import HOUR_MS, spans
 
-CALL_BACK_WITHIN_MS = 7 * 86_400_000
-"""A later call to the same number answers no missed call any more."""
 LONGEST_CALL_DAYS = 17
 """Beyond this, a call counts as not being in use any more."""
 _MINUTE_MS = 60_000
-_MATCHING_DIGITS = 7  # two spellings of one number end alike at least so far
-_MOST_BACK_CHANNELS = 16
+_ROWS_AT_ONCE = 2000
+"""Others wait for the interpreter while so many rows become an array."""
 _MOST_MS = (1 << 32) - 1
 
 _COLUMNS = (
@@ -38,7 +36,7 @@ def count_hours(connection: sqlite3.Connection, zone: tzinfo, site: Site, from_h
     calls = _calls(connection, zone, from_hour, to_hour)
     _put_calls(connection, from_hour, to_hour, calls)
     _put_busy(connection, zone, from_hour, to_hour, calls)
-    _put_backs(connection, zone, site, from_hour, to_hour)
+    put_backs(connection, zone, site, from_hour, to_hour)
 
 
 def _calls(connection: sqlite3.Connection, zone: tzinfo, from_hour: int, to_hour: int) -> Longs:
@@ -50,7 +48,8 @@ def _calls(connection: sqlite3.Connection, zone: tzinfo, from_hour: int, to_hour
             (offset, begin_ms, end_ms),
         )
         rows.row_factory = None
-        found.append(np.array(rows.fetchall(), np.int64).reshape(-1, 9))
+        while some := rows.fetchmany(_ROWS_AT_ONCE):
+            found.append(np.array(some, np.int64))
     return np.concatenate(found) if found else np.zeros((0, 9), np.int64)
 
 
@@ -115,64 +114,3 @@ def _hours_of(begun: Longs, channel: Longs, begin: Longs, end: Longs) -> list[Lo
         more = end > upto
         begun, channel, begin, end, hour = begun[more], channel[more], upto[more], end[more], hour[more] + 1
     return rows
-
-
-def _put_backs(connection: sqlite3.Connection, zone: tzinfo, site: Site, from_hour: int, to_hour: int) -> None:
-    missed: list[tuple[int, int, int, str]] = []
-    for begin_ms, end_ms, offset in spans(zone, from_hour, to_hour):
-        rows = connection.execute(
-            f"SELECT (started_ms + ?) / {HOUR_MS}, channel, started_ms, caller_number FROM calls.calls"
-            " WHERE started_ms >= ? AND started_ms < ? AND result = 'missed' AND direction = 'incoming'"
-            " AND state = 'ended' AND caller_number IS NOT NULL ORDER BY started_ms, rowid",
-            (offset, begin_ms, end_ms),
-        )
-        rows.row_factory = None
-        missed += rows.fetchall()
-    back = _calls_back(connection, missed)
-    found: list[tuple[int, int, int, int, int]] = []
-    order: dict[int, int] = defaultdict(int)
-    for hour, channel, started_ms, number in missed:
-        order[hour] += 1
-        candidates = back.get(number[-_MATCHING_DIGITS:], [])
-        for back_channel, wait_ms in _first_of_each_channel(candidates, started_ms, number, site):
-            found.append((hour, channel, order[hour], back_channel, wait_ms))
-    table = np.array(found, np.int64).reshape(-1, 5)
-    cells = np.zeros(len(table), SHAPES["backs"])
-    cells["hour"], cells["missed"] = table[:, 0] % 24, np.minimum(table[:, 2], 65535)
-    cells["back_channel"], cells["wait_ms"] = table[:, 3], table[:, 4]
-    replace_cells(connection, "backs", from_hour, to_hour, table[:, 0], table[:, 1], cells)
-
-
-def _calls_back(
-    connection: sqlite3.Connection, missed: list[tuple[int, int, int, str]]
-) -> dict[str, list[tuple[int, int, str]]]:
-    """Outgoing calls by the end of their number, oldest first: start, channel, number."""
-    back: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
-    if not missed:
-        return back
-    endings = {number[-_MATCHING_DIGITS:] for _, _, _, number in missed}
-    rows = connection.execute(
-        f"SELECT started_ms, channel, dialled_number, substr(dialled_number, -{_MATCHING_DIGITS}) FROM calls.calls"
-        " WHERE started_ms > ? AND started_ms <= ? AND direction = 'outgoing' AND dialled_number IS NOT NULL"
-        " ORDER BY started_ms",
-        (min(one[2] for one in missed), max(one[2] for one in missed) + CALL_BACK_WITHIN_MS),
-    )
-    rows.row_factory = None
-    for started_ms, channel, number, ending in rows:
-        if ending in endings:
-            back[ending].append((started_ms, channel, number))
-    return back
-
-
-def _first_of_each_channel(
-    candidates: list[tuple[int, int, str]], missed_ms: int, number: str, site: Site
-) -> list[tuple[int, int]]:
-    """Channel and how long the caller waited, the earliest first."""
-    first: dict[int, int] = {}
-    for started_ms, channel, dialled in candidates:
-        if started_ms > missed_ms + CALL_BACK_WITHIN_MS or len(first) == _MOST_BACK_CHANNELS:
-            break
-        same = dialled == number or match_key(dialled, site) == match_key(number, site) != ""
-        if started_ms > missed_ms and channel not in first and same:
-            first[channel] = started_ms - missed_ms
-    return list(first.items())

@@ -1,7 +1,8 @@
 """Keeps the figures true: follows the recorder's event log and counts again every hour that something happened to.
 
 An hour is marked stale in the same transaction that moves the position in the log, and the mark is taken away in the
-one that replaces the hour's figures. So whatever happens, what is not marked is right.
+one that replaces the hour's figures; so are missed calls of other hours that were called back. So whatever happens,
+what is not marked is right.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from typing import TypeVar
 
 import sqlite_utils
 
-from crm_client_api.domain.numbers import Site, spellings
+from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.settings import read_settings
-from crm_client_api.statistics.counting import CALL_BACK_WITHIN_MS, count_hours
+from crm_client_api.statistics.backs import missed_before, put_backs_of_calls
+from crm_client_api.statistics.cells import SHAPES
+from crm_client_api.statistics.counting import count_hours
 from crm_client_api.statistics.figures_file import FiguresFile
+from crm_client_api.statistics.freeing import give_back_memory
 from crm_client_api.statistics.local_time import hour_of, parse_zone, start_ms
 from firmware.config import Home
 from firmware.errors import BoxError
@@ -35,6 +39,8 @@ _HOURS_TOGETHER = 6
 _HOURS_WHILE_SOMEBODY_WAITS = 72
 _QUIET_HOURS_WHILE_SOMEBODY_WAITS = 10_000
 _MOST_CALLS_OF_QUIET_HOURS = 10_000
+_MOST_BACKS_ONE_BY_ONE = 300
+"""Of more, the hours are counted."""
 _LOOK_EVERY_S = 30.0
 _log = logging.getLogger(__name__)
 
@@ -83,27 +89,37 @@ class Figures:
         """The figures, right at this moment for these local hours. Raises Preparing, StoreError."""
         with self.file.use() as connection:
             zone, site = _site(connection)
+            # Who would have to wait long is told so at once, and not when what is being counted is done.
+            self._check_ready(connection, zone, _stale(connection, from_hour, to_hour))
             with self.file.counting:
                 _follow(connection, zone, site)
                 stale = _stale(connection, from_hour, to_hour)
-                if _too_many(connection, zone, stale):
-                    self._wake.set()
-                    raise Preparing(f"the statistics are being prepared: {len(stale)} hours are still to be counted")
+                self._check_ready(connection, zone, stale)
                 for first, last in _runs(stale):
                     _count(connection, zone, site, first, last)
+                _count_backs(connection, zone, site, from_hour, to_hour)
             yield Counted(connection, zone)
+
+    def _check_ready(self, connection: sqlite3.Connection, zone: tzinfo, stale: list[int]) -> None:
+        if _too_many(connection, zone, stale):
+            self._wake.set()
+            raise Preparing(f"the statistics are being prepared: {len(stale)} hours are still to be counted")
 
     def report(self, from_hour: int, to_hour: int, make: Callable[[Counted], Report]) -> Report:
         """What ``make`` makes of the figures of these hours, one report after the other. Raises as ``counted``."""
 
         def run() -> Report:
-            with self.counted(from_hour, to_hour) as counted:
-                return make(counted)
+            try:
+                with self.counted(from_hour, to_hour) as counted:
+                    return make(counted)
+            finally:
+                give_back_memory()
 
         return self._reports.submit(run).result()
 
     def count_everything(self) -> None:
         """Count all stale hours, the newest first, until done or stopped. Raises StoreError."""
+        counted = False
         with self.file.use() as connection:
             zone, site = _site(connection)
             while not self._stopping.is_set():
@@ -111,8 +127,12 @@ class Figures:
                     _follow(connection, zone, site)
                     runs = _runs(_stale(connection, None, None))
                     if not runs:
-                        return
+                        _count_backs(connection, zone, site, None, None)
+                        break
                     _count(connection, zone, site, *runs[-1])
+                    counted = True
+        if counted:
+            give_back_memory()
 
     def _keep_up(self) -> None:
         self._open_ahead()
@@ -166,7 +186,7 @@ def _begin_anew(connection: sqlite3.Connection, zone: tzinfo, counted_by: str, n
     """Everything is stale. What happens from now on comes behind ``newest_id``, and is counted once more."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for table in ("days", "stale_hours"):
+        for table in (*SHAPES, "stale_hours", "stale_backs"):
             connection.execute(f"DELETE FROM main.{table}")
         first, last = connection.execute("SELECT min(started_ms), max(started_ms) FROM calls.calls").fetchone()
         if first is not None:
@@ -192,6 +212,7 @@ def _mark_events(connection: sqlite3.Connection, zone: tzinfo, site: Site, posit
         return int(connection.execute("SELECT seq FROM calls.sqlite_sequence WHERE name = 'events'").fetchone()[0])
     concerned = sorted({row["call_id"] for row in rows if row["call_id"] and not row["kind"].startswith("recording_")})
     hours: set[int] = set()
+    answered: dict[str, int] = {}
     for first in range(0, len(concerned), _CALLS_AT_ONCE):
         some = concerned[first : first + _CALLS_AT_ONCE]
         for call in connection.execute(
@@ -201,27 +222,24 @@ def _mark_events(connection: sqlite3.Connection, zone: tzinfo, site: Site, posit
         ):
             hours.add(hour_of(zone, call["started_ms"]))
             if call["direction"] == "outgoing" and call["dialled_number"]:
-                hours |= _missed_before(connection, zone, site, call["dialled_number"], call["started_ms"])
+                answered |= missed_before(connection, zone, site, call["dialled_number"], call["started_ms"])
     connection.executemany("INSERT OR IGNORE INTO stale_hours VALUES (?)", [(hour,) for hour in hours])
+    connection.executemany("INSERT OR IGNORE INTO stale_backs VALUES (?,?)", answered.items())
+    if connection.execute("SELECT count(*) FROM stale_backs").fetchone()[0] > _MOST_BACKS_ONE_BY_ONE:
+        connection.execute("INSERT OR IGNORE INTO stale_hours SELECT hour FROM stale_backs")
+        connection.execute("DELETE FROM stale_backs")
     return int(rows[-1]["id"])
 
 
-def _missed_before(connection: sqlite3.Connection, zone: tzinfo, site: Site, number: str, at_ms: int) -> set[int]:
-    """The hours of the missed calls that a call to this number answers."""
-    known = spellings(number, site)
-    rows = connection.execute(
-        f"SELECT started_ms FROM calls.calls WHERE caller_number IN ({','.join('?' * len(known))})"
-        " AND started_ms >= ? AND started_ms < ? AND result = 'missed'",
-        (*known, at_ms - CALL_BACK_WITHIN_MS, at_ms),
-    )
-    return {hour_of(zone, row["started_ms"]) for row in rows}
-
-
 def _stale(connection: sqlite3.Connection, from_hour: int | None, to_hour: int | None) -> list[int]:
-    low = -(1 << 62) if from_hour is None else from_hour
-    high = (1 << 62) if to_hour is None else to_hour
-    rows = connection.execute("SELECT hour FROM stale_hours WHERE hour >= ? AND hour < ? ORDER BY hour", (low, high))
+    rows = connection.execute(
+        "SELECT hour FROM stale_hours WHERE hour >= ? AND hour < ? ORDER BY hour", _between(from_hour, to_hour)
+    )
     return [int(row[0]) for row in rows]
+
+
+def _between(from_hour: int | None, to_hour: int | None) -> tuple[int, int]:
+    return -(1 << 62) if from_hour is None else from_hour, (1 << 62) if to_hour is None else to_hour
 
 
 def _too_many(connection: sqlite3.Connection, zone: tzinfo, stale: list[int]) -> bool:
@@ -251,8 +269,27 @@ def _runs(hours: Iterable[int]) -> list[tuple[int, int]]:
 def _count(connection: sqlite3.Connection, zone: tzinfo, site: Site, first: int, last: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.execute("DELETE FROM stale_hours WHERE hour >= ? AND hour < ?", (first, last))
+        for table in ("stale_hours", "stale_backs"):
+            connection.execute(f"DELETE FROM {table} WHERE hour >= ? AND hour < ?", (first, last))
         count_hours(connection, zone, site, first, last)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _count_backs(
+    connection: sqlite3.Connection, zone: tzinfo, site: Site, from_hour: int | None, to_hour: int | None
+) -> None:
+    """Behind the stale hours: a missed call is known by its place in its hour."""
+    condition, hours = "hour >= ? AND hour < ?", _between(from_hour, to_hour)
+    found = connection.execute(f"SELECT call_id FROM stale_backs WHERE {condition}", hours).fetchall()
+    if not found:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(f"DELETE FROM stale_backs WHERE {condition}", hours)
+        put_backs_of_calls(connection, zone, site, (row[0] for row in found))
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")

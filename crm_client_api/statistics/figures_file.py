@@ -12,28 +12,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from crm_client_api.statistics.cells import SHAPES
 from firmware.config import Home
 from firmware.errors import StoreError
 
-VERSION = "1"
+VERSION = "3"
 _BUSY_TIMEOUT_S = 10
+_PAGE_BYTES = 16_384
+"""Rows are long, and a report reads many in a row."""
 
 _TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
     # Local hours (see local_time) whose figures are to be counted again.
     "CREATE TABLE stale_hours (hour INTEGER PRIMARY KEY) STRICT",
+    # Missed calls (ids) of other hours that were called back since: these are counted one by one.
+    "CREATE TABLE stale_backs (call_id TEXT PRIMARY KEY, hour INTEGER NOT NULL) STRICT",
     "CREATE TABLE operators (id INTEGER PRIMARY KEY, staff_no TEXT NOT NULL UNIQUE) STRICT",
-    # One row for each local day (since 1970-01-01) and channel; see cells for what the arrays hold.
-    """
-    CREATE TABLE days (
-        id INTEGER PRIMARY KEY,
-        day INTEGER NOT NULL,
-        channel INTEGER NOT NULL,
-        calls BLOB NOT NULL DEFAULT x'',
-        busy BLOB NOT NULL DEFAULT x'',
-        backs BLOB NOT NULL DEFAULT x''
-    ) STRICT
-    """,
+    # One row for each local day (since 1970-01-01) and channel that has any: see cells.
+    *(f"CREATE TABLE {kind} (id INTEGER PRIMARY KEY, cells BLOB NOT NULL) STRICT" for kind in SHAPES),
 )
 
 
@@ -117,6 +113,7 @@ def _connect(path: Path) -> sqlite3.Connection:
             check_same_thread=False,
         )
         try:
+            connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA temp_store=MEMORY")

@@ -10,13 +10,12 @@ import numpy as np
 from crm_client_api.domain.permissions import Level
 from crm_client_api.domain.scope import ChannelScope, RecordScope, Viewer
 from crm_client_api.domain.settings import Settings
-from crm_client_api.statistics.cells import Array, Longs
+from crm_client_api.statistics.cells import CHANNELS, Array, Longs
 from crm_client_api.statistics.figures import Counted
 from crm_client_api.statistics.people import people
 from crm_client_api.statistics.reports import KeyOf, Reach, operator_ids
 
 Split = Literal["channel", "operator", "group", "direction", "result"]
-_CHANNELS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def _channels(counted: Counted, reach: Reach, settings: Settings) -> Keys:
         arguments,
     )
     numbers = [int(row[0]) for row in rows]
-    place = np.zeros(_CHANNELS, np.int64)
+    place = np.zeros(CHANNELS, np.int64)
     place[numbers] = np.arange(len(numbers))
     named: list[tuple[str | None, str]] = [(str(number), settings.channel(number).name) for number in numbers]
     return Keys(named, lambda channels, _: place[channels])
@@ -92,7 +91,7 @@ def _groups(counted: Counted, settings: Settings) -> Keys:
     order = {number: place for place, number in enumerate(numbers)}
     nobody = len(numbers)
     default = settings.default_channel.group
-    place = np.full(_CHANNELS, nobody if default is None else order[default], np.int64)
+    place = np.full(CHANNELS, nobody if default is None else order[default], np.int64)
     for channel, one in settings.channels.items():
         place[channel] = nobody if one.group is None else order[one.group]
     keys: list[tuple[str | None, str]] = [(str(number), names.get(number, "")) for number in numbers]

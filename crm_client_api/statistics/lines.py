@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from crm_client_api.domain.scope import ChannelScope
-from crm_client_api.statistics.cells import read_cells
+from crm_client_api.statistics.cells import CHANNELS, Longs, read_cells
 from crm_client_api.statistics.counting import LONGEST_CALL_DAYS
 from crm_client_api.statistics.figures import Counted
 from crm_client_api.statistics.local_time import HOUR_MS
 
 _MINUTES = 60
+Bits = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +58,34 @@ def traffic(counted: Counted, from_day: int, to_day: int, scope: ChannelScope) -
     channels = [int(row[0]) for row in rows]
     from_hour, hours = from_day * 24, (to_day - from_day) * 24
     busy = np.zeros(hours)
-    in_use = np.zeros((_MINUTES, hours), np.int64)
-    by_channel: dict[int, int] = dict.fromkeys(channels, 0)
+    in_use = np.zeros((hours, _MINUTES), np.int32)
+    by_channel = np.zeros(CHANNELS)
     for days, owners, cells in read_cells(counted.connection, "busy", from_day - LONGEST_CALL_DAYS - 1, to_day, scope):
         place = days * 24 + cells["in_hour"] - from_hour
         inside = (place >= 0) & (place < hours)
         place, owners, cells = place[inside], owners[inside], cells[inside]
         if not len(place):
             continue
-        busy += np.bincount(place, cells["busy_ms"], hours)
-        sums = np.bincount(owners, cells["busy_ms"])
-        for channel in np.flatnonzero(sums).tolist():
-            by_channel[channel] = by_channel.get(channel, 0) + int(sums[channel])
-        # Two calls at the same time on one channel use it once.
-        order = np.lexsort((owners, place))
-        spot = place[order] * 10_000 + owners[order]
-        first = np.flatnonzero(np.diff(spot, prepend=-1))
-        bits = np.bitwise_or.reduceat(cells["minutes"][order], first)
-        hour = place[order][first]
-        for minute in range(_MINUTES):
-            used = (bits >> np.uint64(minute)) & np.uint64(1)
-            in_use[minute] += np.bincount(hour, used, hours).astype(np.int64)
-    all_busy = (in_use >= len(channels)).sum(axis=0) if channels else np.zeros(hours, np.int64)
+        busy_ms = cells["busy_ms"].astype(np.float64)
+        by_channel += np.bincount(owners, busy_ms, CHANNELS)
+        earliest = int(place.min())
+        piece = slice(earliest, int(place.max()) + 1)
+        busy[piece] += np.bincount(place - earliest, busy_ms)
+        hour, minutes = _once_a_channel(place, owners, cells["minutes"])
+        begins = np.flatnonzero(np.diff(hour, prepend=-1))
+        bits = np.unpackbits(minutes.astype("<u8").view(np.uint8).reshape(-1, 8), axis=1, bitorder="little")
+        in_use[hour[begins]] += np.add.reduceat(bits[:, :_MINUTES], begins, axis=0, dtype=np.int32)
+    busy_ms_of = dict.fromkeys(channels, 0) | {n: int(by_channel[n]) for n in np.flatnonzero(by_channel).tolist()}
+    all_busy = (in_use >= len(channels)).sum(axis=1) if channels else np.zeros(hours, np.int64)
     return Traffic(
-        from_hour, channels, (busy / HOUR_MS).tolist(), all_busy.tolist(), int(in_use.max(initial=0)), by_channel
+        from_hour, channels, (busy / HOUR_MS).tolist(), all_busy.tolist(), int(in_use.max(initial=0)), busy_ms_of
     )
+
+
+def _once_a_channel(place: Longs, owners: Longs, minutes: Bits) -> tuple[Longs, Bits]:
+    """Hours in their order and the minutes in use of each channel: two calls at the same time on one use it once."""
+    spot = place * CHANNELS + owners
+    order = np.argsort(spot, kind="stable")
+    spot = spot[order]
+    first = np.flatnonzero(np.diff(spot, prepend=-1))
+    return spot[first] // CHANNELS, np.bitwise_or.reduceat(minutes[order], first)

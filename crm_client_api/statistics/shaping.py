@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
+import numpy as np
+
 from crm_client_api.answers.statistics import CallBackFigures, CallFigures, Chart, ChartSeries
-from crm_client_api.statistics.reports import MAXIMA, SUMS, CallBacks, Totals
+from crm_client_api.statistics.cells import Longs
+from crm_client_api.statistics.streaming import Long
+from crm_client_api.statistics.table import MAXIMA, SUMS, CallBacks, Table, Totals
 
 Measure = Literal[
     "calls", "incoming", "outgoing", "answered", "missed", "abandoned", "answered_rate", "missed_rate", "ring_ms",
@@ -17,30 +21,41 @@ RESULTS: tuple[Measure, ...] = ("answered", "missed", "abandoned")
 
 def call_figures(totals: Totals) -> CallFigures:
     """Sums with what follows from them."""
+    calls, incoming, answered, incoming_answered, missed, abandoned = totals[:6]
+    ring_ms, answer_ms, talk_ms, ring_max_ms, talk_max_ms = totals[6:]
     return CallFigures(
-        calls=totals.calls,
-        incoming=totals.incoming,
-        outgoing=totals.calls - totals.incoming,
-        answered=totals.answered,
-        missed=totals.missed,
-        abandoned=totals.abandoned,
-        answered_rate=_part(totals.answered, totals.calls),
-        missed_rate=_part(totals.missed, totals.incoming),
-        ring_ms=totals.ring_ms,
-        ring_mean_ms=_mean(totals.ring_ms, totals.calls),
-        ring_max_ms=totals.ring_max_ms,
-        answer_mean_ms=_mean(totals.answer_ms, totals.incoming_answered),
-        talk_ms=totals.talk_ms,
-        talk_mean_ms=_mean(totals.talk_ms, totals.answered),
-        talk_max_ms=totals.talk_max_ms,
+        calls,
+        incoming,
+        calls - incoming,
+        answered,
+        missed,
+        abandoned,
+        _part(answered, calls),
+        _part(missed, incoming),
+        ring_ms,
+        _mean(ring_ms, calls),
+        ring_max_ms,
+        _mean(answer_ms, incoming_answered),
+        talk_ms,
+        _mean(talk_ms, answered),
+        talk_max_ms,
     )
 
 
 def add_totals(some: Iterable[Totals]) -> Totals:
     """All of them together."""
-    found = list(some)
-    sums = {name: sum(getattr(one, name) for one in found) for name in SUMS}
-    return Totals(**sums, **{name: max((getattr(one, name) for one in found), default=0) for name in MAXIMA})
+    columns = list(zip(*some, strict=True))
+    if not columns:
+        return Totals()
+    return Totals(*map(sum, columns[: len(SUMS)]), *map(max, columns[len(SUMS) :]))
+
+
+def measured(table: Table, measure: Measure) -> Sequence[float | None]:
+    """One figure of everything in the table, in its order."""
+    places = table.places
+    if measure in SUMS or measure in MAXIMA:
+        return table.column(measure, places)
+    return [getattr(call_figures(totals), measure) for totals in table.totals(places)]
 
 
 def call_back_figures(one: CallBacks) -> CallBackFigures:
@@ -55,35 +70,25 @@ def call_back_figures(one: CallBacks) -> CallBackFigures:
     )
 
 
-def add_call_backs(some: Iterable[CallBacks]) -> CallBacks:
-    """All of them together."""
-    found = list(some)
-    return CallBacks(
-        sum(one.missed for one in found),
-        sum(one.called_back for one in found),
-        sum(one.wait_ms for one in found),
-        max((one.wait_max_ms for one in found), default=0),
-    )
+def make_chart(measure: str, categories: Sequence[str], series: Iterable[ChartSeries]) -> Long:
+    """A chart whose series are made while they are sent."""
+    return Long(Chart, {"measure": measure, "categories": categories, "series": iter(series)})
 
 
-def median(values: Sequence[int]) -> int | None:
-    """The middle one, of an even number the lower of the two."""
-    return sorted(values)[(len(values) - 1) // 2] if values else None
+def chart_series(
+    keys: Sequence[tuple[str | None, str]], buckets: int, places: Longs, values: Sequence[float | None], missing: object
+) -> Iterator[ChartSeries]:
+    """The series of every key that has any of the ``values``, which are at ``places`` (see Table)."""
+    dense = np.full(buckets * len(keys), missing, object)
+    dense[places] = values
+    for place in np.unique(places % len(keys)).tolist():
+        key, name = keys[place]
+        yield ChartSeries(key or "", name, dense[place :: len(keys)].tolist())
 
 
-def make_chart(
-    measure: str, categories: Sequence[str], keys: Mapping[str, str], values: Mapping[tuple[str, str], float | None]
-) -> Chart:
-    """``values`` by key and category; ``keys`` with their names. What is not there is 0, of a rate or mean null."""
-    missing = None if measure.endswith("_rate") or "_mean_" in measure else 0.0
-    return Chart(
-        measure,
-        list(categories),
-        [
-            ChartSeries(key, name, [values.get((key, category), missing) for category in categories])
-            for key, name in keys.items()
-        ],
-    )
+def missing_of(measure: str) -> float | None:
+    """What a chart shows where nothing is: 0, of a rate or mean null."""
+    return None if measure.endswith("_rate") or "_mean_" in measure else 0.0
 
 
 def _part(some: int, of: int) -> float | None:

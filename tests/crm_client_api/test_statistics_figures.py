@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import tempfile
 from collections import defaultdict
@@ -64,11 +65,13 @@ class Naive:
     def local(self, at_ms: int) -> str:
         return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(self.zone).strftime("%Y-%m-%dT%H")
 
-    def by_hour_and_operator(self) -> dict[tuple[str, str | None], tuple[int, ...]]:
+    def by_operator(self, digits: int) -> dict[tuple[str, str | None], tuple[int, ...]]:
+        """Also by local time, of which so many characters are looked at."""
         found: dict[tuple[str, str | None], list[Made]] = defaultdict(list)
         known = ("11", "12") if self.reach.operators.everything else ("11",)
         for one in self.calls:
-            found[self.local(one.started_ms), one.handled_by if one.handled_by in known else None].append(one)
+            bucket = self.local(one.started_ms)[:digits]
+            found[bucket, one.handled_by if one.handled_by in known else None].append(one)
         return {key: self._sums(some) for key, some in found.items()}
 
     def _sums(self, some: list[Made]) -> tuple[int, ...]:
@@ -130,18 +133,19 @@ def check(figures: Figures, calls: list[Made], zone: ZoneInfo, reach: Reach) -> 
             staff = [ids.get(int(one), "") for one in cells["operator"]]
             return np.array([keys.index(one) if one in keys else len(keys) for one in staff], dtype=np.int64)
 
-        table = calls_table(counted, wanted, reach, "hour", len(keys) + 1, key_of)
-        assert {
-            (bucket, keys[place] if place < len(keys) else None): (
-                t.calls, t.incoming, t.answered, t.missed, t.ring_ms, t.ring_max_ms, t.answer_ms, t.talk_ms,
-                t.talk_max_ms,
-            )
-            for bucket, place, t in table
-        } == naive.by_hour_and_operator()  # fmt: skip
-        rows, waits = call_backs(counted, wanted, reach, "month", 1, lambda channels: 0 * channels)
-        assert sorted(waits) == naive.waits()
-        assert sum(one.called_back for _, _, one in rows) == len(naive.waits())
-        assert sum(one.wait_ms for _, _, one in rows) == sum(naive.waits())
+        for by, digits in (("hour", 13), ("day", 10), ("month", 7)):
+            table = calls_table(counted, wanted, reach, by, len(keys) + 1, key_of)
+            assert {
+                (bucket, keys[place] if place < len(keys) else None): (
+                    t.calls, t.incoming, t.answered, t.missed, t.ring_ms, t.ring_max_ms, t.answer_ms, t.talk_ms,
+                    t.talk_max_ms,
+                )
+                for bucket, place, t in table
+            } == naive.by_operator(digits)  # fmt: skip
+        backs = call_backs(counted, wanted, reach, "month", 1, lambda channels: 0 * channels)
+        assert sorted(backs.waits.tolist()) == naive.waits()
+        assert sum(one.called_back for one in backs.all()) == backs.total().called_back == len(naive.waits())
+        assert sum(one.wait_ms for one in backs.all()) == backs.total().wait_ms == sum(naive.waits())
         used = traffic(counted, wanted.from_day, wanted.to_day, reach.channels)
         assert sum(used.busy_ms.values()) == naive.busy_ms()
         assert round(sum(used.erlangs) * HOUR_MS) == naive.busy_ms()
@@ -272,4 +276,47 @@ def test_nobody_waits_for_years_to_be_counted(home, figures):
     assert totals(figures) == 2
     with figures.counted() as counted:
         assert counted.connection.execute("SELECT count(*) FROM stale_hours").fetchone()[0] == 0
+    calls_db.conn.close()
+
+
+def _backs(figures: Figures) -> set[tuple[int, ...]]:
+    """Day, channel, hour, place in the hour, channel called from, wait: of every call-back."""
+    with figures.counted() as counted:
+        return {
+            (day, channel, *map(int, cell))
+            for days, channels, cells in read_cells(counted.connection, "backs", 0, 1 << 20, EVERYTHING.channels)
+            for day, channel, cell in zip(days.tolist(), channels.tolist(), cells.tolist(), strict=True)
+        }
+
+
+@pytest.mark.parametrize("one_by_one", [0, 1000])
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "Europe/Berlin"])
+def test_call_backs_of_earlier_hours_are_counted_as_they_come(home, crm, monkeypatch, zone, one_by_one):
+    """A call to a number changes the call-backs of missed calls up to a week before, and nothing else there."""
+    monkeypatch.setattr("crm_client_api.statistics.figures._MOST_BACKS_ONE_BY_ONE", one_by_one)
+    set_value(crm, "system", "time_zone", zone)
+    calls_db = open_store(home.calls_db)
+    rng = random.Random(7)
+    begin = int(ZONES["Europe/Berlin"].timestamp() * 1000) - 2 * HOUR_MS  # over the hour that comes twice
+    made = [
+        Made(
+            begin + n * 3 * HOUR_MS // 4 // 20 * 20 + rng.choice((0, 0, 1, 900_000)), rng.randrange(1, 4), direction,
+            "missed" if direction == "incoming" else "answered", rng.choice(list(NUMBERS)),
+        )
+        for n in range(300)
+        for direction in [rng.choice(("incoming", "incoming", "outgoing"))]
+    ]  # fmt: skip
+    figures = Figures(home)
+    for first in range(0, len(made), 30):
+        put_calls(calls_db, made[first : first + 30])
+        _backs(figures)
+    found = _backs(figures)
+    check(figures, made, ZoneInfo(zone), EVERYTHING)
+    check(figures, made, ZoneInfo(zone), SOME)
+    with figures.file.use() as connection:
+        connection.execute("UPDATE main.meta SET value = '' WHERE key = 'counted_by'")
+    assert len(found) > 50
+    figures.count_everything()
+    assert _backs(figures) == found
+    figures.stop()
     calls_db.conn.close()
