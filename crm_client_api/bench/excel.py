@@ -22,7 +22,8 @@ from crm_client_api.domain.operators import Operator, add_operator
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Level
 from crm_client_api.excel.columns import CUSTOMERS
 from crm_client_api.excel.importing.run import UPLOAD
-from crm_client_api.excel.writing import BookWriter, Value
+from crm_client_api.excel.sheet_markup import Value
+from crm_client_api.excel.writing import BookWriter
 from firmware.config import Home
 from firmware.errors import BoxError, ConfigError
 from firmware.store.connection import open_store, write

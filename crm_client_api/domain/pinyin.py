@@ -48,24 +48,32 @@ def readings(character: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=8192)
+def _syllables(name: str) -> tuple[tuple[str, ...], ...]:
+    """The readings of each character of a name, () for a name without Chinese characters."""
+    text = [character for character in unicodedata.normalize("NFKC", name).casefold() if character.isalnum()]
+    text = text[:_LONGEST_NAME_CHARACTERS]
+    known = [readings(character) for character in text]
+    if not any(known):
+        return ()
+    return tuple(found or (character,) for character, found in zip(text, known, strict=True))
+
+
 def spelled(name: str, *, every: bool = True) -> list[str]:
     """A name in Pinyin (``wangxiaoming``), with initials (``wxm``) and with the surname whole (``wangxm``).
 
     Empty for a name without Chinese characters. Not ``every``: only the usual reading, whole.
     """
-    text = [character for character in unicodedata.normalize("NFKC", name).casefold() if character.isalnum()]
-    text = text[:_LONGEST_NAME_CHARACTERS]
-    known = [readings(character) for character in text]
-    if not any(known):
+    syllables = _syllables(name)
+    if not syllables:
         return []
-    syllables = [found or (character,) for character, found in zip(text, known, strict=True)]
     if not every:
-        return ["".join(one[0] for one in syllables)]
+        return ["".join([one[0] for one in syllables])]
     ways: dict[str, None] = {}
     first, *others = [one[:_MOST_READINGS] for one in syllables]
     # The surname goes through all its readings first.
     for turned in islice(product(*(one[:2] for one in reversed(others)), first), _MOST_WAYS):
         way = (turned[-1], *reversed(turned[:-1]))
-        initials = "".join(one[0] for one in way)
+        initials = "".join([one[0] for one in way])
         ways |= dict.fromkeys(("".join(way), initials, way[0] + initials[1:]))
     return list(ways)

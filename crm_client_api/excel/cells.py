@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -25,19 +24,16 @@ Cell = None | str | int | float | bool | datetime | BadCell
 
 _EPOCH_1900 = datetime(1899, 12, 30)
 _EPOCH_1904 = datetime(1904, 1, 1)
+_DAY_LONG = timedelta(days=1)
+_FIRST_DAY, _MARCH_1900 = datetime(1900, 1, 1), datetime(1900, 3, 1)
+_LEAP_DAY_OF_1900 = 60  # the day that was none: spreadsheets count it all the same
 _LAST_SERIAL = 2_958_466  # 9999-12-31, the last day of Excel's calendar
-_IMPOSSIBLE = re.compile("[\ufffe\uffff\ud800-\udfff]")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 _DAY = re.compile(
     r"(\d{4})\s*(?:[-/.年])\s*(\d{1,2})\s*(?:[-/.月])\s*(\d{1,2})\s*日?"
     r"(?:[T\s]*(\d{1,2})\s*[:时]\s*(\d{1,2})\s*分?(?:\s*:?\s*(\d{1,2})(?:\.(\d{1,3})\d*)?\s*秒?)?)?\s*"
 )
 _COMPACT_DAY = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)")
-
-
-def writable(text: str) -> str:
-    """Text without what XML cannot hold in any spelling; XlsxWriter spells control characters as ``_xHHHH_``."""
-    return _IMPOSSIBLE.sub("\ufffd", text) if _IMPOSSIBLE.search(text) else text
 
 
 def unescaped(text: str) -> str:
@@ -54,10 +50,18 @@ def local_of_serial(serial: float, *, date_1904: bool) -> datetime | None:
     """The local time of a spreadsheet's day number, to the millisecond; None outside its calendar."""
     if not math.isfinite(serial) or not 0 <= serial < _LAST_SERIAL:
         return None
+    epoch = _EPOCH_1904 if date_1904 else _EPOCH_1900 if serial >= _LEAP_DAY_OF_1900 else _EPOCH_1900 + _DAY_LONG
     try:
-        return (_EPOCH_1904 if date_1904 else _EPOCH_1900) + timedelta(milliseconds=round(serial * 86_400_000))
+        return epoch + timedelta(milliseconds=round(serial * 86_400_000))
     except OverflowError:
         return None
+
+
+def serial_of_local(local: datetime) -> float | None:
+    """The day number that spreadsheets show as this local time; None before their calendar begins."""
+    if local >= _MARCH_1900:
+        return (local - _EPOCH_1900) / _DAY_LONG
+    return (local - _EPOCH_1900) / _DAY_LONG - 1 if local >= _FIRST_DAY else None
 
 
 def local_of_ms(at_ms: int) -> datetime:
@@ -128,8 +132,6 @@ def _written_time(text: str) -> datetime:
 _SEPARATORS = re.compile(r"[/、;;\n]+")
 
 
-def numbers_in(text: str) -> Iterator[str]:
+def numbers_in(text: str) -> list[str]:
     """The telephone numbers of one cell, split at ``/``, ``、``, ``;``; extensions after 转 or - stay."""
-    for part in _SEPARATORS.split(text):
-        if number := part.strip():
-            yield number
+    return [number for part in _SEPARATORS.split(text) if (number := part.strip())]

@@ -55,6 +55,8 @@ def gather(
     one that is written just so. Without a second sheet (None) descriptions stay, and so do the numbers that would
     stand on it alone.
     """
+    if not old and not further:  # nearly every row of a long file
+        return tuple([Phone("", number, kind) for kind, cell in typed for number in numbers_in(cell)])
     placed, of_old = _places(old)
     columns = [(KIND_OF_COLUMN[column], placed[column]) for column in PHONE_COLUMNS if column in placed]
     here = [one[:2] for one in of_old] if further is None else list(further)

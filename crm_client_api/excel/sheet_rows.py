@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,13 +10,21 @@ from typing import IO
 
 from crm_client_api.excel import refusal
 from crm_client_api.excel.cells import LONGEST_CELL_CHARACTERS, BadCell, Cell, local_of_serial, unescaped
-from crm_client_api.excel.markup import Names, SharedStrings, parse
+from crm_client_api.excel.markup import Names, SharedStrings, Shortcut, parse
 from crm_client_api.excel.refusal import damaged, too_large
 
 _C, _V, _T, _ROW, _F, _IS, _RPH, _MERGE = 1, 2, 3, 4, 5, 6, 7, 8
 _CODES = {"c": _C, "v": _V, "t": _T, "row": _ROW, "f": _F, "is": _IS, "rPh": _RPH, "mergeCell": _MERGE}
 _LAST_ROW = 1_048_576
 _BAD_TEXT_CHARACTERS = 100
+_SHEET_DATA = re.compile(rb"<sheetData>")
+_PLAIN_ROW = re.compile(r'\s*<row r="([0-9]{1,7})"((?: [A-Za-z][A-Za-z:0-9]{0,39}="[^"<&\n\t]{0,40}"){0,12})>')
+# The last alternative takes anything else to the row's end: then the row is not so plain.
+_PLAIN_CELL = re.compile(
+    r'<c r="([A-Z]{1,3})[0-9]{1,7}"(?: s="([0-9]{1,5})")?(?: t="([a-zA-Z]{1,9})")?'
+    r'(?:/>|>(?:<v>([^<&]*)</v>|<is><t(?: xml:space="preserve")?>([^<&]*)</t></is>)?</c>)|([\s\S]+)'
+)
+_MOST_LAYOUTS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,7 @@ class SheetReader:
         facts, rows, merged = self.facts, self._rows, self.merged
         cells: list[Cell] = []
         columns: dict[str, int] = {}
+        layouts: set[str] = set()
         parts: list[str] = []
         kind = style = ""
         row_number = column = length = 0
@@ -129,7 +139,49 @@ class SheetReader:
             elif code == _RPH:
                 phonetic = False
 
-        yield from parse(stream, start, end, text)
+        def take(element: str) -> bool:
+            nonlocal row_number
+            opening = _PLAIN_ROW.match(element)
+            if opening is None or not row_number < (number := int(opening[1])) <= _LAST_ROW:
+                return False
+            if (layout := opening[2]) not in layouts:
+                if len(layouts) > _MOST_LAYOUTS or not _names_differ(layout):
+                    return False
+                layouts.add(layout)
+            found: list[Cell] = []
+            for letters, style, kind, value_text, inline_text, other in _PLAIN_CELL.findall(element, opening.end()):
+                if other:
+                    return False
+                if raw := value_text or inline_text:
+                    place = columns.get(letters)
+                    if place is None:
+                        place = columns[letters] = _column_number(letters)
+                    if place > refusal.MOST_COLUMNS:
+                        return False
+                    if kind == "inlineStr":
+                        value = _text(unescaped(raw))
+                    else:
+                        value = _value(raw, kind or "n", style or "0", False, facts)
+                    if value is not None:
+                        gap = place - 1 - len(found)
+                        if gap:
+                            if gap < 0:
+                                return False
+                            found.extend([None] * gap)
+                        found.append(value)
+            row_number = number
+            if found:
+                rows.append(Row(number, found))
+            return True
+
+        yield from parse(stream, start, end, text, Shortcut(_SHEET_DATA, b"</row>", take))
+
+
+def _names_differ(attributes: str) -> bool:
+    """Whether a row's attributes behind its number are each given once."""
+    names = ["r", *(one.partition("=")[0] for one in attributes.split('" '))]
+    plain = [name.strip() for name in names]
+    return len(set(plain)) == len(plain)
 
 
 def _column_number(letters: str) -> int:

@@ -2,107 +2,118 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import zipfile
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
-import xlsxwriter
-from xlsxwriter.exceptions import XlsxWriterException
-from xlsxwriter.worksheet import Worksheet
-
-from crm_client_api.excel.cells import LONGEST_CELL_CHARACTERS, writable
-from crm_client_api.excel.columns import VERSION, Column, Language, SheetShape
+from crm_client_api.excel.book_parts import Tab, parts, sheet_part
+from crm_client_api.excel.columns import Column, Language, SheetShape
+from crm_client_api.excel.sheet_markup import SheetMarkup, Value
+from firmware.durable import sync_folder
 from firmware.errors import StoreError, StoreFull
 
 ROWS_A_SHEET = 1_000_000
 """Rows below the header; a spreadsheet has room for 1,048,576."""
 
-Value = None | str | int | float | datetime
-"""What a row holds. ``datetime``: local time without a zone."""
-
-VERSION_PROPERTY = "tapdeck-columns"
-"""The custom property of the workbook that holds VERSION."""
+_COMPRESSION_LEVEL = 3  # twice as fast as the usual 6, for a twentieth more
+_PIECE_CHARACTERS = 1 << 16
+_LONGEST_TITLE_CHARACTERS = 31
 
 
 class BookWriter:
     """A workbook on its way to ``target``. Use as a context manager: it is whole after the block, or not there.
 
-    Temporary files lie beside ``target`` until then. Raises StoreFull, StoreError.
+    One sheet is compressed straight into the file; those that grow beside it lie in unnamed files of the same folder
+    until then. Raises StoreFull, StoreError.
     """
 
     def __init__(self, target: Path, language: Language, rows_a_sheet: int = ROWS_A_SHEET) -> None:
         self._target = target
-        self._language = language
-        self._rows_a_sheet = rows_a_sheet
-        self._book = xlsxwriter.Workbook(
-            str(target.with_name(target.name + ".part")),
-            {
-                "constant_memory": True,
-                "tmpdir": str(target.parent),
-                "strings_to_formulas": False,
-                "strings_to_numbers": False,
-                "strings_to_urls": False,
-                "use_zip64": True,
-            },
-        )
-        self._book.set_custom_property(VERSION_PROPERTY, VERSION)
-        self._time = self._book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
-        self._text = self._book.add_format({"num_format": "@"})
-        self._header = self._book.add_format({"bold": True, "num_format": "@", "bottom": 1})
+        self._part = target.with_name(target.name + ".part")
+        self.language: Language = language
+        self.rows_a_sheet = rows_a_sheet
+        """How many rows a tab takes before the next one begins."""
+        self._open = ExitStack()
+        self._straight: IO[bytes] | None = None
+        self._tabs: list[Tab] = []
+        self._aside: list[tuple[str, IO[bytes]]] = []
+        try:
+            self._file = self._open.enter_context(self._part.open("wb"))
+        except OSError as error:
+            raise self._translated(error) from error
+        self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION_LEVEL)
 
     def sheet(self, shape: SheetShape, further: Sequence[Column] = ()) -> SheetWriter:
         """Begin a sheet with its header. ``further``: columns behind the fixed ones."""
         return SheetWriter(self, shape, (*shape.columns, *further))
 
-    def begin(self, name: str, columns: Sequence[Column]) -> Worksheet:
-        """A new tab with a header that stays in sight, and widths of the columns."""
-        worksheet = self._book.add_worksheet(name[:31])
-        worksheet.freeze_panes(1, 0)
-        for index, column in enumerate(columns):
-            kinds = {"time": self._time, "text": self._text}  # so that numbers typed there keep their leading zero
-            worksheet.set_column(index, index, column.width, kinds.get(column.kind))
-        for index, column in enumerate(columns):
-            worksheet.write_string(0, index, writable(column.heading(self._language)), self._header)
-        return worksheet
+    def begin(self, name: str) -> tuple[int, IO[bytes]]:
+        """A new tab: its index, and the stream that takes its markup."""
+        part = sheet_part(len(self._tabs) + 1)
+        self._tabs.append(Tab(name[:_LONGEST_TITLE_CHARACTERS], ""))
+        if self._straight is None:
+            stream = self._straight = self._zip.open(part, "w", force_zip64=True)
+        else:
+            path = self._part.with_suffix(f".{len(self._tabs)}.part")
+            stream = self._open.enter_context(path.open("w+b"))
+            path.unlink()
+            self._aside.append((part, stream))
+        return len(self._tabs) - 1, stream
 
-    def title(self, shape: SheetShape, number: int) -> str:
-        """The name of the ``number``-th tab of a kind."""
-        return shape.title(self._language) + (f" {number}" if number > 1 else "")
+    def end(self, index: int, stream: IO[bytes], span: str) -> None:
+        """A tab has all its rows; ``span`` is where they stand."""
+        self._tabs[index] = Tab(self._tabs[index].name, span)
+        if stream is self._straight:
+            stream.close()
+            self._straight = None
 
-    @property
-    def rows_a_sheet(self) -> int:
-        """How many rows a tab takes before the next one begins."""
-        return self._rows_a_sheet
-
-    @property
-    def plain(self) -> object:
-        """The format of any text."""
-        return self._text
-
-    @property
-    def time_format(self) -> object:
-        """The format of cells with a time."""
-        return self._time
+    def _finish(self) -> None:
+        for part, stream in self._aside:
+            stream.seek(0)
+            with self._zip.open(part, "w", force_zip64=True) as entry:
+                shutil.copyfileobj(stream, entry, _PIECE_CHARACTERS)
+        for part, markup in parts(self._tabs):
+            self._zip.writestr(part, markup)
+        self._zip.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())  # before the job says that the file is there, or clears what it holds
+        self._open.close()
+        self._part.replace(self._target)
+        sync_folder(self._target.parent)
 
     def __enter__(self) -> BookWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        part = Path(self._book.filename)
         try:
-            if isinstance(error, OSError):  # a temporary file could not take a row
-                raise error
             if kind is None:
-                self._book.close()
-                part.replace(self._target)
-        except (OSError, XlsxWriterException) as failure:
-            text = str(failure)
-            full = "No space left" in text or "Errno 28" in text
-            raise (StoreFull if full else StoreError)(f"{self._target.name} cannot be written: {text}") from failure
+                self._finish()
+        except OSError as failure:
+            raise self._translated(failure) from failure
         finally:
-            self._book.fileclosed = True  # its destructor warns otherwise
-            part.unlink(missing_ok=True)
+            self._drop()
+        if isinstance(error, OSError):  # the disk did not take a row
+            raise self._translated(error) from error
+
+    def _drop(self) -> None:
+        """Close what is open, and leave no part of a file behind."""
+        with suppress(OSError, ValueError):
+            if self._straight is not None:
+                self._straight.close()
+        with suppress(OSError, ValueError):
+            self._zip.close()
+        with suppress(OSError):
+            self._open.close()
+        self._part.unlink(missing_ok=True)
+
+    def _translated(self, error: OSError) -> StoreError:
+        full = "No space left" in str(error) or error.errno == 28
+        return (StoreFull if full else StoreError)(f"{self._target.name} cannot be written: {error}")
 
 
 class SheetWriter:
@@ -111,42 +122,38 @@ class SheetWriter:
     def __init__(self, book: BookWriter, shape: SheetShape, columns: Sequence[Column]) -> None:
         self._book = book
         self._shape = shape
-        self._columns = columns
+        self._markup = SheetMarkup(columns)
+        self._headings = [column.heading(book.language) for column in columns]
         self._tabs = 0
-        self._row = 0
-        self._tab = self._next_tab()
+        self._next_tab()
 
-    def _next_tab(self) -> Worksheet:
-        if self._tabs:
-            self._filter()
+    def _next_tab(self) -> None:
         self._tabs += 1
-        self._row = 0
-        return self._book.begin(self._book.title(self._shape, self._tabs), self._columns)
-
-    def _filter(self) -> None:
-        self._tab.autofilter(0, 0, max(self._row, 1), len(self._columns) - 1)
+        title = self._shape.title(self._book.language)
+        self._index, self._stream = self._book.begin(f"{title} {self._tabs}" if self._tabs > 1 else title)
+        self._rows = 0
+        self._pending = [self._markup.begin(self._headings)]
+        self._characters = 0
 
     def write(self, values: Iterable[Value]) -> None:
-        """One row; None and "" leave a cell empty. Raises StoreError when the disk is full."""
-        if self._row == self._book.rows_a_sheet:
-            self._tab = self._next_tab()
-        self._row += 1
-        tab, row = self._tab, self._row
-        time_format = self._book.time_format
-        for index, value in enumerate(values):
-            if value is None or value == "":
-                continue
-            if isinstance(value, str):
-                text = writable(value)[:LONGEST_CELL_CHARACTERS]
-                if text.startswith("<r>"):  # what ends with </r> as well would be taken for markup
-                    tab.write_rich_string(row, index, text[:1], self._book.plain, text[1:])
-                else:
-                    tab.write_string(row, index, text)
-            elif isinstance(value, datetime):
-                tab.write_datetime(row, index, value, time_format)
-            else:
-                tab.write_number(row, index, value)
+        """One row; None and "" leave a cell empty. Raises OSError, which ``BookWriter`` translates."""
+        if self._rows == self._book.rows_a_sheet:
+            self.end()
+            self._next_tab()
+        self._rows += 1
+        row = self._markup.row(self._rows + 1, values)
+        self._pending.append(row)
+        self._characters += len(row)
+        if self._characters > _PIECE_CHARACTERS:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._stream.write("".join(self._pending).encode())
+        self._pending.clear()
+        self._characters = 0
 
     def end(self) -> None:
         """Finish the last tab."""
-        self._filter()
+        self._pending.append(self._markup.end(self._rows))
+        self._flush()
+        self._book.end(self._index, self._stream, self._markup.span(self._rows))

@@ -200,6 +200,10 @@ def _operations(backing: str, control: Path, log_file: BinaryIO) -> Any:
                 log.made("create", path)
             return fh
 
+        def mknod(self, path: str, mode: int, dev: int) -> int:
+            os.mknod(backing + path, mode, dev)  # a socket; after a cut nobody listens to it
+            return 0
+
         def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
             return os.pread(fh, size, offset)
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from crm_client_api.answers.calls import CallInfo
 from crm_client_api.courier.context import Context
-from crm_client_api.domain.calls import Call, CallFilter, list_calls
+from crm_client_api.domain.call_search import list_calls
+from crm_client_api.domain.calls import Call, CallFilter
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.recordings import Recording, recordings_of
 from crm_client_api.excel.cells import local_of_ms
 from crm_client_api.excel.columns import CALLS, Language, word
-from crm_client_api.excel.writing import BookWriter, Value
+from crm_client_api.excel.sheet_markup import Value
+from crm_client_api.excel.writing import BookWriter
 from crm_client_api.views.calls import Desk, open_desk
 from recorder.library.storage.judge import Judge
 from recorder.library.storage.stock import pages

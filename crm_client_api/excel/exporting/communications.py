@@ -12,7 +12,8 @@ from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.recordings import recordings_of
 from crm_client_api.excel.cells import local_of_ms
 from crm_client_api.excel.columns import COMMUNICATIONS, Language, word
-from crm_client_api.excel.writing import BookWriter, Value
+from crm_client_api.excel.sheet_markup import Value
+from crm_client_api.excel.writing import BookWriter
 from crm_client_api.views.calls import open_desk
 from crm_client_api.views.communications import reach_of
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -15,8 +16,10 @@ from crm_client_api.domain.scope import RecordScope
 from crm_client_api.excel.cells import local_of_ms
 from crm_client_api.excel.columns import CUSTOM_FIELDS, CUSTOMERS, FURTHER_PHONES, Column, Language, word
 from crm_client_api.excel.phone_columns import Spread, spread
+from crm_client_api.excel.sheet_markup import Value
 from crm_client_api.excel.vcard import card_of
-from crm_client_api.excel.writing import BookWriter, Value
+from crm_client_api.excel.writing import BookWriter
+from firmware.durable import sync_folder
 from firmware.errors import StoreError, StoreFull
 
 _PAGE_ROWS = 500
@@ -68,7 +71,10 @@ def write_cards(context: Context, target: Path, wanted: Filter, scope: RecordSco
             for customer in customers_in(context, wanted, scope):
                 rows += 1
                 file.write(card_of(customer))
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(target)
+        sync_folder(target.parent)
     except OSError as error:
         kind = StoreFull if error.errno == 28 else StoreError
         raise kind(f"{target.name} cannot be written: {error}") from error

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from typing import Any
 
 from crm_client_api.excel.importing.kind import Preparer
 from crm_client_api.excel.importing.stage import Stage, Staged
@@ -19,7 +18,7 @@ LONG_ROWS = 5_000
 """From so many rows on a second process is worth its start."""
 _LOOK_EVERY_S = 1.0
 
-Batch = tuple[list[Staged], list[Any]]
+Batch = tuple[list[Staged], bytes]
 """Staged rows, and what the preparer made of them."""
 
 
@@ -65,7 +64,7 @@ def _here(stage: Stage, after: int, preparer: Preparer, batch_rows: Callable[[],
 def _there(
     stage: Stage, after: int, preparer: Preparer, batch_rows: Callable[[], int], pool: ProcessPoolExecutor
 ) -> Generator[Batch, None, None]:
-    waiting: tuple[list[Staged], Future[list[Any]]] | None = None
+    waiting: tuple[list[Staged], Future[bytes]] | None = None
     while True:
         batch = stage.after(after, ("new",), batch_rows())
         coming = (batch, pool.submit(preparer, [one.data for one in batch])) if batch else None

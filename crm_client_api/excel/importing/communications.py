@@ -124,9 +124,9 @@ def _take_number(row: RecordRow, key: str, cell: Cell) -> None:
     row.values[name] = round(number * factor)
 
 
-def unpack_records(staged: Sequence[bytes]) -> list[NewRecord]:
-    """Staged new records, ready to be added."""
-    return [msgspec.msgpack.decode(data, type=NewRecord) for data in staged]
+def pack_records(staged: Sequence[bytes]) -> bytes:
+    """Staged new records: there is nothing to prepare."""
+    return packed([msgspec.Raw(data) for data in staged])
 
 
 class CommunicationKind:
@@ -230,15 +230,29 @@ class CommunicationKind:
         return Verdict(row, "new", None, packed(NewRecord(values, author, typed.owner or author, created_ms)))
 
     def preparer(self) -> Preparer:
-        """Unpacks them."""
-        return unpack_records
+        """Packs them."""
+        return pack_records
 
-    def insert(self, connection: sqlite3.Connection, ready: NewRecord, import_id: int, at_ms: int) -> int:
-        """Add a record that nobody sees yet. A recording is never linked by an import."""
-        created_ms = at_ms if ready.created_ms is None else ready.created_ms
-        return write.insert(
-            connection, Values(**ready.values), ready.author, ready.owner, created_ms, import_id, site=self._site
-        )
+    def unpacked(self, prepared: bytes) -> Sequence[NewRecord]:
+        """What ``pack_records`` packed."""
+        return msgspec.msgpack.decode(prepared, type=list[NewRecord])
+
+    def insert(
+        self, connection: sqlite3.Connection, ready: Sequence[NewRecord], import_id: int, at_ms: int
+    ) -> Sequence[int]:
+        """Add records that nobody sees yet. A recording is never linked by an import."""
+        return [
+            write.insert(
+                connection,
+                Values(**one.values),
+                one.author,
+                one.owner,
+                at_ms if one.created_ms is None else one.created_ms,
+                import_id,
+                site=self._site,
+            )
+            for one in ready
+        ]
 
     def apply(self, connection: sqlite3.Connection, record: int, kind: str, data: bytes, import_id: int) -> int:
         """Take the record out of the recycle bin if need be, then lay the changes over what nobody else changed."""

@@ -60,8 +60,8 @@ def read_customer(cells: Sequence[Cell], keys: Sequence[str | None]) -> Customer
 
 def _take_numbers(row: CustomerRow, key: str, cell: Cell) -> None:
     text = text_of(cell)
-    numbers = list(numbers_in(text))
-    if any(len(number) > LONGEST_PHONE_CHARACTERS for number in numbers):
+    numbers = numbers_in(text)
+    if len(text) > LONGEST_PHONE_CHARACTERS and max(map(len, numbers), default=0) > LONGEST_PHONE_CHARACTERS:
         row.problems.append(Problem(key, "phone_wrong"))
     if len(numbers) > MOST_PHONES // len(KIND_OF_COLUMN):
         row.problems.append(Problem(key, "too_many_phones"))

@@ -45,6 +45,10 @@ class NewCustomer(msgspec.Struct, array_like=True, frozen=True):
     created_ms: int | None
 
 
+_NEW_CUSTOMER = msgspec.msgpack.Decoder(NewCustomer)
+_PREPARED = msgspec.msgpack.Decoder(list[write.Prepared])
+
+
 class CustomerChange(msgspec.Struct, array_like=True, frozen=True):
     """What to change of a customer, as staged: names with the value that was there and the one that comes."""
 
@@ -54,19 +58,15 @@ class CustomerChange(msgspec.Struct, array_like=True, frozen=True):
     custom: dict[int, tuple[CustomValue | None, CustomValue | None]]
 
 
-ReadyCustomer = tuple[str, int | None, write.Prepared]
-"""Author, when it was entered (None: now), and all the rest."""
-
-
-def prepare_customers(site: Site, staged: Sequence[bytes]) -> list[ReadyCustomer]:
+def prepare_customers(site: Site, staged: Sequence[bytes]) -> bytes:
     """Staged new customers, ready to be added. Raises Invalid."""
     found = []
     for data in staged:
-        new = msgspec.msgpack.decode(data, type=NewCustomer)
-        phones = tuple(Phone(*one) for one in new.phones)
+        new = _NEW_CUSTOMER.decode(data)
+        phones = tuple([Phone(*one) for one in new.phones])
         values = Values(new.texts, phones, (), new.custom, next_contact_ms=new.next_contact_ms)
-        found.append((new.author, new.created_ms, write.prepare(values, owner=new.owner, site=site)))
-    return found
+        found.append(write.prepare(values, author=new.author, owner=new.owner, site=site, created_ms=new.created_ms))
+    return packed(found)
 
 
 class CustomerKind:
@@ -83,6 +83,7 @@ class CustomerKind:
         self._rights = rights
         self._actor = actor
         self._seen: dict[int, int] = {}
+        self._new_numbers: list[tuple[Verdict, str]] = []
         self._stage: Stage | None = None
         self._side = SideSheets(crm)
 
@@ -104,7 +105,7 @@ class CustomerKind:
             self._verdict(row, one, existing.get(_number(one.key) or 0), keys)
             for row, one in zip(rows, typed, strict=True)
         ]
-        self._hint_at_duplicates(verdicts)
+        self._hint_at_duplicates()
         return iter(verdicts)
 
     def _existing(self, numbers: Sequence[int]) -> dict[int, tuple[Customer, bool]]:
@@ -165,7 +166,9 @@ class CustomerKind:
             typed.owner or author,
             typed.created_ms if self._rights.is_super else None,
         )
-        return Verdict(row, "new", None, packed(new), typed.problems)
+        verdict = Verdict(row, "new", None, packed(new), typed.problems)
+        self._new_numbers += [(verdict, key) for phone in phones if (key := match_key(phone.number, self._site))]
+        return verdict
 
     def _check_custom(self, typed: CustomerRow, old: Customer | None) -> None:
         typed.problems += self._side.problems(typed.key)
@@ -200,18 +203,16 @@ class CustomerKind:
         if len(phones) > MOST_PHONES:
             typed.problems.append(Problem("phone1", "too_many_phones"))
 
-    def _hint_at_duplicates(self, verdicts: Iterable[Verdict]) -> None:
+    def _hint_at_duplicates(self) -> None:
         """Numbers of new rows that other customers have: those in scope by their number, others as somebody's.
 
         A number that two new rows have is told at the second one.
         """
         wanted: dict[str, list[Verdict]] = {}
-        for verdict in verdicts:
-            if verdict.kind == "new":
-                for phone in msgspec.msgpack.decode(verdict.data, type=NewCustomer).phones:
-                    if key := match_key(phone[1], self._site):
-                        wanted.setdefault(key, []).append(verdict)
-                        self._hint_at_row(verdict, key)
+        for verdict, key in self._new_numbers:
+            wanted.setdefault(key, []).append(verdict)
+        self._hint_at_rows()
+        self._new_numbers.clear()
         condition, arguments = self._scope.sql("c.owner")
         keys = list(wanted)
         for row in self._connection.execute(
@@ -228,23 +229,29 @@ class CustomerKind:
                 if problem not in verdict.problems:
                     verdict.problems.append(problem)
 
-    def _hint_at_row(self, verdict: Verdict, key: str) -> None:
+    def _hint_at_rows(self) -> None:
         assert self._stage is not None
-        if key.startswith("+") and (first := self._stage.first_row_of(key, verdict.row.number)) != verdict.row.number:
-            problem = Problem("phone1", "number_twice", str(first), wrong=False)
-            if problem not in verdict.problems:
-                verdict.problems.append(problem)
+        found = [(verdict, key) for verdict, key in self._new_numbers if key.startswith("+")]
+        firsts = self._stage.first_rows_of([(key, verdict.row.number) for verdict, key in found])
+        for verdict, key in found:
+            if (first := firsts[key]) != verdict.row.number:
+                problem = Problem("phone1", "number_twice", str(first), wrong=False)
+                if problem not in verdict.problems:
+                    verdict.problems.append(problem)
 
     def preparer(self) -> Preparer:
         """Checks them, finds the keys of their numbers and the words by which they are found."""
         return partial(prepare_customers, self._site)
 
-    def insert(self, connection: sqlite3.Connection, ready: ReadyCustomer, import_id: int, at_ms: int) -> int:
-        """Add a customer that nobody sees yet."""
-        author, created_ms, prepared = ready
-        return write.insert_prepared(
-            connection, prepared, author=author, at_ms=at_ms, import_id=import_id, created_ms=created_ms
-        )
+    def unpacked(self, prepared: bytes) -> Sequence[write.Prepared]:
+        """What ``prepare_customers`` packed."""
+        return _PREPARED.decode(prepared)
+
+    def insert(
+        self, connection: sqlite3.Connection, ready: Sequence[write.Prepared], import_id: int, at_ms: int
+    ) -> Sequence[int]:
+        """Add customers that nobody sees yet."""
+        return write.insert_prepared(connection, ready, at_ms=at_ms, import_id=import_id)
 
     def apply(self, connection: sqlite3.Connection, record: int, kind: str, data: bytes, import_id: int) -> int:
         """Take the row out of the recycle bin if need be, then lay the changes over what nobody else changed."""

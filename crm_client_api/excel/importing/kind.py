@@ -25,8 +25,8 @@ class Verdict:
     problems: list[Problem] = field(default_factory=list)
 
 
-Preparer = Callable[[Sequence[bytes]], list[Any]]
-"""From staged rows to what ``RecordKind.insert`` takes."""
+Preparer = Callable[[Sequence[bytes]], bytes]
+"""From staged rows to what ``RecordKind.unpacked`` takes: packed, for the way from one process to another."""
 
 
 class RecordKind(Protocol):
@@ -46,8 +46,11 @@ class RecordKind(Protocol):
     def preparer(self) -> Preparer:
         """Makes staged new records ready: all that can be done before the store is locked. Fit for another process."""
 
-    def insert(self, connection: sqlite3.Connection, ready: Any, import_id: int, at_ms: int) -> int:
-        """Add what the preparer made, where nobody sees it yet; its id."""
+    def unpacked(self, prepared: bytes) -> Sequence[Any]:
+        """What the preparer made, for ``insert``."""
+
+    def insert(self, connection: sqlite3.Connection, ready: Sequence[Any], import_id: int, at_ms: int) -> Sequence[int]:
+        """Add records where nobody sees them yet; their ids in rising order."""
 
     def apply(self, connection: sqlite3.Connection, record: int, kind: str, data: bytes, import_id: int) -> int:
         """Change or restore a record; how many fields stayed because somebody changed them meanwhile."""

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from crm_client_api.courier.context import Context, Pace
+from crm_client_api.courier.context import Context, Pace, SteadyPace, long_writing
 from crm_client_api.courier.jobs import set_job
 from crm_client_api.domain import audit
 from crm_client_api.domain.invalid import Invalid
@@ -21,11 +21,12 @@ from crm_client_api.excel.cells import text_of
 from crm_client_api.excel.columns import Language
 from crm_client_api.excel.importing.ahead import prepared_batches
 from crm_client_api.excel.importing.headers import ForeignHeader, Mapping, chosen_mapping, read_header
-from crm_client_api.excel.importing.kind import RecordKind
+from crm_client_api.excel.importing.kind import RecordKind, Verdict
 from crm_client_api.excel.importing.reasons import reason
-from crm_client_api.excel.importing.stage import Stage, packed
+from crm_client_api.excel.importing.stage import NewRow, Stage, packed
 from crm_client_api.excel.importing.wrong_rows import write_wrong_rows
 from crm_client_api.excel.reading import Sheet, open_book
+from crm_client_api.excel.refusal import damaged
 from crm_client_api.excel.sheet_rows import Row
 from firmware.clock import now_ms
 from firmware.store.connection import write
@@ -47,6 +48,8 @@ def run_import(context: Context, kind: RecordKind) -> None:
 
 def _read(context: Context, kind: RecordKind) -> None:
     folder = context.folder
+    if not (folder / UPLOAD).exists():  # the power went before its name was on the medium
+        raise damaged("it is not there any more, send it again")
     with open_book(folder / UPLOAD, folder) as sheets:
         tables = [(sheet, header) for sheet in sheets if (header := next(iter(sheet.rows()), None)) is not None]
         if not tables:
@@ -123,22 +126,24 @@ def _judge_all(
         rows = iter(sheet.rows())
         next(rows, None)
         for batch in _batches(rows):
-            for verdict in kind.judge(batch, keys):
-                counts["rows"] += 1
-                counts[verdict.kind] += 1
-                counts["duplicate"] += any(not one.wrong for one in verdict.problems)
-                if verdict.kind == "wrong":
-                    cells = [text_of(cell) for cell in verdict.row.cells]
-                    data = packed([dict(zip(keys, cells, strict=False)).get(one.key, "") for one in kind.shape.columns])
-                    stage.add(sheet.name, verdict.row.number, "wrong", None, data, verdict.problems)
-                elif verdict.kind != "unchanged":
-                    stage.add(
-                        sheet.name, verdict.row.number, verdict.kind, verdict.record, verdict.data, verdict.problems
-                    )
+            verdicts = list(kind.judge(batch, keys))
+            counts["rows"] += len(verdicts)
+            counts.update(verdict.kind for verdict in verdicts)
+            counts["duplicate"] += sum(any(not one.wrong for one in verdict.problems) for verdict in verdicts)
+            stage.add(_staged(sheet.name, one, kind, keys) for one in verdicts if one.kind != "unchanged")
             context.step("reading", counts["rows"], None)
         if sheet.merged:
             raise Invalid("cells_merged", f"{sheet.name}: cells {sheet.merged[0][:40]} are merged: split them")
     return counts
+
+
+def _staged(sheet: str, verdict: Verdict, kind: RecordKind, keys: Sequence[str | None]) -> NewRow:
+    """What is kept of a row; of a wrong one its cells as they were, in our order."""
+    data = verdict.data
+    if verdict.kind == "wrong":
+        cells = dict(zip(keys, [text_of(cell) for cell in verdict.row.cells], strict=False))
+        data = packed([cells.get(column.key, "") for column in kind.shape.columns])
+    return NewRow(sheet, verdict.row.number, verdict.kind, verdict.record, data, verdict.problems)
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -180,19 +185,21 @@ def _insert(context: Context, kind: RecordKind) -> None:
     stage = Stage(context.folder / STAGE, new=False)
     counts = context.job.result["counts"]
     done = 0
-    pace = Pace()
+    pace = SteadyPace()
     batches = prepared_batches(stage, inserted, counts["new"], kind.preparer(), lambda: pace.rows)
     try:
-        for batch, ready in batches:
-            with pace, write(context.crm) as connection:
-                at_ms = now_ms()
-                ids = [kind.insert(connection, one, import_id, at_ms) for one in ready]
-                connection.execute(
-                    "UPDATE imports SET inserted = ?, first_id = coalesce(first_id, ?), last_id = ? WHERE id = ?",
-                    (batch[-1].n, ids[0], ids[-1], import_id),
-                )
-            done += len(batch)
-            context.step("inserting", done, counts["new"])
+        with long_writing(context.crm) as bring_home:
+            for batch, prepared in batches:
+                ready = kind.unpacked(prepared)
+                with pace, write(context.crm) as connection:
+                    ids = kind.insert(connection, ready, import_id, now_ms())
+                    connection.execute(
+                        "UPDATE imports SET inserted = ?, first_id = coalesce(first_id, ?), last_id = ? WHERE id = ?",
+                        (batch[-1].n, ids[0], ids[-1], import_id),
+                    )
+                bring_home()
+                done += len(batch)
+                context.step("inserting", done, counts["new"])
     finally:
         batches.close()
         stage.close()

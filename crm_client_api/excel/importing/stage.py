@@ -40,6 +40,18 @@ class Staged:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class NewRow:
+    """A row to stage; see ``Staged``."""
+
+    sheet: str
+    row: int
+    kind: str
+    record: int | None
+    data: bytes
+    problems: Sequence[Problem]
+
+
 class Stage:
     """The file. Its rows count from 1 in the order of reading. Raises StoreError, StoreFull."""
 
@@ -57,15 +69,18 @@ class Stage:
             self.connection.execute("BEGIN")
         self._n = 0
 
-    def add(
-        self, sheet: str, row: int, kind: str, record: int | None, data: bytes, problems: Iterable[Problem]
-    ) -> None:
-        """Stage one row."""
-        self._n += 1
+    def add(self, rows: Iterable[NewRow]) -> None:
+        """Stage rows in the order of the file."""
+        numbered = list(enumerate(rows, self._n + 1))
+        self._n += len(numbered)
         try:
-            self.connection.execute("INSERT INTO rows VALUES (?,?,?,?,?,?)", (self._n, sheet, row, kind, record, data))
-            for one in problems:
-                self._problem(self._n, sheet, row, one)
+            self.connection.executemany(
+                "INSERT INTO rows VALUES (?,?,?,?,?,?)",
+                [(n, one.sheet, one.row, one.kind, one.record, one.data) for n, one in numbered],
+            )
+            for n, one in numbered:
+                for problem in one.problems:
+                    self._problem(n, one.sheet, one.row, problem)
         except sqlite3.Error as error:
             raise _translated(error) from error
 
@@ -82,12 +97,16 @@ class Stage:
         except sqlite3.Error as error:
             raise _translated(error) from error
 
-    def first_row_of(self, e164: str, row: int) -> int:
-        """The row that has this number first; this one, when no other had it before."""
-        number = int(e164)
-        if self.connection.execute("INSERT OR IGNORE INTO numbers VALUES (?,?)", (number, row)).rowcount:
-            return row
-        return int(self.connection.execute("SELECT row FROM numbers WHERE number = ?", (number,)).fetchone()[0])
+    def first_rows_of(self, numbers: Sequence[tuple[str, int]]) -> dict[str, int]:
+        """For each E.164 number, given with the row that has it, the row that had it first: this one or an earlier."""
+        wanted = {int(number): number for number, _ in numbers}
+        self.connection.executemany(
+            "INSERT OR IGNORE INTO numbers VALUES (?,?)", [(int(number), row) for number, row in numbers]
+        )
+        rows = self.connection.execute(
+            f"SELECT number, row FROM numbers WHERE number IN ({','.join('?' * len(wanted))})", tuple(wanted)
+        )
+        return {wanted[number]: row for number, row in rows}
 
     def finish(self) -> None:
         """Make it durable: from now on a crash finds it whole."""
