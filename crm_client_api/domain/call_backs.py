@@ -16,12 +16,14 @@ import sqlite_utils
 
 from crm_client_api.domain import audit, office_events
 from crm_client_api.domain.audit import Actor
+from crm_client_api.domain.call_branches import EVERYTHING, channels_each
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.permissions import Level
-from crm_client_api.domain.scope import ChannelScope
+from crm_client_api.domain.scope import ChannelScope, Sql
 from crm_client_api.domain.settings import Settings
 from crm_client_api.domain.tasks import TaskScope
+from crm_client_api.domain.walk import Branch, Plan, Position, parse_position, walk
 from crm_client_api.domain.witnesses import who_sees_channel
 from firmware.clock import now_ms
 from firmware.errors import NotFound, Refused
@@ -62,10 +64,7 @@ class CallBack:
 
 @dataclass(frozen=True, slots=True)
 class CallBackFilter:
-    """What to list, by the time of the missed call. ``after``: the call that the page before ended with.
-
-    ``states``: those that wait, one, or all.
-    """
+    """What to list, by the time of the missed call. ``states``: those that wait, one, or all."""
 
     states: tuple[State, ...] = WAITING
     owner: str | None = None
@@ -74,8 +73,6 @@ class CallBackFilter:
     from_ms: int | None = None
     to_ms: int | None = None
     newest_first: bool = False
-    after: str | None = None
-    limit: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +85,11 @@ class Change:
     reason: str | None = None
 
 
-_COLUMNS = ", ".join(field.name for field in fields(CallBack))
+_NAMES = tuple(field.name for field in fields(CallBack))
+_COLUMNS = ", ".join(_NAMES)
 _IS_WAITING = "state IN ('open', 'taken')"
+MOST_COUNTED = 1000
+"""Nobody reads more, and a number can have been missed often."""
 
 
 def get_call_back(crm: sqlite_utils.Database, call_id: str, scope: ChannelScope) -> CallBack:
@@ -103,48 +103,75 @@ def get_call_back(crm: sqlite_utils.Database, call_id: str, scope: ChannelScope)
     return CallBack(*row)
 
 
-def list_call_backs(
-    crm: sqlite_utils.Database, wanted: CallBackFilter, scope: ChannelScope, site: Site
-) -> list[CallBack]:
-    """Missed calls in scope."""
+def position_of(crm: sqlite_utils.Database, after: str, scope: ChannelScope) -> Position | None:
+    """Where a list goes on behind the ``next`` of a page, or behind a call in scope; None: there is no such call.
+
+    Raises BadInput.
+    """
+    if "~" in after:
+        return parse_position(after)
     condition, given = scope.sql("channel")
-    conditions, arguments = [condition], list(given)
-    if wanted.states == WAITING:
-        conditions.append(_IS_WAITING)  # as the index says of itself
-    elif len(wanted.states) == 1:
-        conditions.append("state = ?")
-        arguments += wanted.states
-    for text, value in (
-        ("owner = ?", wanted.owner),
-        ("channel = ?", wanted.channel),
-        ("missed_ms >= ?", wanted.from_ms),
-        ("missed_ms < ?", wanted.to_ms),
-        ("match_key = ?", match_key(wanted.number, site) if wanted.number else None),
-    ):
-        if value is not None:
-            conditions.append(text)
-            arguments.append(value)
-    sign, order = ("<", "DESC") if wanted.newest_first else (">", "ASC")
-    if wanted.after is not None:
-        conditions.append(
-            f"(missed_ms, call_id) {sign} (SELECT missed_ms, call_id FROM call_backs WHERE call_id = ? AND {condition})"
-        )
-        arguments += [wanted.after, *given]
-    rows = crm.conn.execute(
-        f"SELECT {_COLUMNS} FROM call_backs WHERE {' AND '.join(conditions)}"
-        f" ORDER BY missed_ms {order}, call_id {order} LIMIT ?",
-        (*arguments, wanted.limit),
-    )
-    return [CallBack(*row) for row in rows]
+    row = crm.conn.execute(
+        f"SELECT missed_ms, call_id FROM call_backs WHERE call_id = ? AND {condition}", (after, *given)
+    ).fetchone()
+    return None if row is None else Position(row[0], row[1], 0)
+
+
+def list_call_backs(
+    crm: sqlite_utils.Database,
+    wanted: CallBackFilter,
+    scope: ChannelScope,
+    site: Site,
+    position: Position | None,
+    limit: int,
+) -> tuple[list[CallBack], Position | None]:
+    """Missed calls in scope, and where to go on (None: these were the last).
+
+    A search for something rare may end before the page is full, with a position: see ``walk``.
+    """
+    key = match_key(wanted.number, site) if wanted.number else None
+    conditions: list[Sql] = [
+        (text, (value,))
+        for text, value in (("owner = ?", wanted.owner), ("channel = ?", wanted.channel), ("match_key = ?", key))
+        if value is not None
+    ]
+    conditions.append((f"state IN ({','.join('?' * len(wanted.states))})", wanted.states))
+    plan = Plan(
+        "call_backs", "b", "missed_ms", "call_id", "0", _COLUMNS, "", _branches(crm.conn, wanted, scope, key),
+        scope.sql("channel"), conditions,
+        (wanted.from_ms, None if wanted.to_ms is None else wanted.to_ms - 1), wanted.newest_first,
+    )  # fmt: skip
+    rows, behind = walk(crm.conn, plan, position, limit)
+    return [CallBack(*(row[name] for name in _NAMES)) for row in rows], behind
+
+
+def _branches(
+    connection: sqlite3.Connection, wanted: CallBackFilter, scope: ChannelScope, key: str | None
+) -> list[Branch]:
+    """The narrowest index that a filter allows."""
+    if key is not None:
+        return [Branch("call_backs_by_key", ("match_key = ?", (key,)))]
+    if wanted.owner is not None:
+        return [Branch("call_backs_by_owner", ("owner = ?", (wanted.owner,)))]
+    waiting = set(wanted.states) <= set(WAITING)
+    equal: Sql = (_IS_WAITING, ()) if waiting else EVERYTHING
+    index = "call_backs_waiting_by_channel" if waiting else "call_backs_by_channel"
+    channels = channels_each(connection, "call_backs", index, equal, wanted.channel, scope)
+    if channels is not None:
+        return [Branch(index, (f"channel = ? AND {equal[0]}", (one,))) for one in channels]
+    if len(wanted.states) == 1:
+        return [Branch("call_backs_by_state", ("state = ?", wanted.states))]
+    return [Branch("call_backs_waiting" if waiting else "call_backs_by_time", equal)]
 
 
 def missed_since(crm: sqlite_utils.Database, missed: Iterable[CallBack], scope: ChannelScope) -> dict[str, int]:
-    """For each missed call how many more from its number were missed later, in scope."""
+    """For each missed call how many more from its number were missed later, in scope; ``MOST_COUNTED`` at most."""
     condition, given = scope.sql("channel")
     return {
         one.call_id: crm.conn.execute(
-            f"SELECT count(*) FROM call_backs WHERE match_key = ? AND missed_ms > ? AND {condition}",
-            (one.match_key, one.missed_ms, *given),
+            "SELECT count(*) FROM (SELECT 1 FROM call_backs INDEXED BY call_backs_by_key"
+            f" WHERE match_key = ? AND missed_ms > ? AND ({condition}) IS TRUE LIMIT ?)",
+            (one.match_key, one.missed_ms, *given, MOST_COUNTED),
         ).fetchone()[0]
         for one in missed
     }

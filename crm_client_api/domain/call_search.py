@@ -8,17 +8,19 @@ import sqlite_utils
 
 from crm_client_api.domain.call_branches import (
     channel_branches,
-    digits_of,
     few_calls,
-    is_empty,
-    is_narrow,
+    handler_branches,
     is_whole,
+    machine_branches,
     number_branches,
+    number_condition,
 )
 from crm_client_api.domain.calls import CALL_FIELDS, Call, CallFilter, call_of
-from crm_client_api.domain.numbers import Site, spellings
-from crm_client_api.domain.scope import ChannelScope, Sql
+from crm_client_api.domain.numbers import Site
+from crm_client_api.domain.scope import EVERY_CHANNEL, ChannelScope, Sql
 from crm_client_api.domain.walk import Branch, Plan, Position, parse_position, walk
+
+_COLUMNS = ", ".join(f"c.{name}" for name in CALL_FIELDS)
 
 
 def position_of(calls: sqlite_utils.Database, before: str, scope: ChannelScope) -> Position | None:
@@ -48,19 +50,33 @@ def search_calls(
 
     A search for something rare may end before the page is full, with a position: older ones were not looked at yet.
     """
-    if is_empty(scope):
-        return [], None
     plan = Plan(
-        "calls", "c", "c.started_ms", "0", ", ".join(f"c.{name}" for name in CALL_FIELDS), "",
-        _branches(calls.conn, wanted, scope, site), [scope.sql("+c.channel"), *_conditions(wanted, site)],
+        "calls", "c", "c.started_ms", "c.id", "0", _COLUMNS, "",
+        _branches(calls.conn, wanted, scope, site), scope.sql("c.channel"), _conditions(wanted, site),
         (wanted.from_ms, None if wanted.to_ms is None else wanted.to_ms - 1),
     )  # fmt: skip
     rows, after = walk(calls.conn, plan, position, limit)
     return [call_of(row) for row in rows], after
 
 
+def list_calls(calls: sqlite_utils.Database, wanted: CallFilter, scope: ChannelScope, site: Site) -> list[Call]:
+    """Calls in scope, newest first, as many as the filter's ``limit`` behind its ``before``: fewer are the last.
+
+    However long that takes; for people who wait see ``search_calls``.
+    """
+    position = position_of(calls, wanted.before, scope) if wanted.before else None
+    found: list[Call] = []
+    while not wanted.before or position is not None:
+        page, position = search_calls(calls, wanted, scope, site, position, wanted.limit - len(found))
+        found += page
+        if position is None or len(found) >= wanted.limit:
+            break
+    return found
+
+
 def _branches(connection: sqlite3.Connection, wanted: CallFilter, scope: ChannelScope, site: Site) -> list[Branch]:
     """The narrowest index that a filter allows."""
+    channel = wanted.channel
     if wanted.among is not None:
         return few_calls(wanted.among)
     if wanted.state not in (None, "ended"):
@@ -68,28 +84,20 @@ def _branches(connection: sqlite3.Connection, wanted: CallFilter, scope: Channel
     if wanted.number and is_whole(connection, wanted.number, scope, site):
         return number_branches((wanted.number,), site)
     if wanted.machine is not None:
-        return [Branch("calls_by_machine", ("c.machine = ?", (wanted.machine,)))]
-    if wanted.handled_by is not None and not is_narrow(scope):
-        return [Branch("calls_by_handler", ("c.handled_by = ?", (wanted.handled_by,)))]
-    if wanted.result is not None and wanted.channel is None and scope.all_but:
+        return machine_branches(connection, wanted.machine, channel, scope)
+    if wanted.handled_by is not None:
+        return handler_branches(connection, wanted.handled_by, channel, scope)
+    if wanted.result is not None and channel is None and scope == EVERY_CHANNEL:
         return [Branch("calls_by_result", ("c.result = ?", (wanted.result,)))]
-    return channel_branches("calls", "c", wanted.channel, scope)
+    return channel_branches(connection, "calls", "c", channel, scope)
 
 
 def _conditions(wanted: CallFilter, site: Site) -> list[Sql]:
     found: list[Sql] = [
-        (f"+c.{column} = ?", (value,))
+        (f"c.{column} = ?", (value,))
         for column in ("channel", "direction", "result", "state", "machine", "handled_by")
         if (value := getattr(wanted, column)) is not None
     ]
     if wanted.number:
-        exact, digits = spellings(wanted.number, site), digits_of(wanted.number)
-        marks = ",".join("?" * len(exact))
-        found.append(
-            (
-                f"+c.caller_number IN ({marks}) OR +c.dialled_number IN ({marks})"
-                " OR instr(c.caller_number, ?) OR instr(c.dialled_number, ?)",
-                (*exact, *exact, digits, digits),
-            )
-        )
+        found.append(number_condition(wanted.number, site))
     return found

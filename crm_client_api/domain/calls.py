@@ -11,7 +11,7 @@ import sqlite_utils
 
 from crm_client_api.domain.numbers import Site, spellings
 from crm_client_api.domain.recordings import Pause, pauses_of
-from crm_client_api.domain.scope import ChannelScope, Sql
+from crm_client_api.domain.scope import ChannelScope
 from firmware.errors import NotFound
 
 
@@ -142,78 +142,18 @@ def ended_since(calls: sqlite_utils.Database, from_ms: int) -> list[Call]:
     return [call_of(row) for row in rows]
 
 
-def list_calls(calls: sqlite_utils.Database, wanted: CallFilter, scope: ChannelScope, site: Site) -> list[Call]:
-    """Calls in scope, newest first."""
-    condition, given = scope.sql("channel")
-    conditions: list[str] = [condition]
-    arguments: list[object] = [*given]
-    source = "calls"
-    if wanted.state not in (None, "ended"):
-        source = _RUNNING
-        conditions.append("state <> 'ended'")
-    for column in ("channel", "direction", "result", "state", "machine", "handled_by"):
-        value = getattr(wanted, column)
-        if value is not None:
-            conditions.append(f"{column} = ?")
-            arguments.append(value)
-    for text, at_ms in (("started_ms >= ?", wanted.from_ms), ("started_ms < ?", wanted.to_ms)):
-        if at_ms is not None:
-            conditions.append(text)
-            arguments.append(at_ms)
-    if wanted.among is not None:
-        conditions.append(f"id IN ({','.join('?' * len(wanted.among))})")
-        arguments += wanted.among
-    if wanted.number:
-        condition, given = _number_condition(wanted.number, site)
-        conditions.append(condition)
-        arguments += given
-    if wanted.before:
-        condition, given = scope.sql("channel")
-        conditions.append(f"(started_ms, id) < (SELECT started_ms, id FROM calls WHERE id = ? AND {condition})")
-        arguments += [wanted.before, *given]
-    rows = calls.conn.execute(
-        f"SELECT {_CALL_COLUMNS} FROM {source} WHERE {' AND '.join(conditions)}"
-        " ORDER BY started_ms DESC, id DESC LIMIT ?",
-        (*arguments, wanted.limit),
-    )
-    return [call_of(row) for row in rows]
-
-
 # Without statistics SQLite walks through all calls by their start instead of taking the few that run.
 _RUNNING = "calls INDEXED BY calls_running"
-_NUMBER_COLUMNS = ("caller_number", "dialled_number")
-_FINDS_FEW_DIGITS = 7  # a subscriber's number; fewer digits are in so many calls that the newest soon fill a page
-
-
-def _number_condition(number: str, site: Site) -> Sql:
-    """Calls with a number in any spelling, or that contains its digits."""
-    exact = spellings(number, site)
-    digits = "".join(c for c in number if c.isascii() and c.isdigit()) or number
-    matches = [f"({column} IN ({','.join('?' * len(exact))}) OR instr({column}, ?))" for column in _NUMBER_COLUMNS]
-    if len(digits) >= _FINDS_FEW_DIGITS:  # looking through the indexes reads a fraction of what the table holds
-        pairs = zip(_NUMBER_COLUMNS, matches, strict=True)
-        found = [f"SELECT rowid FROM calls WHERE {column} IS NOT NULL AND {match}" for column, match in pairs]
-        condition = f"rowid IN ({' UNION ALL '.join(found)})"
-    else:
-        condition = f"({' OR '.join(matches)})"
-    return condition, (*exact, digits, *exact, digits)
+NUMBER_INDEXES = (("calls_by_caller", "caller_number"), ("calls_by_dialled", "dialled_number"))
+"""Indexes of calls by one number and their start, with the column that each is of."""
 
 
 def history(
     calls: sqlite_utils.Database, number: str, scope: ChannelScope, site: Site, limit: int, without: str
 ) -> list[Call]:
     """The last calls with a number, either way, without the call ``without``; newest first."""
-    exact = spellings(number, site)
-    condition, given = scope.sql("channel")
-    marks = ",".join("?" * len(exact))
-    rows = calls.conn.execute(
-        f"SELECT {_CALL_COLUMNS} FROM calls WHERE id <> ? AND {condition}"
-        f" AND ((direction = 'incoming' AND caller_number IN ({marks}))"
-        f" OR (direction = 'outgoing' AND dialled_number IN ({marks})))"
-        " ORDER BY started_ms DESC, id DESC LIMIT ?",
-        (without, *given, *exact, *exact, limit),
-    )
-    return [call_of(row) for row in rows]
+    found = calls_with(calls, spellings(number, site), scope, _BEHIND_ALL, limit + 1)
+    return [call for call in found if call.id != without][:limit]
 
 
 def calls_with(
@@ -221,17 +161,21 @@ def calls_with(
 ) -> list[Call]:
     """Calls in scope with one of these spellings of numbers, newest first, that come before (start, id)."""
     condition, given = scope.sql("channel")
-    marks = ",".join("?" * len(exact))
-    parts = [
-        f"SELECT {_CALL_COLUMNS} FROM calls WHERE direction = '{direction}' AND {column} IN ({marks})"
-        f" AND (started_ms, id) < (?, ?) AND {condition}"
-        for direction, column in (("incoming", "caller_number"), ("outgoing", "dialled_number"))
-    ]
-    rows = calls.conn.execute(
-        f"{' UNION ALL '.join(parts)} ORDER BY started_ms DESC, id DESC LIMIT ?",
-        (*(*exact, *before, *given), *(*exact, *before, *given), limit),
-    )
-    return [call_of(row) for row in rows]
+    rows = {
+        row["id"]: row
+        for (index, column), direction in zip(NUMBER_INDEXES, ("incoming", "outgoing"), strict=True)
+        for one in exact
+        for row in calls.conn.execute(
+            f"SELECT {_CALL_COLUMNS} FROM calls INDEXED BY {index} WHERE {column} = ? AND direction = '{direction}'"
+            f" AND ({condition}) IS TRUE AND (started_ms, id) < (?, ?) ORDER BY started_ms DESC, id DESC LIMIT ?",
+            (one, *given, *before, limit),
+        )
+    }
+    newest = sorted(rows.values(), key=lambda row: (row["started_ms"], row["id"]), reverse=True)
+    return [call_of(row) for row in newest[:limit]]
+
+
+_BEHIND_ALL = (1 << 62, "")
 
 
 def running_calls(calls: sqlite_utils.Database) -> dict[int, Call]:

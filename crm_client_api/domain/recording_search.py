@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import sqlite_utils
 
 from crm_client_api.domain.call_branches import (
-    EVERYTHING,
     channel_branches,
-    digits_of,
     few_calls,
-    is_empty,
-    is_narrow,
+    handler_branches,
     is_whole,
+    length_branches,
+    machine_branches,
     number_branches,
+    number_condition,
 )
 from crm_client_api.domain.numbers import Site, spellings
 from crm_client_api.domain.recordings import COLUMNS, Recording, RecordingKind, recording_of
@@ -28,6 +28,7 @@ from recorder.library.storage.holds import Hold
 Sort = Literal["newest", "oldest", "longest"]
 MOST_COUNTED = 1000
 """Counting stops here: nobody reads more, and it would take seconds."""
+_COUNTED_S = 0.06
 _FEW = 2000
 _DAY_MS = 86_400_000
 
@@ -77,8 +78,6 @@ def search_recordings(
 
     A search for something rare may end before the page is full, with a position: older ones were not looked at yet.
     """
-    if is_empty(scope):
-        return [], None
     rows, after = walk(calls.conn, _plan(calls.conn, wanted, scope, site), position, limit)
     return [recording_of(row) for row in rows], after
 
@@ -87,40 +86,38 @@ def count_recordings(
     calls: sqlite_utils.Database, wanted: RecordingSearch, scope: ChannelScope, site: Site
 ) -> tuple[int, bool]:
     """How many recordings in scope there are, and whether all were looked at; at most ``MOST_COUNTED``."""
-    if is_empty(scope):
-        return 0, True
-    rows, after = walk(calls.conn, _plan(calls.conn, wanted, scope, site), None, MOST_COUNTED)
+    plan = replace(_plan(calls.conn, wanted, scope, site), columns="1")
+    rows, after = walk(calls.conn, plan, None, MOST_COUNTED, _COUNTED_S)
     return len(rows), after is None
 
 
 def _plan(connection: sqlite3.Connection, wanted: RecordingSearch, scope: ChannelScope, site: Site) -> Plan:
     columns = ", ".join(f"r.{name}" for name in COLUMNS)
-    conditions = [scope.sql("+r.channel"), *_of_recording(wanted)]
-    longest = _longest(connection)
+    in_scope = scope.sql("r.channel")
+    conditions = _of_recording(wanted)
     if wanted.sort == "longest":
-        conditions += _of_call(wanted, site)
         bounds = (wanted.duration_from_ms, wanted.duration_to_ms)
         return Plan(
-            "recordings", "r", "r.duration_ms", "r.segment", columns, _CALL_OF_IT,
-            [Branch("recordings_by_duration", EVERYTHING)], conditions, bounds,
+            "recordings", "r", "r.duration_ms", "r.id", "r.segment", columns, _CALL_OF_IT,
+            length_branches(connection, wanted.channel, scope), in_scope, conditions + _of_call(wanted, site), bounds,
         )  # fmt: skip
-    low = None if wanted.from_ms is None else wanted.from_ms - longest
+    low = None if wanted.from_ms is None else wanted.from_ms - _longest(connection, wanted.channel, scope)
     descending = wanted.sort == "newest"
     if wanted.by_call:
-        conditions += _of_call(wanted, site)
         # A call begins before its recording does, and not long before: see retention of calls without a sound.
         bounds = (
             None if low is None else low - _DAY_MS,
             None if wanted.to_ms is None else wanted.to_ms + _DAY_MS,
         )
         return Plan(
-            "calls", "c", "c.started_ms", "r.segment", columns, "CROSS JOIN recordings r ON r.call_id = c.id",
-            _call_branches(connection, wanted, scope, site), conditions, bounds, descending,
+            "calls", "c", "c.started_ms", "c.id", "r.segment", columns, "CROSS JOIN recordings r ON r.call_id = c.id",
+            _call_branches(connection, wanted, scope, site), scope.sql("c.channel"),
+            [in_scope, *conditions, *_of_call(wanted, site)], bounds, descending,
         )  # fmt: skip
     join = _CALL_OF_IT if wanted.held is not None else ""
     branches = _recording_branches(connection, wanted, scope)
     return Plan(
-        "recordings", "r", "r.started_ms", "r.segment", columns, join, branches, conditions,
+        "recordings", "r", "r.started_ms", "r.id", "r.segment", columns, join, branches, in_scope, conditions,
         (low, wanted.to_ms), descending,
     )  # fmt: skip
 
@@ -128,20 +125,28 @@ def _plan(connection: sqlite3.Connection, wanted: RecordingSearch, scope: Channe
 _CALL_OF_IT = "LEFT JOIN calls c ON c.id = r.call_id"
 
 
-def _longest(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT coalesce(max(duration_ms), 0) FROM recordings").fetchone()[0])
+def _longest(connection: sqlite3.Connection, channel: int | None, scope: ChannelScope) -> int:
+    """How long the longest recording in scope is, ms."""
+    longest = 0
+    for branch in length_branches(connection, channel, scope):
+        equal, given = branch.equal
+        row = connection.execute(
+            f"SELECT max(r.duration_ms) FROM recordings r INDEXED BY {branch.index} WHERE {equal}", given
+        ).fetchone()
+        longest = max(longest, row[0] or 0)
+    return longest
 
 
 def _of_recording(wanted: RecordingSearch) -> list[Sql]:
     found: list[Sql] = [
         (text, (value,))
         for text, value in (
-            ("+r.channel = ?", wanted.channel),
-            ("+r.kind = ?", wanted.kind),
-            ("+r.ended_ms > ?", wanted.from_ms),
-            ("+r.started_ms < ?", wanted.to_ms),
-            ("+r.duration_ms >= ?", wanted.duration_from_ms),
-            ("+r.duration_ms <= ?", wanted.duration_to_ms),
+            ("r.channel = ?", wanted.channel),
+            ("r.kind = ?", wanted.kind),
+            ("r.ended_ms > ?", wanted.from_ms),
+            ("r.started_ms < ?", wanted.to_ms),
+            ("r.duration_ms >= ?", wanted.duration_from_ms),
+            ("r.duration_ms <= ?", wanted.duration_to_ms),
         )
         if value is not None
     ]
@@ -157,12 +162,12 @@ def _held(holds: Sequence[Hold]) -> Sql:
     given: list[object] = []
     for hold in holds:
         if hold.kind == "call":
-            texts.append("+r.call_id = ?")
+            texts.append("r.call_id = ?")
             given.append(hold.subject)
         elif hold.kind == "period":
             part = ["1"]
             for text, value in (
-                ("+r.ended_ms >= ?", hold.from_ms), ("+r.started_ms <= ?", hold.to_ms), ("+r.channel = ?", hold.channel)
+                ("r.ended_ms >= ?", hold.from_ms), ("r.started_ms <= ?", hold.to_ms), ("r.channel = ?", hold.channel)
             ):  # fmt: skip
                 if value is not None:
                     part.append(text)
@@ -171,7 +176,7 @@ def _held(holds: Sequence[Hold]) -> Sql:
         else:
             numbers = sorted(hold.numbers)
             marks = ",".join("?" * len(numbers))
-            texts.append(f"+c.caller_number IN ({marks}) OR +c.dialled_number IN ({marks})")
+            texts.append(f"c.caller_number IN ({marks}) OR c.dialled_number IN ({marks})")
             given += [*numbers, *numbers]
     return f"({' OR '.join(texts)})", tuple(given)
 
@@ -180,28 +185,20 @@ def _of_call(wanted: RecordingSearch, site: Site) -> list[Sql]:
     found: list[Sql] = [
         (text, (value,))
         for text, value in (
-            ("+c.direction = ?", wanted.direction),
-            ("+c.handled_by = ?", wanted.operator),
-            ("+c.machine = ?", wanted.machine),
+            ("c.direction = ?", wanted.direction),
+            ("c.handled_by = ?", wanted.operator),
+            ("c.machine = ?", wanted.machine),
         )
         if value is not None
     ]
     if wanted.number is not None:
-        exact, digits = spellings(wanted.number, site), digits_of(wanted.number)
-        marks = ",".join("?" * len(exact))
-        found.append(
-            (
-                f"+c.caller_number IN ({marks}) OR +c.dialled_number IN ({marks})"
-                " OR instr(c.caller_number, ?) OR instr(c.dialled_number, ?)",
-                (*exact, *exact, digits, digits),
-            )
-        )
+        found.append(number_condition(wanted.number, site))
     if wanted.numbers is not None:
         every = sorted({one for number in wanted.numbers for one in spellings(number, site)})
         marks = ",".join("?" * len(every))
-        found.append((f"+c.caller_number IN ({marks}) OR +c.dialled_number IN ({marks})", (*every, *every)))
+        found.append((f"c.caller_number IN ({marks}) OR c.dialled_number IN ({marks})", (*every, *every)))
     if wanted.call_ids is not None:
-        found.append((f"+c.id IN ({','.join('?' * len(wanted.call_ids))})", wanted.call_ids))
+        found.append((f"c.id IN ({','.join('?' * len(wanted.call_ids))})", wanted.call_ids))
     return found
 
 
@@ -216,17 +213,24 @@ def _call_branches(
     if wanted.number is not None and is_whole(connection, wanted.number, scope, site):
         return number_branches((wanted.number,), site)
     if wanted.machine is not None:
-        return [Branch("calls_by_machine", ("c.machine = ?", (wanted.machine,)))]
-    if wanted.operator is not None and not is_narrow(scope):
-        return [Branch("calls_by_handler", ("c.handled_by = ?", (wanted.operator,)))]
-    return channel_branches("calls", "c", wanted.channel, scope)
+        return machine_branches(connection, wanted.machine, wanted.channel, scope)
+    if wanted.operator is not None:
+        return handler_branches(connection, wanted.operator, wanted.channel, scope)
+    return channel_branches(connection, "calls", "c", wanted.channel, scope)
 
 
 def _recording_branches(connection: sqlite3.Connection, wanted: RecordingSearch, scope: ChannelScope) -> list[Branch]:
     if wanted.duration_from_ms is not None:
-        many = connection.execute(
-            "SELECT 1 FROM recordings WHERE duration_ms >= ? LIMIT 1 OFFSET ?", (wanted.duration_from_ms, _FEW)
-        ).fetchone()
-        if many is None:
-            return [Branch("recordings_by_duration", ("r.duration_ms >= ?", (wanted.duration_from_ms,)), few=True)]
-    return channel_branches("recordings", "r", wanted.channel, scope)
+        longer: Sql = ("r.duration_ms >= ?", (wanted.duration_from_ms,))
+        long = length_branches(connection, wanted.channel, scope, longer)
+        if all(_is_few(connection, branch, _FEW // len(long)) for branch in long):
+            return [replace(branch, few=True) for branch in long]
+    return channel_branches(connection, "recordings", "r", wanted.channel, scope)
+
+
+def _is_few(connection: sqlite3.Connection, branch: Branch, most: int) -> bool:
+    equal, given = branch.equal
+    many = connection.execute(
+        f"SELECT 1 FROM recordings r INDEXED BY {branch.index} WHERE {equal} LIMIT 1 OFFSET ?", (*given, most)
+    ).fetchone()
+    return many is None

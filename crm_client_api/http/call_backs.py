@@ -17,6 +17,7 @@ from crm_client_api.domain.call_backs import (
     change_call_back,
     get_call_back,
     list_call_backs,
+    position_of,
 )
 from crm_client_api.domain.tasks import TaskScope
 from crm_client_api.http.moments import Moment, unix_ms
@@ -66,12 +67,13 @@ def get_call_backs(request: Request, query: CallBackQuery) -> CallBackPage:
         from_ms=unix_ms(query.from_),
         to_ms=unix_ms(query.to),
         newest_first=query.order == "newest",
-        after=query.after,
-        limit=query.limit + 1,  # one more tells whether there is a next page
     )
-    found = list_call_backs(request.stores.crm, wanted, desk.channels, desk.settings.site)
-    page = found[: query.limit]
-    return CallBackPage(call_back_infos(desk, page), page[-1].call_id if len(found) > query.limit else None)
+    crm, scope = request.stores.crm, desk.channels
+    position = position_of(crm, query.after, scope) if query.after else None
+    if query.after and position is None:
+        return CallBackPage([], None)
+    found, behind = list_call_backs(crm, wanted, scope, desk.settings.site, position, query.limit)
+    return CallBackPage(call_back_infos(desk, found), None if behind is None else str(behind))
 
 
 @route("GET", "/call-backs/{call_id}", "One missed call and its call-back", answer=CallBackInfo, reads="call")

@@ -39,10 +39,9 @@ class CallQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @route("GET", "/calls", "Calls in scope, newest first", answer=CallPage, reads="call")
 def get_calls(request: Request, query: CallQuery) -> CallPage:
     """List calls in scope."""
-    desk = request.desk
+    stores, desk = request.stores, request.desk
+    scope, site = desk.channels, desk.settings.site
     wanted = CallFilter(
-        limit=query.limit + 1,  # one more tells whether there is a next page
-        before=query.before,
         channel=query.channel,
         number=query.number,
         direction=query.direction,
@@ -53,19 +52,13 @@ def get_calls(request: Request, query: CallQuery) -> CallPage:
         from_ms=unix_ms(query.from_),
         to_ms=unix_ms(query.to),
     )
-    if query.call_back is None:
-        return _search(request, wanted, query)
-    found = missed_calls(request.stores, wanted, query.call_back, desk.channels, desk.settings.site)
-    page = found[: query.limit]
-    return CallPage(desk.call_infos(page), page[-1].id if len(found) > query.limit else None)
-
-
-def _search(request: Request, wanted: CallFilter, query: CallQuery) -> CallPage:
-    calls, desk = request.stores.calls, request.desk
-    position = position_of(calls, query.before, desk.channels) if query.before else None
+    position = position_of(stores.calls, query.before, scope) if query.before else None
     if query.before and position is None:
         return CallPage([], None)
-    found, after = search_calls(calls, wanted, desk.channels, desk.settings.site, position, query.limit)
+    if query.call_back is None:
+        found, after = search_calls(stores.calls, wanted, scope, site, position, query.limit)
+    else:
+        found, after = missed_calls(stores, wanted, query.call_back, scope, site, position, query.limit)
     return CallPage(desk.call_infos(found), None if after is None else str(after))
 
 

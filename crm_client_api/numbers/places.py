@@ -12,6 +12,7 @@ import logging
 import sqlite3
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -35,6 +36,7 @@ _MAINLAND = "+86"
 _MOBILE_DIGITS = 11
 _TABLES_VERSION = 1
 _log = logging.getLogger(__name__)
+_opened = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,28 +103,35 @@ def _look_up(file: str, e164: str) -> Place:
     prefixes = [int(digits[:n]) for n in range(1, min(len(digits), _LONGEST_PREFIX_DIGITS) + 1)]
     national = e164.removeprefix(_MAINLAND)
     try:
-        connection = sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)
-        try:
-            mobile = None
-            if e164.startswith(_MAINLAND) and len(national) == _MOBILE_DIGITS and national[0] == "1":
-                mobile = connection.execute(
-                    "SELECT r.zh, r.en, c.zh, c.en FROM mobile m JOIN regions r ON r.id = m.region"
-                    " LEFT JOIN carriers c ON c.id = m.carrier WHERE m.prefix = ?",
-                    (int(national[:7]),),
-                ).fetchone()
-            # Each language knows some places that the other does not: then its name of the country stands.
-            rows = connection.execute(
-                f"SELECT zh, en FROM places WHERE prefix IN ({','.join('?' * len(prefixes))}) ORDER BY prefix DESC",
-                prefixes,
-            ).fetchall()
-        finally:
-            connection.close()
+        connection = _tables(file)
+        mobile = None
+        if e164.startswith(_MAINLAND) and len(national) == _MOBILE_DIGITS and national[0] == "1":
+            mobile = connection.execute(
+                "SELECT r.zh, r.en, c.zh, c.en FROM mobile m JOIN regions r ON r.id = m.region"
+                " LEFT JOIN carriers c ON c.id = m.carrier WHERE m.prefix = ?",
+                (int(national[:7]),),
+            ).fetchone()
+        # Each language knows some places that the other does not: then its name of the country stands.
+        rows = connection.execute(
+            f"SELECT zh, en FROM places WHERE prefix IN ({','.join('?' * len(prefixes))}) ORDER BY prefix DESC",
+            prefixes,
+        ).fetchall()
     except sqlite3.Error:  # a name for a place is a courtesy: no call fails for the lack of it
+        _opened.file = None
         return Place()
     chinese, english = (next((row[n] for row in rows if row[n]), "") for n in (0, 1))
     if mobile is not None:
         return Place(mobile[0], mobile[1] or english, mobile[2] or "", mobile[3] or "")
     return Place(chinese, english)
+
+
+def _tables(file: str) -> sqlite3.Connection:
+    """The file, open once for each thread: opening it takes many times as long as looking something up."""
+    if getattr(_opened, "file", None) != file:
+        _opened.connection = sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)
+        _opened.file = file
+    connection: sqlite3.Connection = _opened.connection
+    return connection
 
 
 def _site_place(home: Home, e164: str) -> tuple[str, str] | None:

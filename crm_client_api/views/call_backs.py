@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 from crm_client_api.answers.communications import CallBackInfo
 from crm_client_api.domain.call_backs import CallBack, CallBackFilter, State, list_call_backs, missed_since
-from crm_client_api.domain.calls import Call, CallFilter, calls_by_id, list_calls
+from crm_client_api.domain.call_branches import is_whole
+from crm_client_api.domain.call_search import list_calls
+from crm_client_api.domain.calls import Call, CallFilter, calls_by_id
 from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.scope import ChannelScope
+from crm_client_api.domain.walk import Position
 from crm_client_api.stores import Stores
 from crm_client_api.views.calls import Desk
 from crm_client_api.views.tasks import calls_in_sight
 from firmware.clock import iso_utc
 
 _AT_ONCE = 200
-_MOST_LOOKS = 100  # at pages of missed calls, for one page of the few among them that all filters find
+_ENOUGH_S = 0.02
+"""No further look at missed calls begins later: one takes as long again, and the list has 100 ms for everything."""
 
 
 def call_back_infos(desk: Desk, missed: Sequence[CallBack]) -> list[CallBackInfo]:
@@ -45,24 +50,34 @@ def call_back_infos(desk: Desk, missed: Sequence[CallBack]) -> list[CallBackInfo
     ]
 
 
-def missed_calls(stores: Stores, wanted: CallFilter, state: State, scope: ChannelScope, site: Site) -> list[Call]:
-    """The newest missed calls in scope whose call-back is in a state, and that a filter finds as well."""
-    pages = CallBackFilter(
+def missed_calls(
+    stores: Stores,
+    wanted: CallFilter,
+    state: State,
+    scope: ChannelScope,
+    site: Site,
+    position: Position | None,
+    limit: int,
+) -> tuple[list[Call], Position | None]:
+    """The newest missed calls in scope whose call-back is in a state, and that a filter finds as well; where to go on
+    (None: these were the last), also before the page is full when that takes long."""
+    whole = wanted.number and is_whole(stores.calls.conn, wanted.number, scope, site)
+    some = CallBackFilter(
         states=(state,),
         channel=wanted.channel,
+        number=wanted.number or "" if whole else "",
         from_ms=wanted.from_ms,
         to_ms=wanted.to_ms,
         newest_first=True,
-        after=wanted.before,
-        limit=_AT_ONCE,
     )
+    until_s = time.monotonic() + _ENOUGH_S
     found: list[Call] = []
-    for _ in range(_MOST_LOOKS):
-        missed = list_call_backs(stores.crm, pages, scope, site)
-        if missed:
-            among = replace(wanted, before=None, among=tuple(one.call_id for one in missed))
-            found += list_calls(stores.calls, among, scope, site)
-        if len(missed) < _AT_ONCE or len(found) >= wanted.limit:
-            break
-        pages = replace(pages, after=missed[-1].call_id)
-    return found[: wanted.limit]
+    while True:
+        missed, position = list_call_backs(stores.crm, some, scope, site, position, _AT_ONCE)
+        among = replace(wanted, limit=_AT_ONCE, before=None, among=tuple(one.call_id for one in missed))
+        found += list_calls(stores.calls, among, scope, site)
+        if len(found) > limit or (len(found) == limit and position is not None):
+            last = found[limit - 1]
+            return found[:limit], Position(last.started_ms, last.id, 0)
+        if position is None or time.monotonic() > until_s:
+            return found, position

@@ -255,6 +255,82 @@ def test_requests(crm, connect):
     assert client.next() == "ACK: CALL: ###DATE11221200...CALLIN...LINE1...NMBR1...NAMEx+++"
 
 
+def pops_up(client: NcidClient, exchange, number: str) -> None:
+    """A call of this number comes as the client's next line."""
+    exchange.end(exchange.call(1, number))
+    assert field_of(client.next(), "NMBR") == number
+    assert [client.next().split(":")[0] for _ in range(3)] == ["CIDINFO", "CIDINFO", "END"]
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_lines_may_end_as_they_like_and_come_in_pieces(crm, exchange, connect, end, piece):
+    """Clients on other systems end lines with LF alone; a network cuts them anywhere."""
+    hire(crm, "1", "super")
+    exchange.wire(1)
+    client = connect(hello=False)
+    said = f"HELLO: IDENT: {give_token(crm, '1')}{end}HELLO: CMD: no_log{end}".encode()
+    for at in range(0, len(said), piece):
+        client.socket.sendall(said[at : at + piece])
+    assert "251 Call log not sent" in client.started()
+    for request, answer in (("REQ: YO", "ACK: REQ: YO"), ("REQ: ACK", "ACK: REQ: ACK")):
+        client.socket.sendall(f"{request}{end}".encode())
+        assert client.next() == answer
+    pops_up(client, exchange, "13900000001")
+
+
+def test_a_client_that_never_says_a_word(crm, exchange, connect):
+    """Old clients send no HELLO: their address is enough, and silence never ends the connection."""
+    hire(crm, "1", "super")
+    set_value(crm, "system", "ncid_desks", "127.0.0.1=1")
+    exchange.wire(1)
+    client = connect(hello=False)
+    first = client.started()
+    assert [line.split()[0] for line in first] == ["200", "210", "252", "OPT:", "OPT:", "300"]
+    for number in ("13900000001", "13900000002"):
+        pops_up(client, exchange, number)
+
+
+def test_idle_clients_stay_and_their_sign_of_life_gets_no_answer(crm, exchange, connect):
+    """A bare line end now and then is all that the project's clients send while nothing rings."""
+    hire(crm, "1", "super")
+    exchange.wire(1)
+    client = connect(give_token(crm, "1"))
+    client.started()
+    for _ in range(50):
+        client.socket.sendall(b"\n")
+    client.socket.sendall(b"\r\n")
+    pops_up(client, exchange, "13900000001")
+    assert client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+
+
+def test_requests_of_every_kind_leave_the_client_where_it_was(crm, exchange, connect):
+    """Each is answered with its block, or not at all where the protocol has no answer; then calls go on popping up."""
+    hire(crm, "1", "super")
+    exchange.wire(1)
+    client = connect(give_token(crm, "1"))
+    client.started()
+    for request, first, last in (
+        ("REQ: INFO 13812345678&&NONE&&LINE1", "403", "411"), ("REQ: RELOAD", "400", "410"),
+        ("REQ: UPDATE", "401", "410"), ("REQ: UPDATES", "401", "410"),
+        ('REQ: black add "13812345678" "spam"', "402", "411"), ('REQ: white remove "王" ""', "402", "411"),
+        ("REQ: REREAD", "252", "300"),
+    ):  # fmt: skip
+        client.say(request)
+        block = client.until(last)
+        assert [line[:3] for line in block if line[:3] == first] == [first], block
+    for unanswered in (
+        "WRK: ACCEPT LOGS",
+        "WRK: REJECT LOG",
+        "REQ: NOTHING",
+        "MSG: hello",
+        "NOT: x ###DATE*",
+        "garbage",
+    ):
+        client.say(unanswered)
+    pops_up(client, exchange, "13900000001")
+
+
 def test_too_many_too_long_too_slow(crm, exchange, connect, monkeypatch):
     hire(crm, "1", "super")
     exchange.wire(1)

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm_client_api.domain.audit import Actor
-from crm_client_api.domain.calls import CallFilter, get_call, history, list_calls
+from crm_client_api.domain.call_search import list_calls
+from crm_client_api.domain.calls import CallFilter, get_call, history
 from crm_client_api.domain.customers import (
     Filter,
     Phone,

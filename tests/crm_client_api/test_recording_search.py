@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 from crm_office import hire
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
+from walked_calls import NUMBERS, SCOPES, Kept, crowds, put, some_of, walk_steps
 
-from crm_client_api.domain import walk as walking
-from crm_client_api.domain.call_search import position_of, search_calls
-from crm_client_api.domain.calls import CallFilter, list_calls
+from crm_client_api.domain.call_search import search_calls
+from crm_client_api.domain.calls import CallFilter
 from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.recording_search import RecordingSearch, count_recordings, search_recordings
@@ -26,85 +26,31 @@ from firmware.store.migrations import migrate
 from recorder.library.storage.holds import Hold
 
 SITE = Site()
-NUMBERS = ("13812345678", "013812345678", "02161234567", "95588")
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A recording with its call (``direction`` None: without one)."""
-
-    started_ms: int
-    channel: int
-    duration_ms: int
-    direction: str | None = "incoming"
-    number: str = NUMBERS[0]
-    operator: str | None = None
-    machine: str | None = None
-    segments: int = 1
-
-
-kept = st.builds(
-    Kept,
-    st.integers(0, 30),
-    st.integers(1, 3),
-    st.integers(1, 9),
-    st.sampled_from([None, "incoming", "outgoing"]),
-    st.sampled_from(NUMBERS),
-    st.sampled_from([None, "11", "12"]),
-    st.sampled_from([None, "fax"]),
-    st.integers(1, 2),
-)
-searches = st.builds(
-    RecordingSearch,
-    channel=st.none() | st.integers(1, 3),
-    from_ms=st.none() | st.integers(0, 30),
-    to_ms=st.none() | st.integers(0, 40),
-    duration_from_ms=st.none() | st.integers(0, 9),
-    duration_to_ms=st.none() | st.integers(0, 9),
-    number=st.none() | st.sampled_from([*NUMBERS, "5678", "+8613812345678", "999"]),
-    numbers=st.none() | st.sampled_from([(), ("13812345678", "95588")]),
-    operator=st.none() | st.sampled_from(["11", "13"]),
-    direction=st.none() | st.sampled_from(["incoming", "outgoing"]),
-    machine=st.none() | st.just("fax"),
-    call_ids=st.none() | st.just(("call-0", "call-2")),
-    held=st.none() | st.booleans(),
-    sort=st.sampled_from(["newest", "oldest", "longest"]),
-)
-SCOPES = (
-    ChannelScope(frozenset(), all_but=True),
-    ChannelScope(frozenset({1, 2})),
-    ChannelScope(frozenset({2}), all_but=True),
-    ChannelScope(frozenset()),
-)
 HOLDS = (
     Hold("1", "call", "call-1"),
     Hold("2", "number", "95588", frozenset({"95588"})),
     Hold("3", "period", None, frozenset(), 25, None, 3),
 )
-
-
-def put(calls, rows: list[Kept]) -> None:
-    with write(calls) as connection:
-        connection.execute("DELETE FROM recordings")
-        connection.execute("DELETE FROM calls")
-        for n, one in enumerate(rows):
-            if one.direction is not None:
-                incoming = one.direction == "incoming"
-                connection.execute(
-                    "INSERT INTO calls (id, channel, card_id, direction, state, caller_number, dialled_number,"
-                    " started_ms, handled_by, machine) VALUES (?,?,'x',?,'ended',?,?,?,?,?)",
-                    (f"call-{n}", one.channel, one.direction, one.number if incoming else None,
-                     None if incoming else one.number, one.started_ms, one.operator, one.machine),
-                )  # fmt: skip
-            for segment in range(one.segments):
-                connection.execute(
-                    "INSERT INTO recordings (id, kind, call_id, channel, segment, state, card_id, tape_epoch,"
-                    " from_sample, to_sample, sample_rate_hz, started_ms, duration_ms)"
-                    " VALUES (?,?,?,?,?,'ready','x','e',?,1,8000,?,?)",
-                    (f"r-{n}-{segment}", "call" if one.direction else "continuous",
-                     f"call-{n}" if one.direction else None, one.channel, segment, n * 10 + segment, one.started_ms,
-                     one.duration_ms),
-                )  # fmt: skip
+searches = some_of(
+    {
+        "channel": st.sampled_from([1, 2, 3, 4501]),
+        "kind": st.sampled_from(["call", "continuous"]),
+        "from_ms": st.integers(0, 30) | st.just(1 << 47),
+        "to_ms": st.integers(0, 40),
+        "duration_from_ms": st.integers(0, 9),
+        "duration_to_ms": st.integers(0, 9),
+        "number": st.sampled_from([*NUMBERS, "5678", "+8613812345678", "999", "没有"]),
+        "numbers": st.sampled_from([(), ("13812345678", "95588")]),
+        "operator": st.sampled_from(["11", "13", ""]),
+        "direction": st.sampled_from(["incoming", "outgoing"]),
+        "machine": st.just("fax"),
+        "call_ids": st.sampled_from([(), ("call-0", "call-2")]),
+        "held": st.booleans(),
+        "holds": st.just(HOLDS),
+        "sort": st.sampled_from(["newest", "oldest", "longest"]),
+    },
+    most=5,
+).map(lambda given: RecordingSearch(**given))
 
 
 def matches(n: int, one: Kept, wanted: RecordingSearch) -> bool:
@@ -114,8 +60,10 @@ def matches(n: int, one: Kept, wanted: RecordingSearch) -> bool:
     of_call = one.direction is not None
     end = one.started_ms + one.duration_ms
     held = (of_call and (n == 1 or one.number == "95588")) or (end >= 25 and one.channel == 3)
+    held = held and bool(wanted.holds)
     return (
         wanted.channel in (None, one.channel)
+        and wanted.kind in (None, "call" if of_call else "continuous")
         and (wanted.from_ms is None or end > wanted.from_ms)
         and (wanted.to_ms is None or one.started_ms < wanted.to_ms)
         and (wanted.duration_from_ms is None or one.duration_ms >= wanted.duration_from_ms)
@@ -151,15 +99,13 @@ def template(tmp_path_factory) -> Home:
 
 @settings(max_examples=150, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
           suppress_health_check=list(HealthCheck))  # fmt: skip
-@given(st.lists(kept, max_size=8), searches, st.sampled_from(SCOPES), st.integers(1, 5), st.booleans())
+@given(crowds(14), searches, st.sampled_from(SCOPES), st.integers(1, 5), st.booleans())
+@example([Kept(1, 1, 1)], RecordingSearch(operator="", held=True), SCOPES[0], 1, False)
+@example([Kept(1, 1, 1)], RecordingSearch(machine="fax", call_ids=(), number="x"), SCOPES[3], 1, False)
 def test_every_page_has_exactly_what_it_should(template, rows, wanted, scope, limit, in_small_steps):
     calls = open_store(template.calls_db)
     put(calls, rows)
-    wanted = replace(wanted, holds=HOLDS if wanted.held is not None else ())
-    steps, fewest = walking._STEPS, walking._FEWEST_ROWS
-    if in_small_steps:
-        walking._STEPS, walking._FEWEST_ROWS = (1, 2), 1
-    try:
+    with walk_steps(in_small_steps):
         found, position = [], None
         for _ in range(200):
             page, position = search_recordings(calls, wanted, scope, SITE, position, limit)
@@ -171,27 +117,36 @@ def test_every_page_has_exactly_what_it_should(template, rows, wanted, scope, li
         assert found == expected(rows, wanted, scope)
         if not in_small_steps:
             assert count_recordings(calls, replace(wanted, sort="newest"), scope, SITE) == (len(found), True)
-    finally:
-        walking._STEPS, walking._FEWEST_ROWS = steps, fewest
-        calls.conn.close()
+    calls.conn.close()
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
           suppress_health_check=list(HealthCheck))  # fmt: skip
-@given(st.lists(kept, max_size=5), st.lists(kept, max_size=5), searches)
-def test_nothing_out_of_scope_changes_anything(template, mine, foreign, wanted):
+@given(
+    crowds(8),
+    crowds(8),
+    searches,
+    st.sampled_from([
+        ChannelScope(frozenset({1, 2})), ChannelScope(frozenset({3}), all_but=True),
+        ChannelScope(frozenset(range(3, 400)), all_but=True), ChannelScope(frozenset({1, 2, *range(4, 400)})),
+    ]),
+)  # fmt: skip
+def test_nothing_out_of_scope_changes_anything(template, mine, foreign, wanted, scope):
+    """Neither what is found nor where pages end, however small the steps."""
     calls = open_store(template.calls_db)
-    scope = ChannelScope(frozenset({1, 2}))
     mine = [replace(one, channel=1 + one.channel % 2) for one in mine]
-    foreign = [replace(one, channel=3, started_ms=one.started_ms + 5) for one in foreign]
-    wanted = replace(wanted, holds=HOLDS if wanted.held is not None else ())
+    foreign = [replace(one, channel=3, started_ms=one.started_ms + 5, duration_ms=40) for one in foreign]
     shown = []
     for rows in (mine, mine + foreign):
         put(calls, rows)
-        shown.append((
-            [one.id for one in search_recordings(calls, wanted, scope, SITE, None, 50)[0]],
-            count_recordings(calls, replace(wanted, sort="newest"), scope, SITE),
-        ))  # fmt: skip
+        shown.append([count_recordings(calls, replace(wanted, sort="newest"), scope, SITE)])
+        with walk_steps(small=True):
+            position = None
+            for _ in range(100):
+                page, position = search_recordings(calls, wanted, scope, SITE, position, 2)
+                shown[-1].append(([one.id for one in page], str(position)))
+                if position is None:
+                    break
     assert shown[0] == shown[1]
     calls.conn.close()
 
@@ -250,52 +205,6 @@ def test_over_http(crm, exchange, browse):
     assert third.get(f"/recordings?text={quote('传真')}")["recordings"] == []
     for wrong in ("before=x", "duration_from_ms=-1", "sort=best", "customer=0", "number=", "held=maybe"):
         assert browser.ask("GET", f"/recordings?{wrong}").status == 400, wrong
-
-
-call_filters = st.builds(
-    CallFilter,
-    limit=st.just(1000),
-    channel=st.none() | st.integers(1, 3),
-    number=st.none() | st.sampled_from([*NUMBERS, "5678", "999"]),
-    direction=st.none() | st.sampled_from(["incoming", "outgoing"]),
-    result=st.none() | st.sampled_from(["missed", "answered"]),
-    state=st.none() | st.sampled_from(["ended", "talking"]),
-    machine=st.none() | st.just("fax"),
-    handled_by=st.none() | st.sampled_from(["11", "13"]),
-    from_ms=st.none() | st.integers(0, 30),
-    to_ms=st.none() | st.integers(0, 40),
-    among=st.none() | st.just(("call-0", "call-2")),
-)
-
-
-@settings(max_examples=100, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
-          suppress_health_check=list(HealthCheck))  # fmt: skip
-@given(st.lists(kept, max_size=8), call_filters, st.sampled_from(SCOPES), st.integers(1, 5), st.booleans())
-def test_calls_come_in_the_same_order_whatever_the_steps(template, rows, wanted, scope, limit, in_small_steps):
-    calls = open_store(template.calls_db)
-    put(calls, rows)
-    with write(calls) as connection:
-        connection.execute("UPDATE calls SET result = 'missed' WHERE channel = 1")
-        connection.execute("UPDATE calls SET state = 'talking' WHERE id = 'call-0'")
-    steps, fewest = walking._STEPS, walking._FEWEST_ROWS
-    if in_small_steps:
-        walking._STEPS, walking._FEWEST_ROWS = (1, 2), 1
-    try:
-        found, position = [], None
-        for _ in range(200):
-            page, position = search_calls(calls, wanted, scope, SITE, position, limit)
-            found += [one.id for one in page]
-            if position is None:
-                break
-        nothing = not scope.channels and not scope.all_but
-        assert found == ([] if nothing else [one.id for one in list_calls(calls, wanted, scope, SITE)])
-        if found:
-            after_first = search_calls(calls, wanted, scope, SITE, position_of(calls, found[0], scope), 1000)[0]
-            if not in_small_steps:
-                assert [one.id for one in after_first] == found[1:]
-    finally:
-        walking._STEPS, walking._FEWEST_ROWS = steps, fewest
-        calls.conn.close()
 
 
 def test_a_number_of_the_own_area_is_whole_when_it_is_known_and_else_part_of_others(template):

@@ -13,7 +13,8 @@ from datetime import datetime
 
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
-from crm_client_api.domain.calls import Call, CallFilter, call_of_event, list_calls
+from crm_client_api.domain.call_search import list_calls
+from crm_client_api.domain.calls import Call, CallFilter, call_of_event
 from crm_client_api.domain.customers import Match
 from crm_client_api.domain.office_events import CALLER_UNKNOWN, POPUP_HANDED, is_for
 from crm_client_api.domain.operators import Operator
