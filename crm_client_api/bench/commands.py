@@ -90,6 +90,25 @@ def push_command(
         click.echo(f"{name:24} {value}")
 
 
+@bench.command("popup")
+@click.option("--calls", type=click.IntRange(1, 1000), default=60, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+def popup_command(calls: int, as_json: bool) -> None:
+    """From the last bit of a caller ID on the line to the card painted in a browser, through a whole box."""
+    import msgspec
+
+    from crm_client_api.bench.popup import measure
+
+    figures = measure(calls, lambda text: click.echo(f"bench popup: {text}", err=True))
+    if as_json:
+        click.echo(msgspec.json.encode(figures).decode())
+        return
+    click.echo(f"{figures.calls} calls, {figures.painted} painted, {figures.doubled} doubled, {figures.wrong} wrong")
+    click.echo(f"{'':28}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}")
+    for one in figures.stages:
+        click.echo(f"{one.name:28}{one.p50_ms:9.1f}{one.p99_ms:9.1f}{one.max_ms:9.1f}")
+
+
 @bench.command("excel")
 @click.option("--rows", type=click.IntRange(100), default=1_000_000, show_default=True)
 @click.option(

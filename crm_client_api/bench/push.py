@@ -82,7 +82,7 @@ def _run(
     pause: tuple[int, int] | None = None
     api = _start_api(home, port)
     try:
-        with _clients(port, file, tokens) as watching:
+        with following(port, file, tokens) as watching:
             say(f"{size.clients} streams are open")
             recorder = Recorder(home, size, calls_per_s)
             recorder.start()
@@ -181,8 +181,8 @@ def _start_api(home: Home, port: int) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def _clients(port: int, file: Path, tokens: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Raises BoxError."""
+def following(port: int, file: Path, tokens: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with a stream for each session; what they saw is in ``file`` once it has ended. Raises BoxError."""
     process = subprocess.Popen(
         [sys.executable, "-m", "crm_client_api.bench.push_clients", str(port), str(file)],
         stdin=subprocess.PIPE,

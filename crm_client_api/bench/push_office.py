@@ -6,6 +6,7 @@ import hashlib
 import heapq
 import random
 import secrets
+import sqlite3
 import threading
 import time
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from crm_client_api.domain.customers import index
 from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.permissions import ALL_PERMISSIONS
 from firmware import doorbell
@@ -54,24 +56,10 @@ def furnish(home: Home, size: Size) -> list[str]:
         for client in size.operators_of(channel):
             channels[client].append(channel)
     tokens = [secrets.token_urlsafe(32) for _ in range(size.clients)]
-    permissions, now = msgspec.json.encode(sorted(ALL_PERMISSIONS)).decode(), now_ms()
+    now = now_ms()
     with write(crm) as connection:
         for client, token in enumerate(tokens):
-            connection.execute(
-                "INSERT INTO operators (staff_no, name, level, channels, permissions, password_hash,"
-                " must_change_password, created_ms) VALUES (?,?,'ordinary',?,?,'',0,?)",
-                (
-                    _staff_no(client),
-                    f"操作员 {client}",
-                    msgspec.json.encode(channels[client]).decode(),
-                    permissions,
-                    now,
-                ),
-            )
-            connection.execute(
-                "INSERT INTO sessions (token_hash, staff_no, address, created_ms, last_used_ms) VALUES (?,?,'',?,?)",
-                (hashlib.sha256(token.encode()).hexdigest(), _staff_no(client), now, now),
-            )
+            add_person(connection, _staff_no(client), "ordinary", channels[client], token)
     with write(crm) as connection:
         for number in range(KNOWN_CUSTOMERS):
             row = connection.execute(
@@ -83,6 +71,8 @@ def furnish(home: Home, size: Size) -> list[str]:
                 "INSERT INTO customer_phones (customer_id, position, label, number, match_key) VALUES (?,0,'',?,?)",
                 (row[0], _number(number), match_key(_number(number), Site())),
             )
+    index.mark_outdated(crm)
+    index.renew_stale(crm)
     set_value(crm, "system", "customers_shared_by_all", True)
     with write(calls) as connection:
         connection.execute(
@@ -93,6 +83,20 @@ def furnish(home: Home, size: Size) -> list[str]:
     crm.conn.close()
     calls.conn.close()
     return tokens
+
+
+def add_person(connection: sqlite3.Connection, staff_no: str, level: str, channels: list[int], token: str) -> None:
+    """Add an operator with all permissions and no password, who is logged in with ``token``. Inside a transaction."""
+    now, permissions = now_ms(), msgspec.json.encode(sorted(ALL_PERMISSIONS)).decode()
+    connection.execute(
+        "INSERT INTO operators (staff_no, name, level, channels, permissions, password_hash, must_change_password,"
+        " created_ms) VALUES (?,?,?,?,?,'',0,?)",
+        (staff_no, f"操作员 {staff_no}", level, msgspec.json.encode(channels).decode(), permissions, now),
+    )
+    connection.execute(
+        "INSERT INTO sessions (token_hash, staff_no, address, created_ms, last_used_ms) VALUES (?,?,'',?,?)",
+        (hashlib.sha256(token.encode()).hexdigest(), staff_no, now, now),
+    )
 
 
 def _staff_no(client: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import bottle
 import msgspec
@@ -10,8 +10,9 @@ import msgspec
 from crm_client_api.answers.calls import Board, CallInfo, CardEventInfo, LineEventInfo, RecordingEvent, Reset
 from crm_client_api.answers.push import OfficeEventInfo, PopupInfo, Popups
 from crm_client_api.http.errors import ApiError
-from crm_client_api.http.routing import SOCKET_KEY, Request, raw_answer, route
-from crm_client_api.push.stream import Stream, running_popups
+from crm_client_api.http.routing import TAKE_OVER_KEY, Request, TakeOver, raw_answer, route
+from crm_client_api.push.sender import Sender
+from crm_client_api.push.stream import BEGINNING, Stream, running_popups
 
 
 class StreamQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,7 +49,33 @@ def get_events(request: Request, query: StreamQuery) -> bottle.HTTPResponse:
     if session is None:
         raise ApiError(401, "not_logged_in", "log in first")
     position = request.headers.get("Last-Event-ID") or query.after
-    socket_fd: int = bottle.request.environ[SOCKET_KEY].fileno()
-    stream = Stream(request.api.hub, request.api.pool, session, socket_fd, position)
+    stream = Stream(request.api.hub, request.api.pool, request.stores, session, position)
+    beginning = _Beginning(stream, request.api.hub.sender, bottle.request.environ[TAKE_OVER_KEY])
     headers = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
-    return raw_answer(stream, 200, headers)
+    return raw_answer(beginning, 200, headers)
+
+
+class _Beginning:
+    """The first bytes of a stream; behind them the connection is the sender's, and no thread is held."""
+
+    def __init__(self, stream: Stream, sender: Sender, take_over: TakeOver) -> None:
+        self._stream, self._sender, self._take_over = stream, sender, take_over
+        self._begun = self._given = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if not self._begun:
+            self._begun = True
+            return BEGINNING
+        if not self._given:
+            link, chunked = self._take_over()
+            self._given = True
+            self._sender.begin(self._stream, link, chunked=chunked)
+        raise StopIteration
+
+    def close(self) -> None:
+        """The server lets go of the answer."""
+        if not self._given:
+            self._stream.close()

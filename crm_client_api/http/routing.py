@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,11 @@ from firmware.config import Home
 PREFIX = "/api/v1"
 SOCKET_KEY = "tapdeck.socket"
 """Where the server puts the connection's socket into the WSGI environment."""
+TAKE_OVER_KEY = "tapdeck.take_over"
+"""Where it puts the function that gives the connection away, behind the head of the answer (``TakeOver``)."""
+
+TakeOver = Callable[[], tuple[socket.socket, bool]]
+"""Returns the socket, which the caller closes, and whether the answer goes on in chunks."""
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from crm_client_api.audio.encoded import EncodedCopies
 from crm_client_api.audio.listening import Listeners
 from crm_client_api.http.app import LARGEST_BODY_BYTES, make_app
 from crm_client_api.http.patience import REQUEST_LIMIT_S, PatientInput, PatientServer
-from crm_client_api.http.routing import PREFIX, ROUTES, SOCKET_KEY, Api
+from crm_client_api.http.routing import PREFIX, ROUTES, SOCKET_KEY, TAKE_OVER_KEY, Api
 from crm_client_api.push.audience import STREAMS_OF_AN_OPERATOR
 from crm_client_api.push.delivery import QUEUE_EVENTS, Hub
 from crm_client_api.push.number_watch import PATIENCE_S
@@ -62,13 +63,18 @@ class _Request(HTTPRequest):
 
 class _Connection(HTTPConnection):
     RequestHandlerClass = _Request
+    given_away = False
+
+    def _close_kernel_socket(self) -> None:
+        if not self.given_away:
+            super()._close_kernel_socket()  # type: ignore[misc]
 
 
 _FILE_ROUTES = {(one.method.encode(), (PREFIX + one.path).encode()) for one in ROUTES if one.file_bytes}
 
 
 class _Gateway(Gateway_10):
-    """Lets streams see their socket: WSGI itself cannot tell that a client has gone."""
+    """Lets handlers see the socket: WSGI itself cannot tell that a client has gone, nor give a connection away."""
 
     def get_environ(self) -> dict[str, Any]:  # type: ignore[override]
         if self.req.chunked_read:  # nobody reads such a body: what is left of it must not pass for a request
@@ -76,7 +82,15 @@ class _Gateway(Gateway_10):
         environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
         link = self.req.conn.socket
         body = PatientInput(environ["wsgi.input"], self.req.server.patience, link)
-        return {**environ, SOCKET_KEY: link, "wsgi.input": body}
+        return {**environ, SOCKET_KEY: link, TAKE_OVER_KEY: self._give_away, "wsgi.input": body}
+
+    def _give_away(self) -> tuple[socket.socket, bool]:
+        """The connection is somebody else's from now on; cheroot lets go of it as if its answer had ended."""
+        chunked = bool(self.req.chunked_write)
+        link: socket.socket = self.req.conn.socket.dup()
+        self.req.conn.given_away = self.req.close_connection = True
+        self.req.chunked_write = False
+        return link, chunked
 
 
 class ApiServer:
@@ -99,7 +113,7 @@ class ApiServer:
         send_timeout_s: int = SEND_TIMEOUT_S,
     ) -> None:
         self.pool = StorePool(home)
-        self.hub = Hub(self.pool, max_streams, queue_events, streams_of_an_operator, number_patience_s)
+        self.hub = Hub(self.pool, max_streams, queue_events, streams_of_an_operator, number_patience_s, send_timeout_s)
         self.copies = EncodedCopies(home)
         self._listeners = Listeners(self.pool, MAX_LISTENERS)
         self.figures = Figures(home)
@@ -107,6 +121,7 @@ class ApiServer:
         self._server = PatientServer(
             (bind, port),
             make_app(Api(home, self.pool, self.hub, self.copies, self._listeners, web_root, self.figures)),
+            # Streams hold none: these are so many that a crowd of slow requests leaves some for the others.
             numthreads=max_streams + MAX_LISTENERS + REQUEST_THREADS,
             server_name="tapdeck",
             timeout=send_timeout_s,

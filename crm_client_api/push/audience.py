@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import select
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from crm_client_api.answers.calls import PortState
@@ -54,28 +53,34 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a stream has to send now. ``closed``: send nothing more."""
+    """What a stream has to send now; empty when there is nothing. ``closed``: send nothing more."""
 
     events: tuple[Queued, ...] = ()
     ports: tuple[PortState, ...] = ()
     closed: bool = False
 
 
+def _nobody(urgent: bool) -> None:
+    """Nobody waits for the news yet."""
+
+
 @dataclass(slots=True, eq=False)
 class Client:
-    """One open stream. Thread: the hub's threads put, the stream's thread takes.
+    """One open stream. Thread: the hub's threads put, the sender's takes.
 
-    ``socket_fd``: its connection, watched so that a place is free again as soon as the client has gone.
+    ``on_news``: called when there is something to take, once until it was taken, and at the end; with True when it is
+    urgent: a call, or the end.
     """
 
     session: Session
-    socket_fd: int
     capacity: int
-    _ready: threading.Condition = field(default_factory=threading.Condition)
+    on_news: Callable[[bool], None] = _nobody
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _events: deque[Queued] = field(default_factory=deque)
     _ports: dict[int, PortState] = field(default_factory=dict)
     _sent_ports: dict[int, PortState] = field(default_factory=dict)
-    _ports_due: bool = False
+    _told: bool = False
+    _told_urgent: bool = False
     _closed: bool = False
 
     @property
@@ -85,50 +90,53 @@ class Client:
 
     def put_event(self, queued: Queued) -> None:
         """Queue an event; a full queue closes the stream."""
-        with self._ready:
+        with self._lock:
             if len(self._events) >= self.capacity:
                 self._closed = True
             else:
                 self._events.append(queued)
-            self._ready.notify()
+            urgent = queued.log == "calls" or self._closed
+            news = self._closed or not (self._told_urgent if urgent else self._told)
+            self._told, self._told_urgent = True, self._told_urgent or urgent
+        if news:
+            self.on_news(urgent)
 
     def put_ports(self, ports: Iterable[PortState], *, now: bool) -> None:
         """Offer the state of channels in scope; only what changed is kept, the newest state wins.
 
         ``now``: send what there is; else it waits for the next event or the next time.
         """
-        with self._ready:
+        with self._lock:
             for port in ports:
                 if self._sent_ports.get(port.number) != port:
                     self._ports[port.number] = port
                 else:
                     self._ports.pop(port.number, None)
-            self._ports_due = self._ports_due or (now and bool(self._ports))
-            if self._ports_due:
-                self._ready.notify()
+            news = now and bool(self._ports) and not self._told
+            self._told = self._told or news
+        if news:
+            self.on_news(False)
 
     def close(self) -> None:
         """End the stream; what is queued is not sent any more."""
-        with self._ready:
-            self._closed = True
-            self._ready.notify()
+        self._closed = True
+        self.on_news(True)
 
     @property
     def closed(self) -> bool:
         """Whether the stream is to end."""
         return self._closed
 
-    def take(self, timeout_s: float) -> Batch:
-        """Everything queued; waits up to ``timeout_s`` for something."""
-        with self._ready:
-            self._ready.wait_for(lambda: self._closed or self._events or self._ports_due, timeout_s)
+    def take(self) -> Batch:
+        """Everything queued."""
+        with self._lock:
+            self._told = self._told_urgent = False
             if self._closed:
                 return Batch(closed=True)
             batch = Batch(tuple(self._events), tuple(self._ports.values()))
             self._events.clear()
             self._sent_ports |= self._ports
             self._ports.clear()
-            self._ports_due = False
             return batch
 
 
@@ -160,8 +168,6 @@ class Audience:
 
     def add(self, client: Client) -> None:
         """Raises StreamsFull."""
-        if self._is_full(client.staff_no):
-            self.let_go_who_hung_up()
         if len(self) >= self._most:
             raise StreamsFull(f"{self._most} streams are open already")
         if self._is_full(client.staff_no):
@@ -188,15 +194,6 @@ class Audience:
         """End every stream."""
         for client in self._scopes:
             client.close()
-
-    def let_go_who_hung_up(self) -> None:
-        """End the streams whose clients have gone."""
-        poll, by_fd = select.poll(), {client.socket_fd: client for client in self._scopes}
-        for fd in by_fd:
-            poll.register(fd, select.POLLRDHUP)
-        for fd, _ in poll.poll(0):
-            by_fd[fd].close()
-            self.discard(by_fd[fd])
 
     def take_settings(self, settings: Settings) -> None:
         """Parameters changed: scopes may have."""

@@ -1,6 +1,6 @@
 """Follows both event logs and hands their events to the clients that they concern.
 
-One thread reads the logs, one polls the board; each client has a bounded queue that its stream empties.
+One thread reads the logs, one polls the board; each client has a bounded queue, and one thread sends what is in them.
 A client that does not keep up is let go: it comes back with the id of the last event it got.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from crm_client_api.answers.calls import PortState
 from crm_client_api.domain import office_events, receipts
-from crm_client_api.domain.sessions import Session, living_sessions
+from crm_client_api.domain.sessions import Session, read_standing
 from crm_client_api.domain.settings import read_settings
 from crm_client_api.push.attendance import Attendance
 from crm_client_api.push.audience import CALL_EVENTS, STREAMS_OF_AN_OPERATOR, Audience, Client, Queued, StreamsFull
@@ -24,6 +24,7 @@ from crm_client_api.push.event_cards import card_of_event
 from crm_client_api.push.number_watch import PATIENCE_S, NumberWatch
 from crm_client_api.push.positions import Log, Position, newest
 from crm_client_api.push.receipt_writer import ReceiptWriter
+from crm_client_api.push.sender import Sender
 from crm_client_api.stores import StorePool, Stores
 from firmware.clock import now_ms
 from firmware.doorbell import Doorbell, ring
@@ -31,8 +32,7 @@ from firmware.store.event_log import Event, read_after
 
 BOARD_PERIOD_S = 0.25
 QUEUE_EVENTS = 2000
-RENDERING_AT_ONCE = 4
-"""So many streams may look into the stores at the same time; each holds open files while it does."""
+SEND_TIMEOUT_S = 10.0
 _SESSIONS_PERIOD_S = 0.2
 _EPOCHS_PERIOD_S = 0.5
 _CATCH_UP_S = 1.0
@@ -56,6 +56,7 @@ class Hub:
         queue_events: int = QUEUE_EVENTS,
         streams_of_an_operator: int = STREAMS_OF_AN_OPERATOR,
         number_patience_s: float = PATIENCE_S,
+        send_timeout_s: float = SEND_TIMEOUT_S,
     ) -> None:
         self._pool = pool
         self._queue_events = queue_events
@@ -75,7 +76,7 @@ class Hub:
             self._take_up(stores)
         self.receipts = ReceiptWriter(pool)
         self.attendance = Attendance(pool)
-        self.rendering = threading.BoundedSemaphore(RENDERING_AT_ONCE)
+        self.sender = Sender(send_timeout_s)
         self._bell = Doorbell(pool.home.doorbells, "api")
         self._threads = [
             threading.Thread(target=self._follow_events, name="outbox", daemon=True),
@@ -86,6 +87,7 @@ class Hub:
         """Begin to follow the event logs and the board."""
         self.receipts.start()
         self.attendance.start()
+        self.sender.start()
         for thread in self._threads:
             thread.start()
 
@@ -98,14 +100,15 @@ class Hub:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
+        self.sender.stop()
         self.attendance.stop()
         self.receipts.stop()
         self._bell.close()
 
     @property
     def alive(self) -> bool:
-        """Whether events and board are followed."""
-        return all(thread.is_alive() for thread in self._threads)
+        """Whether events and board are followed, and sent."""
+        return self.sender.alive and all(thread.is_alive() for thread in self._threads)
 
     def position_behind(self, stores: Stores) -> Position:
         """What has been read so far, once that is all that the stores hold now, or after a second."""
@@ -124,12 +127,9 @@ class Hub:
         with self._lock:
             return self._audience.streams()
 
-    def join(self, session: Session, socket_fd: int) -> tuple[Client, Position]:
-        """Add a client; it gets every event after the position returned. Raises StreamsFull.
-
-        The descriptor must stay open until ``leave``.
-        """
-        client = Client(session, socket_fd, self._queue_events)
+    def join(self, session: Session) -> tuple[Client, Position]:
+        """Add a client; it gets every event after the position returned. Raises StreamsFull."""
+        client = Client(session, self._queue_events)
         with self._lock:
             if self._stopping.is_set():
                 raise StreamsFull("the box is stopping")
@@ -151,10 +151,6 @@ class Hub:
                 while len(self._missed) > _MOST_MISSED:
                     self._missed.popitem(last=False)
             return queued
-
-    def wake(self) -> None:
-        """Something was told in the office's log: hand it out now."""
-        ring(self._pool.home.doorbells)
 
     def _follow_events(self) -> None:
         while not self._stopping.is_set():
@@ -243,7 +239,6 @@ class Hub:
             if not len(self._audience):
                 continue
             with self._lock:
-                self._audience.let_go_who_hung_up()
                 if time.monotonic() - self._missed_s > _MISSED_FOR_S:
                     self._missed.clear()
             try:
@@ -264,22 +259,25 @@ class Hub:
         return {number: board.port(number) for number in known} | board.ports
 
     def _refresh_if_changed(self, stores: Stores) -> None:
-        """Before events are handed out: the store tells its own connection whether others have written."""
+        """Before events are handed out: the store tells its own connection whether others have written.
+
+        Sessions that end by themselves are left to who polls the board.
+        """
         version = int(stores.crm.conn.execute("PRAGMA data_version").fetchone()[0])
-        if version != self._crm_version or time.monotonic() - self._sessions_read_s > _SESSIONS_PERIOD_S:
+        if version != self._crm_version:
             self._refresh(stores)
             self._crm_version = version
 
     def _refresh(self, stores: Stores) -> None:
-        """Read the parameters, and let go whose session has ended, wherever that was done."""
+        """Read the parameters, and let go who may not go on, wherever that was decided."""
         with self._refreshing:  # what was read first must not take the place of what was read later
             with self._lock:
                 clients = self._audience.clients()  # before the sessions are read: who joins later has a newer one
             settings = read_settings(stores.crm)
-            living = living_sessions(stores.crm, now_ms(), settings.idle_logout_ms)
+            standing = read_standing(stores.crm, now_ms(), settings.idle_logout_ms)
             self._sessions_read_s = time.monotonic()
             for client in clients:
-                if client.session.token_hash not in living:
+                if not standing.holds(client.session):
                     client.close()
             with self._lock:
                 self._audience.take_settings(settings)

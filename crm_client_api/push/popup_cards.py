@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from crm_client_api.answers.calls import CustomerInfo
 from crm_client_api.answers.push import CardNote, Condition, PopupInfo
 from crm_client_api.domain import popup
 from crm_client_api.domain.agent_state import is_available
@@ -117,7 +118,7 @@ def _card(
     earlier = _earlier(desk, call, call.number) if call.number else []
     return PopupInfo(
         call=desk.call_infos([call])[0],
-        customers=[customer_info(m.customer) for m in shown],
+        customers=[_customer(desk, m) for m in shown],
         rows=rows,
         offers_new_customer=Permission.CUSTOMER_MANAGE in permissions and bool(call.number) and not known,
         offers_note=Permission.COMMUNICATION_MANAGE in permissions,
@@ -126,6 +127,10 @@ def _card(
         handed_by=handed_by,
         url=url_for(desk.settings.url_pop, call, desk.settings.site, shown[0].customer.id if shown else None),
     )
+
+
+def _customer(desk: Desk, match: Match) -> CustomerInfo:
+    return desk.once.get(("customer", match.customer.id), lambda: customer_info(match.customer))
 
 
 def _earlier(desk: Desk, call: Call, number: str) -> list[Call]:

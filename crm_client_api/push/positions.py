@@ -6,7 +6,7 @@ whatever the office's last word is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from crm_client_api.stores import Stores
@@ -27,7 +27,9 @@ class Position:
 
     def after(self, log: Log, event_id: int) -> Position:
         """The position behind an event."""
-        return replace(self, calls_id=event_id) if log == "calls" else replace(self, office_id=event_id)
+        if log == "calls":
+            return Position(self.calls_epoch, event_id, self.office_epoch, self.office_id)
+        return Position(self.calls_epoch, self.calls_id, self.office_epoch, event_id)
 
     def id_in(self, log: Log) -> int:
         """The id in one of the logs."""

@@ -6,7 +6,6 @@ back with it misses nothing and gets nothing twice.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
@@ -30,6 +29,7 @@ from crm_client_api.push.delivery import Hub
 from crm_client_api.push.event_cards import card_key, card_of_event
 from crm_client_api.push.popup_cards import card_by_rules, card_handed, decide_as, ring_of
 from crm_client_api.push.positions import Log, Position, newest, parse
+from crm_client_api.push.record_news import told
 from crm_client_api.push.replay import AT_ONCE, missed_events
 from crm_client_api.stores import StorePool, Stores
 from crm_client_api.views.calls import Desk, open_desk, recording_info, with_names
@@ -37,9 +37,9 @@ from firmware.clock import iso_utc, now_ms
 from firmware.errors import BadInput, NotFound
 from firmware.store.event_log import Event
 
-HEARTBEAT_S = 15.0
 LONGEST_REPLAY_EVENTS = 20_000
-_RETRY_MS = 1000
+BEGINNING = b"retry: 1000\n\n"
+"""How every stream begins: a client that is cut off comes back after a second."""
 
 
 def frame(event: str, data: msgspec.Struct, position: Position | None) -> bytes:
@@ -86,57 +86,64 @@ class _Part:
 
 
 class Stream:
-    """An iterator over the bytes of one client's stream.
+    """One client's stream, in two parts: what it missed, and behind that what happens now.
 
-    ``close`` must be called at the end. Raises StreamsFull when made.
+    ``close`` must be called at the end. Raises StreamsFull when made. Thread: one at a time, except ``close``.
     """
 
-    def __init__(self, hub: Hub, pool: StorePool, session: Session, socket_fd: int, position: str | None) -> None:
+    def __init__(self, hub: Hub, pool: StorePool, stores: Stores, session: Session, position: str | None) -> None:
         self._hub = hub
         self._pool = pool
         self._operator = session.operator
         self._customers = customer_scope(session.operator.viewer)
         self._may_name = Permission.CUSTOMER_MANAGE in session.operator.permissions
-        self._client, self._joined = hub.join(session, socket_fd)
+        self.client, self._joined = hub.join(session)
         try:
-            missed_from = self._missed_from(position)
-            self._sent = missed_from or self._joined
-            if missed_from is None:
+            end = newest(stores)
+            self._from = self._missed_from(stores, position, end)
+            self._lost = position is not None and self._from is None
+            self._sent = self._from or self._joined
+            if self._from is None:
                 # The hub may be behind: what is in the stores before the answer begins is not news.
-                with hub.rendering, pool.use() as stores:
-                    end = newest(stores)
                 for log in _LOGS:
                     self._sent = self._sent.after(log, max(self._sent.id_in(log), end.id_in(log)))
         except BaseException:
             self.close()
             raise
-        self._parts = self._run(missed_from, lost=position is not None and missed_from is None)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        return next(self._parts)
 
     def close(self) -> None:
         """Give the place in the hub back. Idempotent."""
-        self._client.close()
-        self._hub.leave(self._client)
+        self.client.close()
+        self._hub.leave(self.client)
 
-    def _run(self, missed_from: Position | None, *, lost: bool) -> Iterator[bytes]:
-        yield f"retry: {_RETRY_MS}\n\n".encode()
-        if missed_from is not None:
+    def missed(self) -> Iterator[bytes]:
+        """What comes before the live events; looks into the stores."""
+        if self._from is not None:
             for log in _LOGS:
                 yield from self._replay(log)
-        elif lost:
+        elif self._lost:
             yield frame("reset", Reset(str(self._sent)), self._sent)
         else:
             # An id without data moves the client's last id and dispatches nothing: who is cut off before the
             # first event comes back to here.
             yield f"id: {self._sent}\n\n".encode()
-        yield from self._live()
 
-    def _missed_from(self, text: str | None) -> Position | None:
+    def live(self) -> Iterator[bytes]:
+        """What is queued; b"" when that was all for now."""
+        while not (batch := self.client.take()).closed:
+            for queued in batch.events:
+                if self.client.closed:
+                    return
+                if queued.event.id > self._sent.id_in(queued.log):
+                    content = self._content(queued)
+                    self._sent = self._sent.after(queued.log, queued.event.id)
+                    if content:
+                        yield content
+            if batch.ports:
+                yield frame("board", Board(sorted(batch.ports, key=_number_of)), None)
+            yield b""
+
+    def _missed_from(self, stores: Stores, text: str | None, end: Position) -> Position | None:
         """The position after which to replay, None when there is nothing that could be replayed."""
         if text is None:
             return None
@@ -147,14 +154,12 @@ class Stream:
         joined = self._joined
         if (position.calls_epoch, position.office_epoch) != (joined.calls_epoch, joined.office_epoch):
             return None
-        with self._hub.rendering, self._pool.use() as stores:
-            end = newest(stores)
-            for log in _LOGS:
-                last, upto = position.id_in(log), end.id_in(log)
-                oldest = _log_of(stores, log).conn.execute("SELECT min(id) FROM events").fetchone()[0]
-                whole = last == upto or (oldest is not None and last >= oldest - 1)
-                if last > upto or not whole or upto - last > LONGEST_REPLAY_EVENTS:
-                    return None
+        for log in _LOGS:
+            last, upto = position.id_in(log), end.id_in(log)
+            oldest = _log_of(stores, log).conn.execute("SELECT min(id) FROM events").fetchone()[0]
+            whole = last == upto or (oldest is not None and last >= oldest - 1)
+            if last > upto or not whole or upto - last > LONGEST_REPLAY_EVENTS:
+                return None
         return position
 
     def _replay(self, log: Log) -> Iterator[bytes]:
@@ -165,47 +170,29 @@ class Stream:
         upto = self._joined.id_in(log)
         staff_no = self._operator.staff_no
         while (last := self._sent.id_in(log)) < upto:
-            with self._hub.rendering, self._pool.use() as stores:
+            with self._pool.use() as stores:
                 scope = read_settings(stores.crm).channel_scope(self._operator.viewer)
                 handed = handed_to(stores.crm, staff_no, now_ms())
                 events = missed_events(stores, log, last, upto, staff_no, scope, handed)
             for event in events:
-                if self._client.closed:
+                if self.client.closed:
                     return
-                yield from self._send(self._hub.queued(log, event))
+                content = self._content(self._hub.queued(log, event))
                 self._sent = self._sent.after(log, event.id)
+                if content:
+                    yield content
             if len(events) < AT_ONCE:
                 self._sent = self._sent.after(log, upto)
 
-    def _live(self) -> Iterator[bytes]:
-        beat_at = time.monotonic() + HEARTBEAT_S
-        while True:
-            batch = self._client.take(max(0.0, beat_at - time.monotonic()))
-            if batch.closed:
-                return
-            beating = time.monotonic() >= beat_at
-            for queued in batch.events:
-                if self._client.closed:
-                    return
-                if queued.event.id > self._sent.id_in(queued.log):
-                    yield from self._send(queued)
-                    self._sent = self._sent.after(queued.log, queued.event.id)
-            if batch.ports:
-                yield frame("board", Board(sorted(batch.ports, key=_number_of)), None)
-            if beating:
-                beat_at = time.monotonic() + HEARTBEAT_S
-                yield b": still here\n\n"
-
-    def _send(self, queued: Queued) -> Iterator[bytes]:
+    def _content(self, queued: Queued) -> bytes:
+        """What the client gets for one row of an event log, in one piece; b"" for nothing."""
         parts = self._event(queued)
         for part in parts:
             if part.shows is not None:  # before it is sent: a client may act on it at once
                 self._hub.receipts.note(Shown(part.shows, self._operator.staff_no, now_ms()))
-        if parts:
-            yield b"".join(part.content for part in parts)
+        return b"".join(part.content for part in parts)
 
     def _event(self, queued: Queued) -> list[_Part]:
-        """What the client gets for one row of an event log."""
         event, position = queued.event, self._sent.after(queued.log, queued.event.id)
         if queued.log == "calls" and event.kind in CARD_EVENTS:
             card = CardEventInfo(str(event.data.get("card_id", "")), event.kind)
@@ -215,7 +202,7 @@ class Stream:
             return [_Part(frame("line", line, position))]
         if queued.log == "calls" and event.kind in CALL_EVENTS:
             return self._call_event(queued, position)
-        with self._hub.rendering, self._pool.use() as stores:
+        with self._pool.use() as stores:
             desk = open_desk(stores, self._operator, queued.settings, queued.once)
             if queued.log == "office":
                 return _office_event(desk, event, position)
@@ -224,7 +211,7 @@ class Stream:
     def _call_event(self, queued: Queued, position: Position) -> list[_Part]:
         """Mostly without a look into the stores: the hub has found out what is the same for all."""
         if not queued.once.known("news"):
-            with self._hub.rendering, self._pool.use() as stores:
+            with self._pool.use() as stores:
                 call_news(stores, queued.settings, queued.event, queued.once)
         news: CallNews | None = queued.once.get("news", lambda: None)
         if news is None:
@@ -246,7 +233,7 @@ class Stream:
             return queued.once.get(key, lambda: None)
         if not decide_as(queued.settings, self._operator, ring_of(news.call), news.matches, available=True).shows:
             return None
-        with self._hub.rendering, self._pool.use() as stores:
+        with self._pool.use() as stores:
             return card_of_event(stores, self._operator, queued, news)
 
 
@@ -278,6 +265,7 @@ def _office_event(desk: Desk, event: Event, position: Position) -> list[_Part]:
             return [_Part(frame("popup", popup, position), popup.call.id)]
         if event.kind == office_events.CALLER_UNKNOWN:
             return []
-    data = {name: value for name, value in event.data.items() if name != "to"}
-    told = OfficeEventInfo(event.kind, iso_utc(event.at_ms), event.call_id, data)
-    return [_Part(frame("office", told, position))]
+    data = told(desk, event)
+    if data is None:
+        return []
+    return [_Part(frame("office", OfficeEventInfo(event.kind, iso_utc(event.at_ms), event.call_id, data), position))]

@@ -92,7 +92,7 @@ def test_missed_and_live_are_what_the_rules_allow(written, one, by_channel, pass
     where, settings = stores(), settings_of(by_channel)
     expected: dict[str, list[int]] = {"calls": [], "office": []}
     audience = Audience(settings, 5, 5)
-    client = Client(Session("t", "", one), 0, 100)
+    client = Client(Session("t", "", one), 100)
     audience.add(client)
     for call_id in passed_on:
         audience.hand(call_id, "A")
@@ -121,5 +121,5 @@ def test_missed_and_live_are_what_the_rules_allow(written, one, by_channel, pass
         upto = expected[log][half] if expected[log] else 0
         again = missed_events(where, log, 0, upto, "A", scope, passed_on)
         assert [event.id for event in again] == [number for number in expected[log] if number <= upto]
-    assert [(one.log, one.event.id) for one in client.take(0).events] == live_expected
+    assert [(one.log, one.event.id) for one in client.take().events] == live_expected
     where.close()
