@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from urllib.parse import quote
 
+from crm_client_api.bench import questions_records
+from crm_client_api.bench.questions_records import Records
 from crm_client_api.bench.seed_calls import staff_no_of
 from crm_client_api.bench.seed_office import LEADER, SUPER
 
@@ -37,6 +39,7 @@ class Material:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         self._random = random.Random(5)
+        self.records = Records(connection)
 
     def count(self, table: str) -> int:
         """How many rows ``calls.x`` or ``crm.x`` has."""
@@ -104,8 +107,13 @@ def questions(m: Material) -> list[Question]:
     """Everything that is measured."""
     found: list[Question] = []
     for role, who in (("super", m.super_operator), ("leader", m.leader), ("ordinary", m.ordinary)):
-        found += [Question(f"{name} ({role})", who, path) for name, path in _of_everybody(m)]
-    found += [Question(name, m.super_operator, path) for name, path in _of_one(m)]
+        found += [
+            Question(f"{name} ({role})", who, path)
+            for name, path in (*_of_everybody(m), *questions_records.of_everybody(m.records))
+        ]
+    found += [
+        Question(name, m.super_operator, path) for name, path in (*_of_one(m), *questions_records.of_one(m.records))
+    ]
     found.append(
         Question(
             "pop-up, simulated for everybody", m.super_operator, lambda n: "/popup-simulation", LIST_GOAL_MS,

@@ -11,7 +11,7 @@ import sqlite_utils
 
 from crm_client_api.bench import seed_calls, seed_office
 from crm_client_api.bench.seed_calls import Size
-from crm_client_api.domain.customers.index import renew_stale
+from crm_client_api.domain.customers.index import renew_soon
 from firmware.config import Home
 from firmware.errors import ConfigError
 from firmware.store.connection import open_store
@@ -101,12 +101,13 @@ def _add_calls(calls: sqlite3.Connection, crm: sqlite3.Connection, size: Size, p
 
 def _add_records(crm: sqlite3.Connection, calls: sqlite3.Connection, size: Size, progress: Progress) -> None:
     done = 0
-    for people, phones in seed_office.customers(size):
-        _many(crm, seed_office.CUSTOMERS, people)
-        _many(crm, seed_office.PHONES, phones)
-        # As many as come in: their index is never behind by more than a batch.
-        renew_stale(sqlite_utils.Database(crm, execute_plugins=False), batch=len(people))
-        done += len(people)
+    for people in seed_office.customers(size):
+        _many(crm, seed_office.CUSTOMERS, people.customers)
+        _many(crm, seed_office.PHONES, people.phones)
+        _many(crm, seed_office.TAGS, people.tags)
+        ids = [row[0] for row in people.customers]
+        renew_soon(sqlite_utils.Database(crm, execute_plugins=False), ids, batch=len(ids))
+        done += len(ids)
         progress("customers", done, size.customers)
     done = 0
     for rows, indexed in seed_office.communications(size, calls):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ import sqlite_utils
 from crm_client_api.bench.made_numbers import numbers
 from crm_client_api.bench.seed_calls import DAY_MS, Size, staff_no_of
 from crm_client_api.domain.audit import CONSOLE, Actor
-from crm_client_api.domain.communications.words import number_words, words
+from crm_client_api.domain.communications.words import marks, number_words, words
 from crm_client_api.domain.communications.write import word_row
+from crm_client_api.domain.customers.custom import CustomField, add_field
 from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.operators import Operator, add_operator
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Level, Permission
@@ -23,6 +25,8 @@ from firmware.store.connection import write
 PASSWORD = "bench bench bench"
 """Of every made operator: such a home is for measuring on one machine and never for an office."""
 SUPER, LEADER = "900", "901"
+MANY_RECORDS = 1
+"""The customer of whom every hundredth communication record was written."""
 CHANNELS_IN_GROUP = 16
 _UNSHARED = ALL_PERMISSIONS - {Permission.CUSTOMER_SHARE, Permission.COMMUNICATION_SHARE}
 _SURNAMES = (
@@ -38,7 +42,11 @@ _PLACES = ("北京", "上海", "深圳", "广州", "杭州", "成都", "武汉",
 _TRADES = ("科技", "贸易", "物流", "电子", "建材", "医药", "餐饮", "文化传媒", "机械设备", "汽车配件", "教育咨询")
 _FORMS = ("有限公司", "股份有限公司", "集团", "中心", "商行")
 _CATEGORIES = ("潜在客户", "意向客户", "成交客户", "老客户", "供应商")
-_METHODS = ("电话", "来访", "微信", "邮件")
+_STATUSES = ("新建", "跟进中", "已签约", "暂停", "流失")
+_SOURCES = ("展会", "转介绍", "网站", "电话拜访", "广告", "老客户")
+TAG_NAMES = ("VIP", "续约", "欠款", "代理商", "出口", "已寄样", "需回访", "节日问候")
+_CONTRACT_FIELD = 1
+METHODS = ("电话", "来访", "微信", "邮件")
 _SUBJECTS = ("咨询报价", "售后服务", "投诉处理", "预约上门", "合同续签", "催收货款", "产品演示", "回访")
 _CONTENTS = (
     "客户询问新款设备的价格和交货期,已发报价单。", "反映上周安装的线路有杂音,安排工程师明天上午上门。",
@@ -53,6 +61,7 @@ def add_staff(crm: sqlite_utils.Database, size: Size) -> None:
     """One super operator, a leader of each group, an ordinary operator for each channel; 16 channels a group."""
     groups = -(-size.channels // CHANNELS_IN_GROUP)
     actor = Actor(CONSOLE)
+    add_field(crm, CustomField(_CONTRACT_FIELD, "合同号", "contract", "text"), actor)
     with write(crm) as connection:
         connection.executemany(
             "INSERT OR IGNORE INTO groups (number, name, created_ms) VALUES (?,?,0)",
@@ -101,13 +110,22 @@ def _company(pick: list[int]) -> str:
     return _PLACES[pick[7] % len(_PLACES)] + middle + _TRADES[pick[4] % len(_TRADES)] + _FORMS[pick[5] % len(_FORMS)]
 
 
-def customers(size: Size) -> Iterator[tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]]:
-    """Rows for ``customers`` and ``customer_phones``, some thousand at a time."""
+@dataclass(frozen=True, slots=True)
+class People:
+    """Rows for ``customers``, ``customer_phones`` and ``customer_tags``."""
+
+    customers: list[tuple[Any, ...]]
+    phones: list[tuple[Any, ...]]
+    tags: list[tuple[Any, ...]]
+
+
+def customers(size: Size) -> Iterator[People]:
+    """Customers, some thousand at a time; every fifth is to be contacted, every sixth has tags."""
     site = Site()
     for first in range(0, size.customers, _AT_ONCE):
         indexes = np.arange(first, min(first + _AT_ONCE, size.customers))
         picks = np.random.default_rng([size.seed, 1, first]).integers(0, 1 << 30, (len(indexes), 8)).tolist()
-        people, phones = [], []
+        people, phones, tags = [], [], []
         seconds = numbers(indexes + size.customers * 5)
         for index, number, second, pick in zip(indexes.tolist(), numbers(indexes), seconds, picks, strict=True):
             identity, owner = index + 1, _owner(size, pick[0])
@@ -115,26 +133,35 @@ def customers(size: Size) -> Iterator[tuple[list[tuple[Any, ...]], list[tuple[An
             people.append(
                 (identity, _name(pick), _company(pick), "经理" if pick[1] % 4 == 0 else "",
                  _CATEGORIES[pick[2] % len(_CATEGORIES)], "ABC"[pick[3] % 3],
-                 _CONTENTS[pick[4] % len(_CONTENTS)] if pick[4] % 5 == 0 else "", owner, owner, at_ms, at_ms)
+                 _CONTENTS[pick[4] % len(_CONTENTS)] if pick[4] % 5 == 0 else "", owner, owner, at_ms,
+                 at_ms + pick[1] % max(1, size.last_ms - at_ms), _STATUSES[pick[5] % len(_STATUSES)],
+                 _SOURCES[pick[6] % len(_SOURCES)],
+                 size.last_ms // 1000 * 1000 + (pick[7] % 60 - 30) * DAY_MS if pick[2] % 5 == 0 else None,
+                 f'{{"{_CONTRACT_FIELD}":"HT-{pick[3] % 1_000_000:06d}"}}' if pick[3] % 10 == 0 else "{}")
             )  # fmt: skip
             phones.append((identity, 0, "手机", number, match_key(number, site)))
             if pick[6] % 4 == 0:
                 phones.append((identity, 1, "电话", second, match_key(second, site)))
-        yield people, phones
+            if pick[7] % 6 == 0:
+                own = {TAG_NAMES[pick[at] % len(TAG_NAMES)] for at in range(1 + pick[0] % 2)}
+                tags += [(identity, tag) for tag in sorted(own)]
+        yield People(people, phones, tags)
 
 
 CUSTOMERS = (
-    "INSERT INTO customers (id, name, company, title, category, level, note, author, owner, created_ms, changed_ms)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+    "INSERT INTO customers (id, name, company, title, category, level, note, author, owner, created_ms, changed_ms,"
+    " status, source, next_contact_ms, custom) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
+TAGS = "INSERT INTO customer_tags VALUES (?,?)"
 PHONES = "INSERT INTO customer_phones (customer_id, position, label, number, match_key) VALUES (?,?,?,?,?)"
 COMMUNICATIONS = (
     "INSERT INTO communications (id, customer_id, call_id, at_ms, number, match_key, method, subject, content, result,"
-    " channel, direction, talk_ms, author, owner, created_ms, changed_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    " channel, direction, talk_ms, author, owner, created_ms, changed_ms, next_contact_ms)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 
 COMMUNICATION_WORDS = (
-    "INSERT INTO communication_words (rowid, subject, content, result, digits, owner) VALUES (?,?,?,?,?,?)"
+    "INSERT INTO communication_words (rowid, subject, content, result, digits, marks) VALUES (?,?,?,?,?,?)"
 )
 
 
@@ -165,11 +192,13 @@ def communications(
             )
             owner = staff_no_of(channel) if channel else _owner(size, pick[1])
             rows.append(
-                (n + 1, pick[2] % size.customers + 1, call_id, started_ms // 1000 * 1000, number,
+                (n + 1, MANY_RECORDS if pick[4] % 100 == 7 else pick[2] % size.customers + 1, call_id,
+                 started_ms // 1000 * 1000, number,
                  match_key(number, site) if number else "",
-                 _METHODS[pick[3] % len(_METHODS)], _SUBJECTS[pick[4] % len(_SUBJECTS)],
+                 METHODS[pick[3] % len(METHODS)], _SUBJECTS[pick[4] % len(_SUBJECTS)],
                  f"{_CONTENTS[pick[1] % len(_CONTENTS)]}(单号 {pick[4] % 1_000_000:06d})",
-                 _RESULTS[pick[0] % len(_RESULTS)], channel, direction, talk_ms, owner, owner, at_ms, at_ms)
+                 _RESULTS[pick[0] % len(_RESULTS)], channel, direction, talk_ms, owner, owner, at_ms, at_ms,
+                 started_ms // 1000 * 1000 + (pick[3] % 40) * DAY_MS if pick[2] % 9 == 0 else None)
             )  # fmt: skip
         yield (
             rows,
@@ -180,7 +209,7 @@ def communications(
                     words(row[8]),
                     words(row[9]),
                     number_words(row[4], site) if row[4] else "",
-                    row[14],
+                    marks(row[14], row[13], row[1], row[6]),
                 )
                 for row in rows
             ],

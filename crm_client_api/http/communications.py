@@ -11,12 +11,10 @@ from crm_client_api.domain.communications import bin as recycle
 from crm_client_api.domain.communications import changes
 from crm_client_api.domain.communications.link import call_for_record, values_from_call
 from crm_client_api.domain.communications.lists import (
-    MOST_COUNTED,
     Filter,
     count_communications,
+    find_page,
     get_communication,
-    list_communications,
-    position_of,
 )
 from crm_client_api.domain.communications.record import Communication, Values, key_of
 from crm_client_api.domain.permissions import Permission
@@ -98,7 +96,7 @@ class NewSupplement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     content: str
 
 
-def filter_of(query: _Wanted, *, limit: int, before: str | None = None, deleted: bool = False) -> Filter:
+def filter_of(query: _Wanted, *, limit: int = 50, before: str | None = None, deleted: bool = False) -> Filter:
     """The filter that a query describes. Raises BadInput."""
     return Filter(
         text=query.q.strip(),
@@ -131,12 +129,9 @@ def get_communications(request: Request, query: CommunicationQuery) -> Communica
 def page_of(request: Request, query: CommunicationQuery, *, deleted: bool) -> CommunicationPage:
     """One page of records in scope, of the recycle bin when ``deleted``."""
     desk = request.desk
-    # One more tells whether there is a next page.
-    wanted = filter_of(query, limit=query.limit + 1, before=query.before, deleted=deleted)
-    found = list_communications(request.stores.crm, wanted, reach_of(desk), desk.settings.site)
-    page = found[: query.limit]
-    following = str(position_of(page[-1])) if len(found) > query.limit else None
-    return CommunicationPage(communication_infos(desk, page), following)
+    wanted = filter_of(query, limit=query.limit, before=query.before, deleted=deleted)
+    page = find_page(request.stores.crm, wanted, reach_of(desk), desk.settings.site)
+    return CommunicationPage(communication_infos(desk, page.records), None if page.next is None else str(page.next))
 
 
 @route(
@@ -146,10 +141,9 @@ def page_of(request: Request, query: CommunicationQuery, *, deleted: bool) -> Co
 def get_communication_count(request: Request, query: CountQuery) -> CommunicationCount:
     """Count records in scope, up to a limit."""
     desk = request.desk
-    count = count_communications(
-        request.stores.crm, filter_of(query, limit=MOST_COUNTED), reach_of(desk), desk.settings.site
+    return CommunicationCount(
+        *count_communications(request.stores.crm, filter_of(query), reach_of(desk), desk.settings.site)
     )
-    return CommunicationCount(count, count == MOST_COUNTED)
 
 
 @route(

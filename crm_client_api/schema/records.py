@@ -86,24 +86,24 @@ _STATEMENTS = (
     "CREATE INDEX communications_by_customer ON communications (customer_id, at_ms)",
     "CREATE INDEX communications_by_time ON communications (at_ms)",
     "CREATE INDEX communications_by_owner ON communications (owner, at_ms)",
-    "CREATE INDEX communications_by_author ON communications (author, at_ms)",
-    "CREATE INDEX communications_by_author_and_owner ON communications (author, owner, at_ms)",
     "CREATE INDEX communications_written ON communications (author, created_ms, owner)"
     " WHERE import_id IS NULL AND deleted_ms IS NULL",
-    "CREATE INDEX communications_by_method ON communications (method, at_ms)",
     "CREATE INDEX communications_by_call ON communications (call_id) WHERE call_id IS NOT NULL",
     "CREATE INDEX communications_by_key ON communications (match_key, at_ms) WHERE match_key <> ''",
     # Written while the call ran: its length is filled in when it has ended.
     "CREATE INDEX communications_unended ON communications (id) WHERE call_id IS NOT NULL AND talk_ms IS NULL",
-    "CREATE INDEX communications_by_next_contact ON communications (next_contact_ms) WHERE next_contact_ms IS NOT NULL",
-    "CREATE INDEX communications_by_owners_next_contact ON communications (owner, next_contact_ms)"
+    # These hold the time as well: lists of what they find are brought into its order without a look at the rows.
+    "CREATE INDEX communications_by_next_contact ON communications (next_contact_ms, at_ms)"
     " WHERE next_contact_ms IS NOT NULL",
-    "CREATE INDEX communications_deleted ON communications (deleted_ms) WHERE deleted_ms IS NOT NULL",
-    # The texts as words (see domain/communications/words.py). The row's number is `at` in seconds and the record's id
-    # in one: so the newest are found first. Triggers follow what happens to a record without its texts being touched.
+    "CREATE INDEX communications_by_owners_next_contact ON communications (owner, next_contact_ms, at_ms)"
+    " WHERE next_contact_ms IS NOT NULL",
+    "CREATE INDEX communications_deleted ON communications (deleted_ms, at_ms) WHERE deleted_ms IS NOT NULL",
+    # The texts as words, and marks of people, customer, method (see domain/communications/words.py). The row's number
+    # is `at` in seconds and the record's id in one: so the newest are found first. Triggers follow what happens to a
+    # record without its texts being touched; U+E000 begins a mark.
     """
     CREATE VIRTUAL TABLE communication_words USING fts5 (
-        subject, content, result, digits, owner, tokenize = 'unicode61', prefix = '1', columnsize = 0
+        subject, content, result, digits, marks, tokenize = 'unicode61', prefix = '1', columnsize = 0
     )
     """,
     """
@@ -112,8 +112,12 @@ _STATEMENTS = (
     END
     """,
     """
-    CREATE TRIGGER communication_words_follow AFTER UPDATE OF owner ON communications WHEN new.owner <> old.owner BEGIN
-        UPDATE communication_words SET owner = new.owner WHERE rowid = (old.at_ms / 1000 << 31) + old.id;
+    CREATE TRIGGER communication_words_follow AFTER UPDATE OF owner, customer_id ON communications
+    WHEN new.owner <> old.owner OR new.customer_id <> old.customer_id BEGIN
+        UPDATE communication_words SET marks = replace(
+            replace(marks, char(57344) || 'o' || old.owner || ' ', char(57344) || 'o' || new.owner || ' '),
+            char(57344) || 'k' || old.customer_id || ' ', char(57344) || 'k' || new.customer_id || ' '
+        ) WHERE rowid = (old.at_ms / 1000 << 31) + old.id;
     END
     """,
     # What an author corrected on the day of writing; what anybody adds later.
@@ -179,11 +183,14 @@ _STATEMENTS = (
         changed_by TEXT NOT NULL
     ) STRICT
     """,
-    "CREATE INDEX call_backs_by_state ON call_backs (state, missed_ms)",
-    "CREATE INDEX call_backs_by_time ON call_backs (missed_ms)",
-    "CREATE INDEX call_backs_waiting ON call_backs (missed_ms) WHERE state IN ('open', 'taken')",
-    "CREATE INDEX call_backs_by_key ON call_backs (match_key, missed_ms)",
-    "CREATE INDEX call_backs_by_owner ON call_backs (owner, state) WHERE owner IS NOT NULL",
+    # Walked as those of calls are (see recorder/schema.py); what waits is a few of years of missed calls.
+    "CREATE INDEX call_backs_by_state ON call_backs (state, missed_ms, channel)",
+    "CREATE INDEX call_backs_by_time ON call_backs (missed_ms, channel)",
+    "CREATE INDEX call_backs_by_channel ON call_backs (channel, missed_ms, state)",
+    "CREATE INDEX call_backs_waiting ON call_backs (missed_ms, channel) WHERE state IN ('open', 'taken')",
+    "CREATE INDEX call_backs_waiting_by_channel ON call_backs (channel, missed_ms) WHERE state IN ('open', 'taken')",
+    "CREATE INDEX call_backs_by_key ON call_backs (match_key, missed_ms, channel, state)",
+    "CREATE INDEX call_backs_by_owner ON call_backs (owner, missed_ms, channel, state) WHERE owner IS NOT NULL",
     # Typed text that was not saved yet, and views of lists, kept under a staff number for ever.
     """
     CREATE TABLE drafts (
@@ -238,7 +245,7 @@ _STATEMENTS = (
     SELECT * FROM communications WHERE deleted_ms IS NULL AND (import_id IS NULL OR import_id NOT IN unpublished)
       AND EXISTS (SELECT 1 FROM living_customers WHERE id = customer_id)
     """,
-    # finished_ms: all was moved; one without was cut off, and can be taken back or done again.
+    # finished_ms: all was moved. place: how far it is; outcomes: how much of it came back; job_id: who goes on with it.
     """
     CREATE TABLE hand_overs (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -248,9 +255,12 @@ _STATEMENTS = (
         reason TEXT NOT NULL DEFAULT '',
         old_owners TEXT NOT NULL DEFAULT '[]',
         counts TEXT NOT NULL DEFAULT '{}',
+        place TEXT NOT NULL DEFAULT '{}',
         finished_ms INTEGER,
         undone_ms INTEGER,
-        undone_by TEXT
+        undone_by TEXT,
+        outcomes TEXT NOT NULL DEFAULT '{}',
+        job_id INTEGER
     ) STRICT
     """,
     # outcome: what became of the record when the hand-over was taken back.
@@ -276,6 +286,8 @@ _STATEMENTS = (
         phase TEXT NOT NULL DEFAULT '',
         tries INTEGER NOT NULL DEFAULT 0,
         wanted TEXT NOT NULL DEFAULT '{}',
+        -- What who asked could do then: a token may have less than its operator.
+        permissions TEXT NOT NULL,
         done_rows INTEGER NOT NULL DEFAULT 0,
         all_rows INTEGER,
         result TEXT NOT NULL DEFAULT '{}',

@@ -16,6 +16,7 @@ from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, Values, add_customer, get_customer, index
 from crm_client_api.domain.customers.search import Filter, count_customers, find_page, list_customers
 from crm_client_api.domain.customers.words import Wanted, fold, pieces
+from crm_client_api.domain.customers.write import insert_prepared, prepare
 from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.pinyin import spelled
@@ -176,16 +177,12 @@ def test_an_import_is_there_at_once_or_not_at_all(crm):
     before = add(crm, "前")
     with write(crm) as connection:
         connection.execute("INSERT INTO imports (id, kind, by, begun_ms) VALUES (7, 'customers', '1', 0)")
-    from crm_client_api.domain.customers.write import insert
-
+    ready = prepare(Values({"name": "进口"}), author="1", owner="1", site=SITE)
     with write(crm) as connection:
-        imported = [
-            str(insert(connection, Values({"name": "进口"}), author="1", owner="1", at_ms=1, site=SITE, import_id=7))
-            for _ in range(2)
-        ]
+        imported = [str(one) for one in insert_prepared(connection, [ready] * 2, at_ms=1, import_id=7)]
     between = add(crm, "中")
     with write(crm) as connection:
-        last = insert(connection, Values({"name": "进口"}), author="1", owner="1", at_ms=1, site=SITE, import_id=7)
+        last = insert_prepared(connection, [ready], at_ms=1, import_id=7)[0]
     for sort in ("created", "name", "changed"):
         assert set(ids(crm, sort=sort)) == {before, between}
     assert ids(crm, text="进口") == []

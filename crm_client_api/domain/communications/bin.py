@@ -1,45 +1,37 @@
-"""The recycle bin (回收站) of communication records: until they are restored, purged, or out of date.
-
-Whoever could see a record may restore it. Nothing that a hold protects is purged.
-"""
+"""The recycle bin (回收站) of communication records: until restored, purged, or out of date (see ``recycling``)."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import sqlite_utils
 
-from crm_client_api.domain import audit
 from crm_client_api.domain.audit import BOX, Actor
 from crm_client_api.domain.communications.changes import tell_changed
-from crm_client_api.domain.communications.lists import Filter, Reach, select_ids
+from crm_client_api.domain.communications.filters import Filter, Reach
+from crm_client_api.domain.communications.finding import find
 from crm_client_api.domain.communications.record import key_of
-from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.numbers import Site, match_key
+from crm_client_api.domain.numbers import Site
+from crm_client_api.domain.recycling import RecycleBin, StandingHolds
 from crm_client_api.domain.scope import RecordScope
-from firmware.clock import now_ms
 from firmware.errors import NotFound, Refused
 from firmware.store.connection import write
 
-MOST_AT_ONCE = 500
-"""Records that one request deletes, restores or purges, all or none of them."""
 _CLEARED_AT_ONCE = 150
-_PURGED_AT_ONCE = 50
+_BIN = RecycleBin("communications", "communication")
 _MOST_TOLD = 20  # of more at once, nobody is told one by one
 
 
 def delete_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, scope: RecordScope) -> int:
     """Put records into the recycle bin, all or none; how many. Raises NotFound when one is not there, Invalid."""
-    keys = _keys(ids)
+    keys = _BIN.keys(ids, key_of)
     with write(crm) as connection:
         owners = _owners(connection, "living_communications", keys, scope)
-        _put_away(connection, keys, actor)
-        for key in keys:
-            audit.append(connection, actor, "communication.delete", str(key))
-            if len(keys) <= _MOST_TOLD:
-                tell_changed(crm, connection, key, owners[key], "deleted")
+        _BIN.put_in(connection, keys, actor)
+        _BIN.note(connection, keys, actor, "delete")
+        _tell(crm, connection, owners, "deleted")
     return len(keys)
 
 
@@ -48,21 +40,17 @@ def restore_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, s
 
     Raises NotFound, Invalid; Refused: a record's customer is in the bin itself.
     """
-    keys = _keys(ids)
+    keys = _BIN.keys(ids, key_of)
     with write(crm) as connection:
         owners = _owners(connection, "communications", keys, scope, " AND deleted_ms IS NOT NULL")
-        connection.executemany(
-            "UPDATE communications SET deleted_ms = NULL, deleted_by = NULL WHERE id = ?", [(key,) for key in keys]
-        )
+        _BIN.take_out(connection, keys)
         living = connection.execute(
             f"SELECT count(*) FROM living_communications WHERE id IN ({','.join('?' * len(keys))})", keys
         ).fetchone()[0]
         if living != len(keys):
             raise Refused("the customer of a record is not there: restore the customer first")
-        for key in keys:
-            audit.append(connection, actor, "communication.restore", str(key))
-            if len(keys) <= _MOST_TOLD:
-                tell_changed(crm, connection, key, owners[key], "restored")
+        _BIN.note(connection, keys, actor, "restore")
+        _tell(crm, connection, owners, "restored")
     return len(keys)
 
 
@@ -71,40 +59,35 @@ def purge_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, sco
 
     That only a super operator may is the caller's to check. Raises NotFound, Invalid; Refused: a hold protects one.
     """
-    keys = _keys(ids)
+    keys = _BIN.keys(ids, key_of)
     with write(crm) as connection:
         _owners(connection, "communications", keys, scope, " AND deleted_ms IS NOT NULL")
         going = _unprotected(connection, keys, site)
         if len(going) != len(keys):
             raise Refused("a hold protects a record")
-        for key in keys:
-            connection.execute("DELETE FROM communications WHERE id = ?", (key,))
-            audit.append(connection, actor, "communication.purge", str(key))
+        _purge(connection, keys, actor)
     return len(keys)
 
 
 def purge_old(crm: sqlite_utils.Database, before_ms: int, site: Site) -> int:
     """Remove for good what was deleted before that time, in short transactions; how many. Holds stop it."""
-    purged, beyond = 0, (0, 0)
-    while True:
-        rows = crm.conn.execute(
-            "SELECT deleted_ms, id FROM communications WHERE deleted_ms IS NOT NULL AND deleted_ms < ?"
-            " AND (deleted_ms, id) > (?, ?) ORDER BY deleted_ms, id LIMIT ?",
-            (before_ms, *beyond, _PURGED_AT_ONCE),
-        ).fetchall()
-        if not rows:
-            return purged
-        beyond = tuple(rows[-1])
+    purged = 0
+    for keys in _BIN.old(crm, before_ms):
         with write(crm) as connection:
-            for key in _unprotected(connection, [row[1] for row in rows], site):
-                connection.execute("DELETE FROM communications WHERE id = ?", (key,))
-                audit.append(connection, Actor(BOX), "communication.purge", str(key))
-                purged += 1
+            going = _unprotected(connection, keys, site)
+            _purge(connection, going, Actor(BOX))
+            purged += len(going)
+    return purged
+
+
+def _purge(connection: sqlite3.Connection, keys: Sequence[int], actor: Actor) -> None:
+    connection.executemany("DELETE FROM communications WHERE id = ?", [(key,) for key in keys])
+    _BIN.note(connection, keys, actor, "purge")
 
 
 def newest_id(crm: sqlite_utils.Database) -> int:
     """The id up to which a clearing goes: whatever is written while it runs stays."""
-    return int(crm.conn.execute("SELECT coalesce(max(id), 0) FROM communications").fetchone()[0])
+    return _BIN.newest_id(crm)
 
 
 def clear_batch(
@@ -116,18 +99,10 @@ def clear_batch(
     see ``newest_id``.
     """
     with write(crm) as connection:
-        query, given = select_ids(replace(wanted, up_to=up_to), reach, site, _CLEARED_AT_ONCE)
-        keys = [int(row[0]) for row in connection.execute(query, given).fetchall()]
+        keys = find(connection, replace(wanted, up_to=up_to), reach, site, _CLEARED_AT_ONCE, None).ids
         if keys:
-            _put_away(connection, keys, actor)
-            audit.append(connection, actor, "communication.clear", "", {"count": len(keys), "ids": keys})
-    return keys
-
-
-def _keys(ids: Sequence[str]) -> list[int]:
-    keys = sorted({key_of(one) for one in ids})
-    if not 1 <= len(keys) <= MOST_AT_ONCE:
-        raise Invalid("too_many_at_once", f"choose 1 to {MOST_AT_ONCE} records")
+            _BIN.put_in(connection, keys, actor)
+            _BIN.note_cleared(connection, keys, actor)
     return keys
 
 
@@ -145,29 +120,19 @@ def _owners(
     return {row[0]: row[1] for row in rows}
 
 
-def _put_away(connection: sqlite3.Connection, keys: Sequence[int], actor: Actor) -> None:
-    at_ms = now_ms()
-    connection.executemany(
-        "UPDATE communications SET deleted_ms = ?, deleted_by = ? WHERE id = ?",
-        [(at_ms, actor.staff_no, key) for key in keys],
-    )
+def _tell(crm: sqlite_utils.Database, connection: sqlite3.Connection, owners: Mapping[int, str], what: str) -> None:
+    if len(owners) <= _MOST_TOLD:
+        for key, owner in owners.items():
+            tell_changed(crm, connection, key, owner, what)
 
 
 def _unprotected(connection: sqlite3.Connection, keys: Sequence[int], site: Site) -> list[int]:
     """Those that no standing hold on the customer, on a number of customer or record, or on the call protects."""
-    holds = connection.execute(
-        "SELECT kind, subject FROM holds WHERE released_ms IS NULL AND kind IN ('customer', 'number', 'call')"
-    ).fetchall()
-    held = {(kind, match_key(subject or "", site) if kind == "number" else subject) for kind, subject in holds}
-    if not held:
-        return list(keys)
-    free: list[int] = []
+    holds, free = StandingHolds(connection, site), list[int]()
     for key in keys:
         row = connection.execute(
             "SELECT customer_id, match_key, call_id FROM communications WHERE id = ?", (key,)
         ).fetchone()
-        numbers = connection.execute("SELECT match_key FROM customer_phones WHERE customer_id = ?", (row[0],))
-        about = {("customer", str(row[0])), ("number", row[1]), ("call", row[2]), *(("number", n[0]) for n in numbers)}
-        if not about & held:
+        if not holds.protect(row[0], number_key=row[1], call_id=row[2]):
             free.append(key)
     return free

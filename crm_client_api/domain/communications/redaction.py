@@ -23,7 +23,7 @@ CORRECTION = "correction of a communication record"
 KINDS = frozenset({TEXT, VERSION, SUPPLEMENT, CORRECTION})
 INSTEAD = "…"
 """What stands where the number stood."""
-_COLUMNS = {
+COLUMNS = {
     TEXT: ("subject", "content", "result"),
     VERSION: ("fields",),
     SUPPLEMENT: ("content",),
@@ -49,7 +49,7 @@ def find_texts(
 ) -> Iterator[Found]:
     """Texts that mention one of the spellings ``digits``. ``mentioned``: the condition for that on a column."""
     for kind, query in _QUERIES.items():
-        columns = _COLUMNS[kind]
+        columns = COLUMNS[kind]
         condition = " OR ".join(mentioned(column, list(digits)) for column in columns)
         rows = crm.conn.execute(
             f"{query} WHERE ({condition}){_ONLY.get(kind, '')} ORDER BY row_number", [*digits] * len(columns)
@@ -69,7 +69,7 @@ def redact(
 
     ``forget_data`` takes the data out of an audit entry.
     """
-    number = re.compile("|".join(_spaced(one) for one in sorted(digits, key=len, reverse=True)))
+    number = number_pattern(digits)
     row = int(one.id)
     if one.kind == CORRECTION:
         forget_data(connection, row)
@@ -77,7 +77,7 @@ def redact(
     table = {TEXT: "communications", VERSION: "communication_versions", SUPPLEMENT: "communication_supplements"}[
         one.kind
     ]
-    columns = _COLUMNS[one.kind]
+    columns = COLUMNS[one.kind]
     found = connection.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE rowid = ?", (row,)).fetchone()
     if found is None:
         return
@@ -87,6 +87,11 @@ def redact(
     )
     record = row if one.kind == TEXT else int(one.about["communication_id"])
     index_again(connection, record, site=site)
+
+
+def number_pattern(digits: Sequence[str]) -> re.Pattern[str]:
+    """Finds the spellings ``digits`` in a text, also with spaces and hyphens in them; the longest one first."""
+    return re.compile("|".join(_spaced(one) for one in sorted(digits, key=len, reverse=True)))
 
 
 def _spaced(digits: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 import msgspec
 
 from crm_client_api.domain.communications.record import VALUE_COLUMNS, Values, check, values_of
-from crm_client_api.domain.communications.words import number_words, words
+from crm_client_api.domain.communications.words import marks, number_words, words
 from crm_client_api.domain.numbers import Site, match_key
 from firmware.errors import NotFound
 
@@ -44,7 +44,7 @@ def insert(
         (*asdict(values).values(), key, author, owner, at_ms, at_ms, import_id),
     )
     communication_id = int(cursor.lastrowid or 0)
-    _index(connection, communication_id, values, owner, site, "")
+    _index(connection, communication_id, values, (owner, author), site, "")
     return communication_id
 
 
@@ -78,7 +78,8 @@ def update(
             communication_id,
         ),
     )
-    _index(connection, communication_id, values, row["owner"], site, _supplements(connection, communication_id))
+    people = row["owner"], row["author"]
+    _index(connection, communication_id, values, people, site, _supplements(connection, communication_id))
     return old
 
 
@@ -104,7 +105,8 @@ def index_again(connection: sqlite3.Connection, communication_id: int, *, site: 
         return
     values = values_of(row)
     connection.execute("DELETE FROM communication_words WHERE rowid = ?", (word_row(values.at_ms, communication_id),))
-    _index(connection, communication_id, values, row["owner"], site, _supplements(connection, communication_id))
+    people = row["owner"], row["author"]
+    _index(connection, communication_id, values, people, site, _supplements(connection, communication_id))
 
 
 def _settled(values: Values) -> Values:
@@ -125,17 +127,22 @@ def _supplements(connection: sqlite3.Connection, communication_id: int) -> str:
 
 
 def _index(
-    connection: sqlite3.Connection, communication_id: int, values: Values, owner: str, site: Site, more: str
+    connection: sqlite3.Connection,
+    communication_id: int,
+    values: Values,
+    people: tuple[str, str],
+    site: Site,
+    more: str,
 ) -> None:
-    """``more``: texts that are found with the record's content."""
+    """``people``: owner and author. ``more``: texts that are found with the record's content."""
     connection.execute(
-        "INSERT INTO communication_words (rowid, subject, content, result, digits, owner) VALUES (?,?,?,?,?,?)",
+        "INSERT INTO communication_words (rowid, subject, content, result, digits, marks) VALUES (?,?,?,?,?,?)",
         (
             word_row(values.at_ms, communication_id),
             words(values.subject),
             words(f"{values.content}\n{more}" if more else values.content),
             words(values.result),
             number_words(values.number, site) if values.number else "",
-            owner,
+            marks(*people, values.customer_id, values.method),
         ),
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 import sqlite_utils
@@ -22,8 +21,7 @@ from firmware.store.connection import write
 _BATCH = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, array_like=True, frozen=True):
     """What the index holds of one customer; ``pieces`` as FTS5 takes them."""
 
     words: str
@@ -44,14 +42,16 @@ def entry_of(
     return Entry(text, facets, words.sort_name(fields), _pieces(text, facets))
 
 
-def put_new(connection: sqlite3.Connection, customer_id: int, entry: Entry) -> None:
-    """Index a customer that was just added, inside the caller's transaction."""
-    connection.execute(
+def put_new(connection: sqlite3.Connection, entries: Sequence[tuple[int, Entry]]) -> None:
+    """Index customers (by id) that were just added, inside the caller's transaction."""
+    connection.executemany(
         "INSERT INTO customer_index (customer_id, version, words, facets, sort_name) VALUES (?,?,?,?,?)",
-        (customer_id, words.VERSION, entry.words, entry.facets, entry.sort_name),
+        [(number, words.VERSION, entry.words, entry.facets, entry.sort_name) for number, entry in entries],
     )
-    connection.execute("INSERT INTO customer_pieces (rowid, pieces) VALUES (?,?)", (customer_id, entry.pieces))
-    connection.execute("DELETE FROM customer_stale WHERE customer_id = ?", (customer_id,))
+    connection.executemany(
+        "INSERT INTO customer_pieces (rowid, pieces) VALUES (?,?)",
+        [(number, entry.pieces) for number, entry in entries],
+    )
 
 
 def put(connection: sqlite3.Connection, customer_id: int, text: str, facets: str, name: str) -> None:

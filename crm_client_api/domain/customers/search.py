@@ -1,76 +1,58 @@
 """Searches customers: text, filters, sort, pages. Scope is part of the query, and of the index that answers it.
 
-Text, filters by value and scope are one question to the index (``words``); a page of the newest is then read off it
-in order, without looking at more than its rows. Other orders, and filters by time: few candidates are read and sorted,
-of many the order's own index is walked until the page is full.
+Text, filters by value and scope are one question to the index (``words``), which answers it in the order of the rows.
+Other orders have indexes of their own: few candidates are read and sorted, of many the order is walked. Only so many
+rows are looked at for one page: what is rare at this place of the order leaves a page short, and its ``next`` goes on.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 
-import msgspec
 import sqlite_utils
 
-from crm_client_api.domain.customers import words
+from crm_client_api.domain.customers.question import (
+    PIECES,
+    Filter,
+    Question,
+    Sort,
+    next_after,
+    place_after,
+    question,
+)
 from crm_client_api.domain.customers.read import COLUMNS, customers_of
-from crm_client_api.domain.customers.record import Customer, clean_tag
-from crm_client_api.domain.numbers import Site, match_key
-from crm_client_api.domain.scope import RecordScope
-from firmware.errors import BadInput
+from crm_client_api.domain.customers.record import Customer
+from crm_client_api.domain.numbers import Site
+from crm_client_api.domain.scope import RecordScope, Sql
 
-Sort = Literal["created", "changed", "name", "company", "next_contact"]
-_NEVER_MS = 1 << 53  # sorts behind every time: no next contact
-_KEYS: Mapping[str, str] = {
-    "created": "c.id",
-    "changed": "c.changed_ms",
-    "name": "x.sort_name",
-    "company": "CASE c.company WHEN '' THEN char(1114111) ELSE c.company END",
-    "next_contact": f"coalesce(c.next_contact_ms, {_NEVER_MS})",
-}
-"""What is sorted by, each with an index; those without a company or a next contact come last, in both directions."""
-_KEYS_DOWN = {"company": "c.company", "next_contact": "coalesce(c.next_contact_ms, -1)"}
-_FEW = 20_000
-"""Candidates that are read and sorted at once; the more there are, the sooner walking the order fills a page."""
-_FIRST_STEPS = 3000
-"""Rows that are looked at in the wanted order before all candidates are gathered."""
+__all__ = [
+    "MOST_COUNTED",
+    "Filter",
+    "Page",
+    "Sort",
+    "count_customers",
+    "exists",
+    "find_page",
+    "list_customers",
+    "wanted_ids",
+]
+LOOK_AHEAD = 5_000
+"""So many rows are looked at for one page."""
+_FEW = 3_000
+"""Candidates that are all looked at and sorted."""
+_FIRST_STEPS = 2_000
+"""Rows of a wanted order that are looked at before the candidates are counted."""
+_SOME = 6_000
+"""Candidates that are all looked at and sorted when none were among the first rows of the order."""
+_MANY = 60_000
+"""Candidates whose ids are gathered, to pass by everybody else in the order; and how far."""
 MOST_COUNTED = 5000
 """Counting looks at so many candidates."""
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What to list. Newest first, unless ``sort`` and ``ascending`` say otherwise. Times are Unix ms UTC.
-
-    ``text``: every word of it in names (Chinese, Pinyin, initials), companies, notes, tags, the
-    office's own fields or numbers. ``number``: a whole number in any spelling. ``..._from`` is included, ``..._to`` is
-    not. ``after``: the ``next`` of the page before.
-    """
-
-    text: str = ""
-    number: str = ""
-    limit: int = 50
-    after: str | int | None = None
-    category: str = ""
-    level: str = ""
-    status: str = ""
-    source: str = ""
-    owner: str = ""
-    tags: tuple[str, ...] = ()
-    next_contact_from_ms: int | None = None
-    next_contact_to_ms: int | None = None
-    created_from_ms: int | None = None
-    created_to_ms: int | None = None
-    sort: Sort = "created"
-    ascending: bool = False
-
-    @property
-    def key(self) -> str:
-        """The expression that is sorted by."""
-        return _KEYS[self.sort] if self.ascending else _KEYS_DOWN.get(self.sort, _KEYS[self.sort])
+_Place = tuple[str | int, int]
+_Source = tuple[str, list[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,146 +64,52 @@ class Page:
 
 
 @dataclass(slots=True)
-class _Question:
-    """A filter in a scope, as SQL. ``sources``: queries for ids that hold all that is wanted. ``spans``: where
-    in an order all of it lies.
+class _Found:
+    """Places of customers in their order. ``going_on``: behind which there may be more, None at the end."""
+
+    places: list[_Place]
+    going_on: _Place | None
+
+
+def find_page(
+    crm: sqlite_utils.Database, wanted: Filter, scope: RecordScope, site: Site, *, look_ahead: int | None = LOOK_AHEAD
+) -> Page:
+    """A page of the customers in scope that are wanted; with ``look_ahead`` None it is full unless it is the last.
+
+    Raises BadInput for a wrong ``after``.
     """
-
-    match: list[str] = field(default_factory=list)
-    sources: list[tuple[str, list[object]]] = field(default_factory=list)
-    conditions: list[str] = field(default_factory=list)
-    arguments: list[object] = field(default_factory=list)
-    spans: dict[str, tuple[str, list[object]]] = field(default_factory=dict)
-    needs_words: bool = False
-    impossible: bool = False
-
-    def require(self, condition: str, *arguments: object) -> None:
-        self.conditions.append(condition)
-        self.arguments += arguments
-
-    @property
-    def expression(self) -> str:
-        return " AND ".join(f"({part})" for part in self.match)
-
-    @property
-    def where(self) -> str:
-        return " AND ".join(self.conditions) or "1"
-
-
-_PIECES = "SELECT rowid AS id FROM customer_pieces WHERE customer_pieces MATCH ?"
-_WITH_NUMBER = "SELECT DISTINCT customer_id AS id FROM customer_phones WHERE match_key = ?"
-
-
-def _question(connection: sqlite3.Connection, wanted: Filter, scope: RecordScope, site: Site) -> _Question:
-    asked = _Question()
-    if wanted.text.strip():
-        text = words.Wanted(wanted.text, site)
-        if not text.ways:
-            asked.impossible = True
-            return asked
-        if text.expression:
-            asked.match.append(text.expression)
-        asked.needs_words = True
-        asked.require(*_flat(text.sql("x.words")))
-    for kind in ("category", "level", "status", "source", "owner"):
-        value = getattr(wanted, kind)
-        if value:
-            asked.match.append(words.any_facet(kind, [value]))
-            asked.require(f"+c.{kind} = ?", value)
-    for tag in map(clean_tag, wanted.tags):
-        asked.match.append(words.any_facet("tag", [tag]))
-        asked.require("EXISTS (SELECT 1 FROM customer_tags t WHERE t.customer_id = c.id AND t.tag = ?)", tag)
-    # While rows wait to be indexed, only they themselves are asked: a list is never short of what was just handed over.
-    lagging = not asked.needs_words and connection.execute("SELECT 1 FROM customer_stale LIMIT 1").fetchone()
-    _limit_to_scope(connection, asked, scope)
-    if lagging:
-        asked.match.clear()
-        condition, arguments = scope.sql("owner")
-        asked.sources += [] if scope.everything else [(f"SELECT id FROM customers WHERE {condition}", [*arguments])]
-    if wanted.number:
-        key = match_key(wanted.number, site)
-        asked.impossible = asked.impossible or not key
-        asked.sources.append((_WITH_NUMBER, [key]))
-    if asked.match:
-        asked.sources.append((_PIECES, [asked.expression]))
-    _limit_times(asked, wanted)
-    return asked
-
-
-def _flat(condition: tuple[str, list[str]]) -> tuple[str, ...]:
-    return (condition[0], *condition[1])
-
-
-def _limit_to_scope(connection: sqlite3.Connection, asked: _Question, scope: RecordScope) -> None:
-    """The rows' owners decide; the index is asked too, so that few of many are found without looking at the others."""
-    condition, arguments = scope.sql("+c.owner")
-    asked.require(condition, *arguments)
-    if scope.everything:
-        return
-    owners = [scope.staff_no]
-    if scope.staff_no is None:
-        owners = [row[0] for row in connection.execute("SELECT staff_no FROM staff WHERE group_number = ?", arguments)]
-    asked.impossible = asked.impossible or not owners
-    asked.match.append(words.any_facet("owner", [owner for owner in owners if owner is not None]))
-
-
-def _limit_times(asked: _Question, wanted: Filter) -> None:
-    for sort, column, first, end in (
-        ("next_contact", _KEYS["next_contact"], wanted.next_contact_from_ms, wanted.next_contact_to_ms),
-        ("", "c.created_ms", wanted.created_from_ms, wanted.created_to_ms),
-    ):
-        if first is None and end is None:
-            continue
-        span = [0 if first is None else first, _NEVER_MS if end is None else end]
-        condition = f"{column} >= ? AND {column} < ?"
-        asked.sources.append((f"SELECT id FROM living_customers c WHERE {condition}", list(span)))
-        if sort == wanted.sort:
-            asked.spans[sort] = f"{wanted.key} >= ? AND {wanted.key} < ?", list(span)
-        asked.require(condition, *span)
-
-
-def find_page(crm: sqlite_utils.Database, wanted: Filter, scope: RecordScope, site: Site) -> Page:
-    """A page of the customers in scope that are wanted. Raises BadInput for a wrong ``after``."""
     connection = crm.conn
-    asked = _question(connection, wanted, scope, site)
-    beyond = _beyond(wanted)
+    asked = question(connection, wanted, scope, site)
+    place = place_after(wanted)
     if asked.impossible:
         return Page([], None)
-    one_more = wanted.limit + 1
-    few = None
-    if wanted.sort != "created" or any(source[0] != _PIECES for source in asked.sources):
-        few = _few_candidates(connection, asked, _FEW)
-    if few is not None:
-        rows = _sorted(connection, asked, wanted, beyond, few, one_more)
-    elif wanted.sort == "created":
-        rows = _newest(connection, asked, wanted, beyond, one_more)
-    else:
-        rows = _walk(connection, asked, wanted, beyond, one_more)
-    found = rows[: wanted.limit]
-    more = len(rows) > wanted.limit
-    return Page(customers_of(connection, found), _after(wanted, found[-1]) if more else None)
+    found = _find(connection, asked, wanted, place, look_ahead)
+    ids = [row for _, row in found.places]
+    rows = connection.execute(f"SELECT {COLUMNS} FROM customers c WHERE c.id IN ({','.join('?' * len(ids))})", ids)
+    by_id = {row["id"]: row for row in rows}
+    customers = customers_of(connection, [by_id[one] for one in ids if one in by_id])
+    return Page(customers, None if found.going_on is None else next_after(wanted, *found.going_on))
 
 
 def list_customers(crm: sqlite_utils.Database, wanted: Filter, scope: RecordScope, site: Site) -> list[Customer]:
-    """The customers of ``find_page``."""
-    return find_page(crm, wanted, scope, site).customers
+    """The customers of ``find_page``, as many as are wanted if they are there, however long it takes."""
+    return find_page(crm, wanted, scope, site, look_ahead=None).customers
 
 
 def count_customers(crm: sqlite_utils.Database, wanted: Filter, scope: RecordScope, site: Site) -> tuple[int, bool]:
     """How many customers in scope are wanted, and whether there may be more: some thousands are looked at."""
     connection = crm.conn
-    asked = _question(connection, wanted, scope, site)
+    asked = question(connection, wanted, scope, site)
     if asked.impossible:
         return 0, False
-    few = _few_candidates(connection, asked, MOST_COUNTED)
-    source, arguments = few or [*asked.sources, ("SELECT id FROM living_customers", [])][0]
+    everybody: _Source = ("SELECT id FROM living_customers", [])
+    source, arguments = _least(connection, asked, MOST_COUNTED) or [*reversed(asked.sources), everybody][0]
+    wants, given = asked.wants("s.id")
     looked_at, found = connection.execute(
-        f"SELECT (SELECT count(*) FROM ({source} LIMIT {MOST_COUNTED + 1})), count(*) FROM"
-        f" ({source} LIMIT {MOST_COUNTED}) s CROSS JOIN living_customers c ON c.id = s.id {_words(asked)}"
-        f" WHERE {asked.where}",
-        (*arguments, *arguments, *asked.arguments),
+        f"SELECT count(*), count(wanted) FROM (SELECT {wants} AS wanted FROM ({source} LIMIT {MOST_COUNTED + 1}) s)",
+        (*given, *arguments),
     ).fetchone()
-    return int(found), looked_at > MOST_COUNTED
+    return min(int(found), MOST_COUNTED), looked_at > MOST_COUNTED
 
 
 def wanted_ids(
@@ -229,12 +117,12 @@ def wanted_ids(
 ) -> list[int]:
     """Ids of customers in scope that are wanted, highest first, at most ``limit``, only those ``below``."""
     connection = crm.conn
-    asked = _question(connection, wanted, scope, site)
+    ordered = replace(wanted, limit=limit, after=None, sort="created", ascending=False)
+    asked = question(connection, ordered, scope, site)
     if asked.impossible:
         return []
-    ordered = Filter(limit=limit, after=below)
-    rows = _newest(connection, asked, ordered, _beyond(ordered), limit, columns="c.id")
-    return [row[0] for row in rows]
+    place = None if below is None else (below, below)
+    return [row for _, row in _find(connection, asked, ordered, place, None).places]
 
 
 def exists(crm: sqlite_utils.Database, wanted: Filter, scope: RecordScope) -> bool:
@@ -242,124 +130,192 @@ def exists(crm: sqlite_utils.Database, wanted: Filter, scope: RecordScope) -> bo
     return bool(wanted_ids(crm, replace(wanted, number="", text=""), scope, Site(), limit=1))
 
 
-def _few_candidates(connection: sqlite3.Connection, asked: _Question, few: int) -> tuple[str, list[object]] | None:
-    """A source of ids that has few of them."""
+def _find(
+    connection: sqlite3.Connection, asked: Question, wanted: Filter, place: _Place | None, look_ahead: int | None
+) -> _Found:
+    if wanted.sort == "created":
+        return _taken(_by_row(connection, asked, wanted, place), wanted.limit, look_ahead)
+    few = _least(connection, asked, _FEW)
+    if few is not None:
+        return _sorted(connection, asked, wanted, place, few)
+    found = _taken(_walk(connection, asked, wanted, place), wanted.limit, _FIRST_STEPS)
+    if found.going_on is None or len(found.places) == wanted.limit:
+        return found
+    some = _least(connection, asked, _SOME)
+    if some is not None:
+        return _sorted(connection, asked, wanted, place, some)
+    many = _least(connection, asked, _MANY)
+    horizon = None
+    if many is None or look_ahead is None:
+        rest = _walk(connection, asked, wanted, found.going_on, many)
+    else:
+        steps, horizon = _stride(connection, asked, wanted, found.going_on)
+        rest = _walk(connection, asked, wanted, found.going_on, many, steps)
+    more = _taken(rest, wanted.limit - len(found.places), look_ahead)
+    return _Found(found.places + more.places, more.going_on or horizon)
+
+
+def _least(connection: sqlite3.Connection, asked: Question, most: int) -> _Source | None:
+    """The source of ids that has fewest, if they are few enough."""
+    least, found = most + 1, None
     for source, arguments in asked.sources:
-        counted = connection.execute(f"SELECT count(*) FROM ({source} LIMIT {few + 1})", arguments).fetchone()[0]
-        if counted <= few:
-            return source, arguments
-    return None
+        counted = connection.execute(f"SELECT count(*) FROM ({source} LIMIT {least})", arguments).fetchone()[0]
+        if counted < least:
+            least, found = counted, (source, arguments)
+    return found
 
 
-def _words(asked: _Question, *, sorts_by_name: bool = False) -> str:
-    needed = asked.needs_words or sorts_by_name
-    return "CROSS JOIN customer_index x ON x.customer_id = c.id" if needed else ""
+def _taken(rows: Generator[tuple[_Place, bool]], limit: int, look_ahead: int | None) -> _Found:
+    """The wanted ones among the next rows of an order."""
+    places: list[_Place] = []
+    with closing(rows):
+        for looked_at, (place, is_wanted) in enumerate(rows, start=1):
+            if is_wanted:
+                if len(places) == limit:
+                    return _Found(places, places[-1])
+                places.append(place)
+            if looked_at == look_ahead:
+                return _Found(places, place)
+    return _Found(places, None)
+
+
+def _parts(wanted: Filter, place: _Place | None) -> list[Sql]:
+    """What comes behind a place in the order, as conditions, one part after the other: first what has the same key."""
+    order, sign = wanted.order, ">" if wanted.ascending else "<"
+    if place is None:
+        return [("1", ())]
+    return [(f"{order.key} = ? AND {order.row} {sign} ?", place), (f"{order.key} {sign} ?", place[:1])]
+
+
+def _sorting(wanted: Filter, *, one_key: bool = False) -> str:
+    """``one_key``: all have the same; SQLite would not see that they are in order already."""
+    direction = "ASC" if wanted.ascending else "DESC"
+    return f"ORDER BY {'' if one_key else f'{wanted.order.key} {direction}, '}{wanted.order.row} {direction}"
 
 
 def _sorted(
-    connection: sqlite3.Connection,
-    asked: _Question,
-    wanted: Filter,
-    beyond: tuple[str, list[object]],
-    source: tuple[str, list[object]],
-    limit: int,
-) -> list[sqlite3.Row]:
+    connection: sqlite3.Connection, asked: Question, wanted: Filter, place: _Place | None, source: _Source
+) -> _Found:
     """Few candidates: all are looked at and sorted."""
-    key, direction = wanted.key, "ASC" if wanted.ascending else "DESC"
-    joined = _words(asked, sorts_by_name=wanted.sort == "name")
-    return connection.execute(
-        f"SELECT {COLUMNS}, {key} AS sort_key FROM ({source[0]}) s CROSS JOIN living_customers c ON c.id = s.id"
-        f" {joined} WHERE {asked.where} AND {beyond[0]} ORDER BY {key} {direction}, c.id {direction} LIMIT ?",
-        (*source[1], *asked.arguments, *beyond[1], limit),
+    order = wanted.order
+    parts = _parts(wanted, place)
+    wants, given = asked.wants("s.id")
+    rows = connection.execute(
+        f"SELECT {order.key}, {order.row} FROM ({source[0]}) s CROSS JOIN {order.table} ON {order.row} = s.id"
+        f" WHERE ({' OR '.join(text for text, _ in parts)}) AND {wants} {_sorting(wanted)} LIMIT ?",
+        (*source[1], *(value for _, values in parts for value in values), *given, wanted.limit + 1),
     ).fetchall()
+    places = [(key, row) for key, row in rows[: wanted.limit]]
+    return _Found(places, places[-1] if len(rows) > wanted.limit else None)
 
 
 def _walk(
-    connection: sqlite3.Connection, asked: _Question, wanted: Filter, beyond: tuple[str, list[object]], limit: int
-) -> list[sqlite3.Row]:
-    """Many candidates: along the index of the order until the page is full.
-
-    What is wanted may all lie at the far end of the order (a surname of a list by names): when the first steps do not
-    fill the page, all candidates are gathered, so that going on costs no look at the rows in between.
-    """
-    rows = _first_steps(connection, asked, wanted, beyond, limit)
-    return rows if len(rows) >= limit else _all_steps(connection, asked, wanted, beyond, limit)
-
-
-def _first_steps(
-    connection: sqlite3.Connection, asked: _Question, wanted: Filter, beyond: tuple[str, list[object]], limit: int
-) -> list[sqlite3.Row]:
-    """The wanted ones among the first rows of the order."""
-    key, direction = wanted.key, "ASC" if wanted.ascending else "DESC"
-    span, given = asked.spans.get(wanted.sort, ("1", []))
-    if wanted.sort == "name":
-        some, row_id = "SELECT x.customer_id AS id FROM customer_index x INDEXED BY customer_index_by_name", "id"
-    else:
-        some, row_id = "SELECT c.id FROM living_customers c", "c.id"
-    some += f" WHERE {span} AND {beyond[0]} ORDER BY {key} {direction}, {row_id} {direction} LIMIT {_FIRST_STEPS}"
-    joined = _words(asked, sorts_by_name=wanted.sort == "name")
-    return connection.execute(
-        f"SELECT {COLUMNS}, {key} AS sort_key FROM ({some}) s CROSS JOIN living_customers c ON c.id = s.id {joined}"
-        f" WHERE {asked.where} ORDER BY {key} {direction}, c.id {direction} LIMIT ?",
-        (*given, *beyond[1], *asked.arguments, limit),
-    ).fetchall()
-
-
-def _all_steps(
-    connection: sqlite3.Connection, asked: _Question, wanted: Filter, beyond: tuple[str, list[object]], limit: int
-) -> list[sqlite3.Row]:
-    """All that are wanted, in the order."""
-    key, direction = wanted.key, "ASC" if wanted.ascending else "DESC"
-    start, row_id = f"living_customers c {_words(asked)}", "c.id"
-    if wanted.sort == "name":
-        start = (
-            "customer_index x INDEXED BY customer_index_by_name CROSS JOIN living_customers c ON c.id = x.customer_id"
-        )
-        row_id = "x.customer_id"
-    gathered, given = (f"{row_id} IN ({_PIECES})", [asked.expression]) if asked.match else ("1", [])
-    return connection.execute(
-        f"SELECT {COLUMNS}, {key} AS sort_key FROM {start} WHERE {gathered} AND {asked.where} AND {beyond[0]}"
-        f" ORDER BY {key} {direction}, {row_id} {direction} LIMIT ?",
-        (*given, *asked.arguments, *beyond[1], limit),
-    ).fetchall()
-
-
-def _newest(
     connection: sqlite3.Connection,
-    asked: _Question,
+    asked: Question,
     wanted: Filter,
-    beyond: tuple[str, list[object]],
-    limit: int,
-    columns: str = f"{COLUMNS}, c.id AS sort_key",
-) -> list[sqlite3.Row]:
-    """In the order of the rows, read off the index or the table; past the rows of imports that are not done yet."""
-    direction = "ASC" if wanted.ascending else "DESC"
-    rows: list[sqlite3.Row] = []
-    for low, high, busy in _stretches(connection, wanted.ascending):
-        start, where, given = "living_customers c", asked.where, list(asked.arguments)
-        row_id = "c.id"
-        if asked.match:
-            start, row_id = "customer_pieces p CROSS JOIN living_customers c ON c.id = p.rowid", "p.rowid"
-            where, given = f"{where} AND p.customer_pieces MATCH ?", [*given, asked.expression]
-        if busy:
-            where += (
-                f" AND {row_id} IN (SELECT id FROM customers WHERE import_id IS NULL AND id BETWEEN ? AND ?"
-                " UNION ALL SELECT id FROM customers WHERE import_id IN (SELECT id FROM imports WHERE published_ms IS"
-                " NOT NULL) AND id BETWEEN ? AND ?)"
+    place: _Place | None,
+    source: _Source | None = None,
+    steps: Sequence[int] = (-1, -1),
+) -> Generator[tuple[_Place, bool]]:
+    """Along the index of the order, past rows of running imports; with a ``source`` only what is in it.
+
+    ``steps``: how many rows of each part (see ``_parts``), -1 for all.
+    """
+    imports = [_past_import("t.row", low, high) for low, high in _running(connection)]
+    among = [] if source is None else [(f"t.row IN ({source[0]})", tuple(source[1]))]
+    conditions = [("1", ()), *imports, *among]
+    wants, given = asked.wants("t.row")
+    for (entries, within), step in zip(_entries(asked, wanted, place), steps, strict=False):
+        with closing(
+            connection.execute(
+                f"SELECT t.key, t.row, {wants} FROM ({entries} LIMIT ?) t"
+                f" WHERE {' AND '.join(text for text, _ in conditions)}",
+                (*given, *within, step, *(value for _, values in conditions for value in values)),
             )
-            given += [low, high, low, high]
-        rows += connection.execute(
-            f"SELECT {columns} FROM {start} {_words(asked)} WHERE {where} AND {row_id} BETWEEN ? AND ?"
-            f" AND {beyond[0].replace('c.id', row_id)} ORDER BY {row_id} {direction} LIMIT ?",
-            (*given, low, high, *beyond[1], limit - len(rows)),
-        ).fetchall()
-        if len(rows) >= limit:
-            break
-    return rows
+        ) as rows:
+            for key, row, is_wanted in rows:
+                yield (key, row), is_wanted is not None
 
 
-def _stretches(connection: sqlite3.Connection, ascending: bool) -> list[tuple[int, int, bool]]:
-    """Row ids from first to last, in the wanted order, each with whether a running import wrote most of it."""
+def _entries(asked: Question, wanted: Filter, place: _Place | None) -> list[Sql]:
+    """Queries for keys and rows behind a place, in the order, read off its index alone; a part after the other."""
+    order = wanted.order
+    living = "1" if wanted.sort == "name" else "t.deleted_ms IS NULL"
+    spanned: tuple[int, ...] = ()
+    if asked.span is not None:
+        living, spanned = f"{living} AND {order.key} >= ? AND {order.key} < ?", asked.span
+    return [
+        (
+            f"SELECT {order.key} AS key, {order.row} AS row FROM {order.table} INDEXED BY {order.index}"
+            f" WHERE {living} AND {part} {_sorting(wanted, one_key='= ?' in part)}",
+            (*spanned, *given),
+        )
+        for part, given in _parts(wanted, place)
+    ]
+
+
+def _stride(
+    connection: sqlite3.Connection, asked: Question, wanted: Filter, place: _Place
+) -> tuple[list[int], _Place | None]:
+    """How many rows of each part are passed by for one page, and the last of them; None: that is to the end."""
+    steps: list[int] = []
+    for entries, given in _entries(asked, wanted, place):
+        left = _MANY - sum(steps)
+        last = connection.execute(f"{entries} LIMIT 1 OFFSET ?", (*given, left - 1)).fetchone()
+        if last is not None:
+            return [*steps, left], (last[0], last[1])
+        steps.append(connection.execute(f"SELECT count(*) FROM ({entries} LIMIT ?)", (*given, left)).fetchone()[0])
+    return steps, None
+
+
+def _by_row(
+    connection: sqlite3.Connection, asked: Question, wanted: Filter, place: _Place | None
+) -> Generator[tuple[_Place, bool]]:
+    """In the order of the rows, read off a source, the index or the table; past rows of running imports."""
+    others = [source for source in asked.sources if source[0] != PIECES]
+    source = _least(connection, asked, _SOME) if others else None
+    wants, given = asked.wants("s.id")
+    sign, direction = (">", "ASC") if wanted.ascending else ("<", "DESC")
+    beyond = "1" if place is None else f"s.id {sign} ?"
+    behind: list[object] = [] if place is None else [place[1]]
+    if source is None:
+        source = (PIECES, [asked.expression]) if asked.match else ("SELECT id FROM customers", [])
+        for some, arguments in others:  # the first that a source has may be far away
+            nearest = connection.execute(
+                f"SELECT {'min' if wanted.ascending else 'max'}(s.id) FROM ({some}) s WHERE {beyond}",
+                (*arguments, *behind),
+            ).fetchone()[0]
+            if nearest is None:
+                return
+            beyond, behind = f"s.id {sign}= ?", [nearest]
+    for low, high, busy in _stretches(connection, wanted.ascending):
+        finished: _Source = (_FINISHED, [low, high, low, high])
+        some, arguments = finished if busy else source
+        with closing(
+            connection.execute(
+                f"SELECT s.id, {wants} FROM ({some}) s WHERE s.id BETWEEN ? AND ? AND {beyond}"
+                f" ORDER BY s.id {direction}",
+                (*given, *arguments, low, high, *behind),
+            )
+        ) as rows:
+            for row, is_wanted in rows:
+                yield (row, row), is_wanted is not None
+
+
+_FINISHED = (
+    "SELECT id FROM customers WHERE import_id IS NULL AND id BETWEEN ? AND ?"
+    " UNION ALL SELECT id FROM customers WHERE import_id IN (SELECT id FROM imports WHERE published_ms IS"
+    " NOT NULL) AND id BETWEEN ? AND ?"
+)
+"""Of a stretch of ids, those that no running import wrote."""
+
+
+def _past_import(row: str, low: int, high: int) -> Sql:
+    return f"({row} NOT BETWEEN ? AND ? OR {row} IN ({_FINISHED}))", (low, high, low, high, low, high)
+
+
+def _running(connection: sqlite3.Connection) -> list[tuple[int, int]]:
+    """First and last id of what each running import wrote, in order."""
     spans = []
     for (import_id,) in connection.execute("SELECT id FROM unpublished").fetchall():
         low, high = connection.execute(
@@ -369,8 +325,13 @@ def _stretches(connection: sqlite3.Connection, ascending: bool) -> list[tuple[in
         ).fetchone()
         if low is not None:
             spans.append((low, high))
+    return sorted(spans)
+
+
+def _stretches(connection: sqlite3.Connection, ascending: bool) -> list[tuple[int, int, bool]]:
+    """Row ids from first to last, in the wanted order, each with whether a running import wrote most of it."""
     found, free = [], 0
-    for low, high in sorted(spans):
+    for low, high in _running(connection):
         if high < free:
             continue
         start = max(low, free)
@@ -380,28 +341,3 @@ def _stretches(connection: sqlite3.Connection, ascending: bool) -> list[tuple[in
         free = high + 1
     found.append((free, (1 << 63) - 1, False))
     return found if ascending else found[::-1]
-
-
-def _beyond(wanted: Filter) -> tuple[str, list[object]]:
-    """What comes after the page before, as a condition."""
-    if wanted.after is None:
-        return "1", []
-    sign = ">" if wanted.ascending else "<"
-    if wanted.sort == "created":
-        text = str(wanted.after)
-        if not text.isascii() or not text.isdigit() or len(text) > 18:
-            raise BadInput("'after' is the 'next' of the page before")
-        return f"c.id {sign} ?", [int(text)]
-    kind = str if wanted.sort in ("name", "company") else int
-    try:
-        key, row = msgspec.json.decode(bytes.fromhex(str(wanted.after)), type=tuple[kind, int])  # type: ignore[valid-type]
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise BadInput("'after' is the 'next' of the page before, in the same order") from error
-    second = "x.customer_id" if wanted.sort == "name" else "c.id"
-    return f"({wanted.key}, {second}) {sign} (?, ?)", [key, row]
-
-
-def _after(wanted: Filter, last: sqlite3.Row) -> str:
-    if wanted.sort == "created":
-        return str(last["id"])
-    return msgspec.json.encode([last["sort_key"], last["id"]]).hex()

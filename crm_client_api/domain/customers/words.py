@@ -1,7 +1,7 @@
 """The text by which a customer is found, and the pieces of it that stand in the index.
 
-The index (SQLite FTS5 without positions) knows which customers have a piece: every two or three letters or digits in
-a row, every one or two Chinese characters. A search asks it for the pieces of what was typed, and looks into the
+The index (SQLite FTS5 without positions) knows which customers have a piece: every one to three letters or digits in a
+row, every one or two Chinese characters. A search asks it for the pieces of what was typed, and looks into the
 words of the few customers that have them all. Facets – owner, category, tags – stand beside the pieces, so that scope
 and filters are answered by the index itself. Pure functions.
 """
@@ -13,13 +13,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from itertools import pairwise
+from operator import add
 
 from crm_client_api.domain.customers.record import CustomValue
 from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.pinyin import spelled
 
-VERSION = 1
+VERSION = 2
 """Of words and facets as they are made here; others are made anew by the upkeep."""
 _TEXTS = ("name", "company", "wechat", "email", "note")
 _RUN = re.compile(r"[0-9a-z]+|[^\W0-9a-z_]+")
@@ -74,21 +74,19 @@ def pieces(words: str) -> set[str]:
     """The pieces of a text that stand in the index."""
     found: set[str] = set()
     for run in _RUN.findall(words):
-        twos = [first + second for first, second in pairwise(run)]
-        found.update(twos)
-        found.update([two + third for two, third in zip(twos, run[2:], strict=False)] if run.isascii() else run)
+        if run.isascii():
+            twos = list(map(add, run, run[1:]))
+            found.update(run, twos, map(add, twos, run[2:]))
+        else:
+            found.update(run, map(add, run, run[1:]))
     return found
 
 
 def _cover(term: str) -> list[str]:
-    """The longest pieces that a text with this term in it must have; none for single small letters and digits, which
-    nearly all have.
-    """
+    """The longest pieces that a text with this term in it must have."""
     found = []
     for run in _RUN.findall(term):
         length = min(len(run), 3 if run.isascii() else 2)
-        if length == 1 and run.isascii():
-            continue
         starts = [*range(0, len(run) - length + 1, length), len(run) - length]
         found += [run[at : at + length] for at in starts]
     return list(dict.fromkeys(found))
