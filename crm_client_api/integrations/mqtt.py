@@ -12,6 +12,7 @@ import logging
 import re
 import sqlite3
 import ssl
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from crm_client_api.push.board import read_board
 from crm_client_api.stores import StorePool, Stores
 from firmware.clock import iso_utc
 from firmware.doorbell import Doorbell, ring
-from firmware.errors import BadInput, BoxError
+from firmware.errors import BadInput, BoxError, ConfigError
 from firmware.store.connection import write
 from firmware.store.event_log import Event, epoch, format_position, last_id, parse_position, read_after
 
@@ -114,7 +115,9 @@ class MqttPublisher:
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id="", protocol=paho.MQTTv311, reconnect_on_failure=True
         )
+        self._failure = ""
         self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
         self._client.max_inflight_messages_set(_BATCH)
         self._client.reconnect_delay_set(1, _LONGEST_PAUSE_S)
@@ -129,7 +132,16 @@ class MqttPublisher:
         return self._connected.is_set()
 
     def start(self) -> None:
-        """Connect and publish in the background, whether or not the broker is there."""
+        """Connect and publish in the background, whether or not the broker is there.
+
+        Raises ConfigError for a file of authorities that cannot be read.
+        """
+        broker = self._broker
+        try:
+            if broker.tls:
+                self._client.tls_set_context(ssl.create_default_context(cafile=broker.ca_file or None))
+        except OSError as error:  # ssl.SSLError is one, too
+            raise ConfigError(f"MQTT: the authorities in {broker.ca_file!r} cannot be read: {error}") from error
         self._thread.start()
 
     def stop(self) -> None:
@@ -146,22 +158,29 @@ class MqttPublisher:
         if reason.is_failure:
             _log.warning("MQTT broker %s refuses: %s", self._broker.host, reason)
             return
+        self._failure = ""
         self._connected.set()
         self._greeting.set()
         ring(self._pool.home.doorbells)
+
+    def _on_connect_fail(self, *_given: object) -> None:
+        """Nobody there, or a certificate that is not trusted: told once, not each time that it is tried again."""
+        why = str(sys.exception() or "")
+        if why != self._failure:
+            self._failure = why
+            _log.warning("MQTT broker %s:%s cannot be used: %s", self._broker.host, self._broker.port, why)
 
     def _on_disconnect(self, *_given: object) -> None:
         self._connected.clear()
 
     def _run(self) -> None:
         try:
-            if self._broker.tls:
-                self._client.tls_set_context(ssl.create_default_context(cafile=self._broker.ca_file or None))
             self._client.connect_async(self._broker.host, self._broker.port, _KEEPALIVE_S)
-        except (OSError, ValueError) as error:  # an unreadable file of authorities, an impossible name
+        except ValueError as error:  # an impossible name
             _log.warning("MQTT: %s", error)
             return
         self._client.loop_start()
+        self._begin_here()
         try:
             while not self._stopping.is_set():
                 self._bell.wait(_LOOK_EVERY_S)
@@ -181,6 +200,14 @@ class MqttPublisher:
         finally:
             self._client.loop_stop()
             self._connected.clear()
+
+    def _begin_here(self) -> None:
+        """What happens from now on is published, also when the broker is away at first."""
+        try:
+            with self._pool.use() as stores:
+                read_position(stores)
+        except (BoxError, sqlite3.Error) as error:
+            _log.warning("MQTT: %s", error)
 
     def _publish_next(self) -> bool:
         """Publish what comes next in the log, and go on once the broker has it; whether there was something."""
