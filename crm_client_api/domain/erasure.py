@@ -9,11 +9,12 @@ from pathlib import Path
 
 import sqlite_utils
 
-from crm_client_api.domain import audit
+from crm_client_api.domain import audit, erasure_texts
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.communications import redaction
-from crm_client_api.domain.customers import TEXTS, index
+from crm_client_api.domain.customers import index
 from crm_client_api.domain.customers.bin import forget
+from crm_client_api.domain.erasure_jobs import JOB, UPLOAD, erase_job, find_jobs
 from crm_client_api.domain.erasure_records import (
     ERASABLE,
     compact_indexes,
@@ -25,11 +26,11 @@ from crm_client_api.domain.erasure_records import (
 )
 from crm_client_api.domain.numbers import match_key, spellings
 from crm_client_api.domain.settings import read_settings
+from firmware.config import Home
 from firmware.store.connection import open_store, write
 from recorder.library.erasure.erase import Found, Subject, overwriting
 from recorder.library.keeping.task import Library, Stores
 
-_NO_CUSTOMERS = ("audit entry", "reason of a hold")
 _LISTS = ("never_record_numbers", "always_record_numbers")
 
 
@@ -44,16 +45,20 @@ class OfficeEraser:
     """See ``recorder.library.erasure.erase.Eraser``."""
 
     def find(self, stores: Stores, subject: Subject) -> list[Found]:
-        """Customers with the number, released holds on it, and where it is mentioned."""
+        """Customers with the number, released holds on it, where it is mentioned, and files that mention it."""
         crm = stores.crm
+
+        def held(customer_id: str) -> str | None:
+            return _hold_on(crm, customer_id, subject)
+
         customers = [*_customers(crm, subject)]
-        texts = [*_mentions(crm, subject)]
-        covered = {one.id for one in (*customers, *texts) if one.kind not in _NO_CUSTOMERS}
-        records = find_records(crm, subject, lambda customer_id: _hold_on(crm, customer_id, subject), covered)
-        return [*customers, *records, *_holds(crm, subject), *texts, *_lists(crm, subject)]
+        records = find_records(crm, subject, held, {one.id for one in customers})
+        digits = mentions(subject)
+        jobs = find_jobs(stores.home, crm, subject, digits, held) if digits else ()
+        return [*customers, *records, *_holds(crm, subject), *_lists(crm, subject), *jobs]
 
     def export(self, stores: Stores, found: Sequence[Found], folder: Path) -> None:
-        """Nothing: what the office keeps stands in ``found.json`` whole."""
+        """Nothing: what the office keeps stands in ``found.json`` whole, and files of jobs are about others as well."""
 
     def erase(self, library: Library, subject: Subject, by: str) -> list[Found]:
         """A customer whose only number it is goes; from others the number is taken."""
@@ -61,7 +66,7 @@ class OfficeEraser:
         with closing(crm.conn), overwriting(crm):
             going = [one for one in self.find(library, subject) if one.kept is None]
             for one in going:
-                _erase(crm, subject, one, Actor(by))
+                _erase(library.home, crm, subject, one, Actor(by))
             if going:
                 compact_indexes(crm)
         return self.find(library, subject)
@@ -111,27 +116,6 @@ def _holds(crm: sqlite_utils.Database, subject: Subject) -> Iterator[Found]:
             yield Found("hold", row["id"], dict(row), None if row["released_ms"] is not None else "it stands")
 
 
-def _mentions(crm: sqlite_utils.Database, subject: Subject) -> Iterator[Found]:
-    """Texts that hold the digits of the number in one of its spellings, and audit entries, which never change."""
-    digits = mentions(subject)
-    if not digits:
-        return
-    for table, columns, name, why in (
-        ("customers", TEXTS, "text of a customer", "edit the customer"),
-        ("audit", ("subject", "data"), "audit entry", "the audit log only grows"),
-        ("holds", ("reason",), "reason of a hold", "holds are never changed"),
-    ):
-        condition = " OR ".join(f"instr({column}, ?)" for column in columns for _ in digits)
-        given = [one for _ in columns for one in digits]
-        only = (
-            " AND NOT ((action LIKE 'customer.%' OR action LIKE 'communication.%') AND salt IS NOT NULL)"
-            if table == "audit"
-            else ""
-        )
-        for row in crm.conn.execute(f"SELECT * FROM {table} WHERE ({condition}){only} ORDER BY id", given):
-            yield Found(name, str(row["id"]), dict(row), why)
-
-
 def _lists(crm: sqlite_utils.Database, subject: Subject) -> Iterator[Found]:
     rows = crm.conn.execute(
         f"SELECT subject, key, value FROM parameters WHERE key IN ({','.join('?' * len(_LISTS))}) ORDER BY 1, 2", _LISTS
@@ -142,9 +126,16 @@ def _lists(crm: sqlite_utils.Database, subject: Subject) -> Iterator[Found]:
             yield Found("number list", f"{key} of channel {channel}", {"value": value}, "edit the parameter")
 
 
-def _erase(crm: sqlite_utils.Database, subject: Subject, one: Found, actor: Actor) -> None:
+def _erase(home: Home, crm: sqlite_utils.Database, subject: Subject, one: Found, actor: Actor) -> None:
     """A customer is looked at again: a hold or another number may have come since."""
     with write(crm) as connection:
+        if one.kind in (JOB, UPLOAD):
+            erase_job(home, connection, one, mentions(subject))
+            audit.append(connection, actor, "job.erase_number", one.id, {"kind": one.kind})
+            return
+        if one.kind in erasure_texts.KINDS:
+            _erase_text(connection, crm, subject, one, actor)
+            return
         if one.kind == "hold":
             connection.execute("UPDATE holds SET subject = NULL WHERE id = ?", (one.id,))
             audit.append(connection, actor, "hold.erase", one.id)
@@ -168,6 +159,16 @@ def _erase(crm: sqlite_utils.Database, subject: Subject, one: Found, actor: Acto
             else:
                 _take_number(connection, subject, now.id)
                 audit.append(connection, actor, "customer.erase_number", now.id)
+
+
+def _erase_text(
+    connection: sqlite3.Connection, crm: sqlite_utils.Database, subject: Subject, one: Found, actor: Actor
+) -> None:
+    customer = str(one.about["id"]) if one.about["table"] == "customers" else str(one.about.get("customer_id") or "")
+    if _hold_on(crm, customer, subject) is not None:
+        return
+    erasure_texts.redact_text(connection, one, mentions(subject))
+    audit.append(connection, actor, "text.erase_number", one.id, {"kind": one.kind})
 
 
 def _customer_of(one: Found) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 import sqlite_utils
 
 from crm_client_api.domain.audit import commitment_to
-from crm_client_api.domain.communications.redaction import find_texts
+from crm_client_api.domain.communications import redaction
+from crm_client_api.domain.erasure_texts import Held, find_texts, mentioned
 from firmware.store.connection import write
 from recorder.library.erasure.erase import Found, Subject
 
@@ -17,12 +18,9 @@ SHORTEST_MENTION_DIGITS = 7  # fewer digits stand in texts for something else
 RECORD = "number of a communication record"
 CALL_BACK = "call to be returned"
 HISTORY = "entry of a customer's history"
+AUDIT = "audit entry"
 MERGE = "merge of customers"
 MESSAGE = "message to another program"
-Held = Callable[[str], str | None]
-"""The hold that protects a customer by id, or the number itself (""); None when there is none."""
-
-_SPACELESS = "replace(replace(replace({0}, ' ', ''), '-', ''), char(160), '')"
 _PAGES_A_STEP = 200
 
 
@@ -31,18 +29,18 @@ def mentions(subject: Subject) -> list[str]:
     return sorted(one for one in subject.spellings if sum(c.isdigit() for c in one) >= SHORTEST_MENTION_DIGITS)
 
 
-def mentioned(column: str, digits: list[str]) -> str:
-    """A condition: the column holds one of the spellings, also with spaces and hyphens in it."""
-    return "(" + " OR ".join(f"instr({_SPACELESS.format(column)}, ?)" for _ in digits) + ")"
-
-
 def find_records(crm: sqlite_utils.Database, subject: Subject, held: Held, covered: set[str]) -> list[Found]:
     """``covered``: customers (ids) whose history goes, or stays, with themselves."""
     found = [*_numbers(crm, subject, held)]
     digits = mentions(subject)
     if digits:
         found += [*_histories(crm, digits, held, covered), *_merges(crm, digits, held, covered)]
-        found += [*find_texts(crm, digits, mentioned, held), *_messages(crm, digits), *_texts(crm, digits)]
+        found += [
+            *redaction.find_texts(crm, digits, mentioned, held),
+            *_messages(crm, digits),
+            *_audit(crm, digits, held),
+        ]
+        found += find_texts(crm, digits, held)
     return found
 
 
@@ -81,18 +79,17 @@ def _messages(crm: sqlite_utils.Database, digits: list[str]) -> Iterator[Found]:
         yield Found(MESSAGE, str(row["id"]), dict(row), None)
 
 
-def _texts(crm: sqlite_utils.Database, digits: list[str]) -> Iterator[Found]:
-    for table, columns, name, why in (
-        ("tasks", ("subject", "note"), "text of a task", "edit the task"),
-        ("call_backs", ("note", "reason"), "note on a missed call", "edit the note"),
-        ("drafts", ("body",), "draft", "it is not saved yet"),
-        ("saved_views", ("body",), "saved view", "change the view"),
+def _audit(crm: sqlite_utils.Database, digits: list[str], held: Held) -> Iterator[Found]:
+    """All other entries. What is in an entry's hash by itself, and not by a commitment, can never be taken out."""
+    for row in crm.conn.execute(
+        f"SELECT *, {mentioned('subject', digits)} AS named FROM audit WHERE {mentioned('subject', digits)} OR"
+        f" ({mentioned('data', digits)} AND NOT (thing IN ('customer', 'communication') AND salt IS NOT NULL))"
+        " ORDER BY id",
+        digits * 3,
     ):
-        condition = " OR ".join(mentioned(column, digits) for column in columns)
-        for row in crm.conn.execute(
-            f"SELECT rowid AS row_number, * FROM {table} WHERE {condition} ORDER BY rowid", digits * len(columns)
-        ):
-            yield Found(name, str(row["row_number"]), dict(row), why)
+        about = dict(row)
+        stays = about.pop("named") or row["salt"] is None
+        yield Found(AUDIT, str(row["id"]), about, "the audit log only grows" if stays else held(""))
 
 
 def erase_record(connection: sqlite3.Connection, one: Found) -> str:
@@ -108,6 +105,9 @@ def erase_record(connection: sqlite3.Connection, one: Found) -> str:
     if one.kind == HISTORY:
         forget_data(connection, int(one.id))
         return "customer.erase_history"
+    if one.kind == AUDIT:
+        forget_data(connection, int(one.id))
+        return "audit.erase"
     table, column, action = {
         CALL_BACK: ("call_backs", "call_id", "call_back.erase"),
         MERGE: ("customer_merges", "id", "customer.erase_merge"),
@@ -117,7 +117,7 @@ def erase_record(connection: sqlite3.Connection, one: Found) -> str:
     return action
 
 
-ERASABLE = frozenset({RECORD, CALL_BACK, HISTORY, MERGE, MESSAGE})
+ERASABLE = frozenset({RECORD, CALL_BACK, HISTORY, AUDIT, MERGE, MESSAGE})
 
 
 def forget_history(connection: sqlite3.Connection, customer_id: str, digits: list[str] | None) -> None:

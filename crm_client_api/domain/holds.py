@@ -14,6 +14,7 @@ from crm_client_api.domain import audit
 from crm_client_api.domain.audit import CONSOLE, Actor
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.numbers import Site, match_key
+from crm_client_api.domain.scope import Sql
 from firmware.clock import now_ms, uuid7
 from firmware.errors import NotFound, Refused
 from firmware.store.connection import write
@@ -21,6 +22,7 @@ from recorder.library.storage.holds import HoldKind
 
 _LONGEST_REASON_CHARACTERS = 1000
 _LONGEST_SUBJECT_CHARACTERS = 60
+_ALL: Sql = ("1", ())
 
 
 class SecondPersonNeeded(Refused):
@@ -58,16 +60,16 @@ class WantedHold:
     channel: int | None = None
 
 
-def list_holds(crm: sqlite_utils.Database, *, released: bool = False) -> list[HoldRecord]:
-    """The holds that protect, oldest first; with ``released`` the others too."""
+def list_holds(crm: sqlite_utils.Database, *, released: bool = False, scope: Sql = _ALL) -> list[HoldRecord]:
+    """The holds in scope (a condition on ``holds``) that protect, oldest first; with ``released`` the others too."""
     condition = "1" if released else "released_ms IS NULL"
-    rows = crm.conn.execute(f"SELECT * FROM holds WHERE {condition} ORDER BY set_ms, id")
+    rows = crm.conn.execute(f"SELECT * FROM holds WHERE {condition} AND {scope[0]} ORDER BY set_ms, id", scope[1])
     return [HoldRecord(**dict(row)) for row in rows]
 
 
-def get_hold(crm: sqlite_utils.Database, hold_id: str) -> HoldRecord:
-    """Raises NotFound."""
-    row = crm.conn.execute("SELECT * FROM holds WHERE id = ?", (hold_id,)).fetchone()
+def get_hold(crm: sqlite_utils.Database, hold_id: str, scope: Sql = _ALL) -> HoldRecord:
+    """Raises NotFound, also for one out of scope."""
+    row = crm.conn.execute(f"SELECT * FROM holds WHERE id = ? AND {scope[0]}", (hold_id, *scope[1])).fetchone()
     if row is None:
         raise NotFound("there is no such hold")
     return HoldRecord(**dict(row))
@@ -98,11 +100,11 @@ def set_hold(crm: sqlite_utils.Database, wanted: WantedHold, actor: Actor, site:
     return get_hold(crm, hold_id)
 
 
-def ask_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor) -> HoldRecord:
+def ask_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor, scope: Sql = _ALL) -> HoldRecord:
     """The first person asks for the release; it protects until another confirms. Raises NotFound, Refused."""
     _require_person(actor)
     with write(crm) as connection:
-        _standing(crm, hold_id, asked=False)
+        _standing(crm, hold_id, scope, asked=False)
         connection.execute(
             "UPDATE holds SET release_asked_by = ?, release_asked_ms = ? WHERE id = ?",
             (actor.staff_no, now_ms(), hold_id),
@@ -111,11 +113,11 @@ def ask_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor) -> HoldR
     return get_hold(crm, hold_id)
 
 
-def confirm_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor) -> HoldRecord:
+def confirm_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor, scope: Sql = _ALL) -> HoldRecord:
     """The second person lifts the hold. Raises NotFound, Refused, SecondPersonNeeded (audited too)."""
     _require_person(actor)
     with write(crm) as connection:
-        hold = _standing(crm, hold_id, asked=True)
+        hold = _standing(crm, hold_id, scope, asked=True)
         alone = hold.release_asked_by == actor.staff_no
         if alone:
             audit.append(connection, actor, "hold.release_refused", hold_id)
@@ -129,18 +131,18 @@ def confirm_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor) -> H
     return get_hold(crm, hold_id)
 
 
-def cancel_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor) -> HoldRecord:
+def cancel_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor, scope: Sql = _ALL) -> HoldRecord:
     """Take back the request: the hold stands as before. Anybody may, for it only protects. Raises NotFound, Refused."""
     with write(crm) as connection:
-        _standing(crm, hold_id, asked=True)
+        _standing(crm, hold_id, scope, asked=True)
         connection.execute("UPDATE holds SET release_asked_by = NULL, release_asked_ms = NULL WHERE id = ?", (hold_id,))
         audit.append(connection, actor, "hold.release_cancel", hold_id)
     return get_hold(crm, hold_id)
 
 
-def _standing(crm: sqlite_utils.Database, hold_id: str, *, asked: bool) -> HoldRecord:
+def _standing(crm: sqlite_utils.Database, hold_id: str, scope: Sql, *, asked: bool) -> HoldRecord:
     """The hold, inside the write transaction, if the step may be taken."""
-    hold = get_hold(crm, hold_id)
+    hold = get_hold(crm, hold_id, scope)
     if hold.released_ms is not None:
         raise Refused("this hold is released already")
     if asked and hold.release_asked_by is None:

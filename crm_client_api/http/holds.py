@@ -17,7 +17,9 @@ from crm_client_api.domain.holds import (
     set_hold,
 )
 from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.scope import Sql
 from crm_client_api.http.moments import Moment, unix_ms
+from crm_client_api.http.retention import subject_scope
 from crm_client_api.http.routing import Request, route
 from firmware.clock import iso_utc
 from firmware.errors import NotFound
@@ -46,8 +48,9 @@ class HoldQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @route("GET", "/holds", "Holds, oldest first", answer=Holds, permissions=(Permission.HOLD_MANAGE,), reads="hold")
 def get_holds(request: Request, query: HoldQuery) -> Holds:
-    """List the holds."""
-    return Holds([_info(hold) for hold in list_holds(request.stores.crm, released=query.released)])
+    """List the holds on what is in scope, and on numbers."""
+    found = list_holds(request.stores.crm, released=query.released, scope=_scope(request))
+    return Holds([_info(hold) for hold in found])
 
 
 @route("POST", "/holds", "Set a hold", answer=HoldInfo, status=201, permissions=(Permission.HOLD_MANAGE,))
@@ -70,7 +73,7 @@ def post_hold(request: Request, body: NewHold) -> HoldInfo:
 )  # fmt: skip
 def post_release_request(request: Request, hold_id: str) -> HoldInfo:
     """The first of two people."""
-    return _info(ask_release(request.stores.crm, hold_id, request.actor))
+    return _info(ask_release(request.stores.crm, hold_id, request.actor, _scope(request)))
 
 
 @route(
@@ -79,7 +82,7 @@ def post_release_request(request: Request, hold_id: str) -> HoldInfo:
 )  # fmt: skip
 def post_release_confirm(request: Request, hold_id: str) -> HoldInfo:
     """The second of two people."""
-    return _info(confirm_release(request.stores.crm, hold_id, request.actor))
+    return _info(confirm_release(request.stores.crm, hold_id, request.actor, _scope(request)))
 
 
 @route(
@@ -88,7 +91,11 @@ def post_release_confirm(request: Request, hold_id: str) -> HoldInfo:
 )  # fmt: skip
 def post_release_cancel(request: Request, hold_id: str) -> HoldInfo:
     """Anybody who manages holds may."""
-    return _info(cancel_release(request.stores.crm, hold_id, request.actor))
+    return _info(cancel_release(request.stores.crm, hold_id, request.actor, _scope(request)))
+
+
+def _scope(request: Request) -> Sql:
+    return subject_scope(request).holds(request.stores.calls, request.stores.crm)
 
 
 def _is_in_scope(request: Request, channel: int) -> bool:

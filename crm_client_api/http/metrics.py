@@ -5,7 +5,7 @@ from __future__ import annotations
 import bottle
 
 from crm_client_api.domain.addresses import is_allowed, parse_address
-from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.permissions import Level, Permission
 from crm_client_api.domain.tokens import find_token, touch_token
 from crm_client_api.http.errors import ApiError, PermissionMissing, as_api_error, error_response
 from crm_client_api.http.gate import bearer, client_address
@@ -30,7 +30,7 @@ def metrics_answer(api: Api, metrics: Metrics) -> bottle.HTTPResponse:
 
 
 def _require_reader(stores: Stores, address: str) -> None:
-    """Raises ApiError unless the address is listed, or an API token with the permission statistics comes along."""
+    """Raises ApiError unless the address is listed, or a super operator's API token with statistics comes along."""
     text = bearer(bottle.request.headers)
     if text is not None:
         found = find_token(stores.crm, text, now_ms(), address)
@@ -39,6 +39,10 @@ def _require_reader(stores: Stores, address: str) -> None:
         token, operator = found
         if Permission.STATISTICS not in operator.permissions:
             raise PermissionMissing(Permission.STATISTICS)
+        if operator.level is not Level.SUPER:
+            raise ApiError(
+                403, "super_only", "the figures tell of every channel: only a super operator's token reads them"
+            )
         touch_token(stores.crm, token, now_ms(), address)
         return
     listed = str(get_value(stores.crm, "system", "metrics_addresses"))

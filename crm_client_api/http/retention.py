@@ -9,6 +9,7 @@ import msgspec
 from crm_client_api.answers.keeping import RetentionRuleInfo, RetentionRules
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.retention_rules import RetentionRule, RuleKind, list_rules, remove_rule, set_rule
+from crm_client_api.domain.subject_scope import SubjectScope
 from crm_client_api.http.routing import Request, route
 from firmware.clock import iso_utc
 from firmware.errors import NotFound
@@ -25,7 +26,7 @@ class Days(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 )  # fmt: skip
 def get_rules(request: Request) -> RetentionRules:
     """List the rules; the system's default is the parameter ``retention_days``."""
-    return RetentionRules([_info(rule) for rule in list_rules(request.stores.crm)])
+    return RetentionRules([_info(rule) for rule in list_rules(request.stores.crm, subject_scope(request))])
 
 
 @route(
@@ -35,7 +36,9 @@ def get_rules(request: Request) -> RetentionRules:
 def put_rule(request: Request, kind: str, subject: str, body: Days) -> RetentionRuleInfo:
     """Make or replace a rule."""
     stores = request.stores
-    return _info(set_rule(stores.calls, stores.crm, _kind(kind), subject, body.days, request.actor))
+    return _info(
+        set_rule(stores.calls, stores.crm, _kind(kind), subject, body.days, request.actor, subject_scope(request))
+    )
 
 
 @route(
@@ -44,7 +47,13 @@ def put_rule(request: Request, kind: str, subject: str, body: Days) -> Retention
 )  # fmt: skip
 def delete_rule(request: Request, kind: str, subject: str) -> None:
     """The next general rule holds again."""
-    remove_rule(request.stores.crm, _kind(kind), subject, request.actor)
+    remove_rule(request.stores.crm, _kind(kind), subject, request.actor, subject_scope(request))
+
+
+def subject_scope(request: Request) -> SubjectScope:
+    """The customers and channels that rules and holds of the one who asks may be about."""
+    desk = request.desk
+    return SubjectScope(desk.customers, desk.channels)
 
 
 def _kind(text: str) -> RuleKind:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast, get_args
 
 import msgspec
 
 from crm_client_api.answers.keeping import ArchiveInfo, PreviewInfo, PreviewShare, StorageInfo
 from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.retention_rules import RuleKind, require_subject
 from crm_client_api.http.errors import ApiError
+from crm_client_api.http.retention import subject_scope
 from crm_client_api.http.routing import Request, route
 from firmware.clock import iso_utc
 from firmware.errors import StoreError
@@ -67,6 +69,9 @@ def get_preview(request: Request, query: PreviewQuery) -> PreviewInfo:
 
     if query.days is not None and query.rule is None:
         raise ApiError(400, "bad_input", "days belong to a rule")
+    kind, slash, subject = (query.rule or "").partition("/")
+    if slash and kind in get_args(RuleKind):
+        require_subject(request.stores.calls, request.stores.crm, cast(RuleKind, kind), subject, subject_scope(request))
     given = {name: getattr(query, name) for name in PARAMETERS}
     changes: dict[str, Value] = {name: value for name, value in given.items() if value is not None}
     if query.rule is not None:

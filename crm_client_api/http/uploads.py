@@ -45,7 +45,7 @@ def receive(target: Path, largest_bytes: int) -> Upload:
     if not _slots.acquire(blocking=False):
         raise ApiError(503, "uploads_full", "others are sending files: try again", {"Retry-After": str(_RETRY_AFTER_S)})
     try:
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o770)
         if shutil.disk_usage(target.parent).free - size < FREE_BYTES_LEFT:
             raise ApiError(503, "disk_full", "the disk is full: make room first", {"Retry-After": "60"})
         return _write(request.environ["wsgi.input"], target, size)

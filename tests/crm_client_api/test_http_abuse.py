@@ -23,6 +23,16 @@ def test_json_of_any_depth_is_a_wrong_input_and_no_failure(crm, browse):
         assert (answer.status, answer.code) == (400, "bad_input"), (path, body[:40])
 
 
+def test_a_number_is_no_time(crm, browse):
+    hire(crm, "1", "super")
+    browser = browse("1")
+    for path in ("/customers/count?next_contact_from=", "/calls?from=", "/audit?to=", "/tasks?due_before="):
+        for number in ("9", "9.5", "-9", "1e9"):
+            answer = browser.ask("GET", path + number)
+            assert (answer.status, answer.code) == (400, "bad_input"), (path, number)
+        assert browser.ask("GET", f"{path}2026-11-22T09:05:00Z").status == 200, path
+
+
 def test_an_origin_that_is_no_address_is_another_site(crm, browse):
     hire(crm, "1", "super")
     browser = browse("1")

@@ -224,6 +224,22 @@ def test_a_body_of_100_mb_is_refused_at_once_and_not_taken_in(server, path):
     link.close()
 
 
+def test_a_file_of_100_mb_from_nobody_is_not_taken_in(home, server):
+    """Files to import may be large, but who is not logged in is turned away before the first byte of one is kept."""
+    size = 100 << 20
+    head = f"POST /api/v1/imports?kind=customers HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode()
+    assert b" 401 " in raw(server, head).partition(b"\r\n")[0]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as link:
+        sent, piece = 0, b"x" * 65536
+        with suppress(ConnectionError):
+            link.sendall(head)
+            while sent < size:
+                sent += link.send(piece)
+        assert sent < size / 2, "the server took it all"
+    assert not (home.root / "jobs").exists() or list((home.root / "jobs").iterdir()) == []
+    assert Browser(server.port).ask("GET", "/health").status == 200
+
+
 def dribble(links: list[socket.socket], stop: threading.Event) -> None:
     """One byte now and then on every connection: the server's time-out between bytes never comes."""
     while not stop.wait(0.3):

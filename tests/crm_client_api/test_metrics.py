@@ -80,6 +80,9 @@ def test_who_may_read_it(crm, server):
     for permissions, status in ((ALL_PERMISSIONS, 200), (ALL_PERMISSIONS - {Permission.STATISTICS}, 403)):
         token, _ = create_token(crm, boss, WantedToken("prometheus", permissions), ROOT, now_ms())
         assert elsewhere.ask("GET", "/metrics", prefix="", Authorization=f"Bearer {token}").status == status
+    leader = hire(crm, "2", "leader", 1)  # the figures tell of channels out of a leader's scope
+    token, _ = create_token(crm, leader, WantedToken("prometheus", ALL_PERMISSIONS), ROOT, now_ms())
+    assert elsewhere.ask("GET", "/metrics", prefix="", Authorization=f"Bearer {token}").code == "super_only"
     wrong = elsewhere.ask("GET", "/metrics", prefix="", Authorization="Bearer tdk_wrong")
     assert (wrong.status, wrong.code) == (401, "token_wrong")
 
