@@ -7,7 +7,8 @@ import sqlite3
 import threading
 
 from crm_client_api.domain.customers import index
-from crm_client_api.domain.customers.bin import kept_ms, purge_old
+from crm_client_api.domain.customers.bin import purge_old
+from crm_client_api.domain.recycling import kept_ms
 from crm_client_api.domain.settings import read_settings
 from crm_client_api.stores import StorePool, Stores
 from firmware.clock import now_ms

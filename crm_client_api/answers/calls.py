@@ -192,7 +192,8 @@ class CallInfo(msgspec.Struct, frozen=True):
     """A call, with the customers in the reader's scope who have its number.
 
     ``kept``: whether its recording is kept, by ``kept_reason``. ``paused``: its recording is paused right now.
-    ``machine``: whose tones were heard in it, fax or modem.
+    ``machine``: whose tones were heard in it, fax or modem. ``handled_how``: ``taken`` by saying so, or the
+    ``only_one`` who can have answered.
     """
 
     id: str
@@ -214,6 +215,7 @@ class CallInfo(msgspec.Struct, frozen=True):
     talk_ms: int
     simulated: bool
     handled_by: str | None
+    handled_how: Literal["taken", "only_one"] | None
     kept: bool
     kept_reason: str | None
     paused: bool

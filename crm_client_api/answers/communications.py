@@ -73,16 +73,10 @@ class CommunicationPage(msgspec.Struct, frozen=True):
 
 
 class CommunicationCount(msgspec.Struct, frozen=True):
-    """How many records there are; ``at_least``: counting stopped there."""
+    """How many records there are; ``at_least``: counting stopped there, and there may be more."""
 
     count: int
     at_least: bool
-
-
-class DoneCount(msgspec.Struct, frozen=True):
-    """With how many records it was done."""
-
-    count: int
 
 
 class VersionInfo(msgspec.Struct, frozen=True):
@@ -186,9 +180,9 @@ class NextContacts(msgspec.Struct, frozen=True):
 class CallBackInfo(msgspec.Struct, frozen=True):
     """A missed call and what became of it.
 
-    ``tries``: outgoing calls to the number since. ``missed_since``: later missed calls from it. ``response_ms``: from
-    the missed call to the first try, null before. ``closed_by_call``: the call by which it was settled by itself, null
-    when that is out of the reader's scope.
+    ``tries``: outgoing calls to the number since. ``missed_since``: later ones from it, 1000 at most. ``response_ms``:
+    from the missed call to the first try, null before. ``closed_by_call``: the call by which it was settled by itself,
+    null when that is out of the reader's scope.
     """
 
     call: CallInfo
@@ -206,7 +200,10 @@ class CallBackInfo(msgspec.Struct, frozen=True):
 
 
 class CallBackPage(msgspec.Struct, frozen=True):
-    """Missed calls in scope; ``next`` is the ``after`` of the next page, null at the end."""
+    """Missed calls in scope; ``next`` is the ``after`` of the next page, null at the end.
+
+    A search for something rare can end before the page is full, even empty, with a ``next``: there may be more.
+    """
 
     call_backs: list[CallBackInfo]
     next: str | None

@@ -48,7 +48,7 @@ class JobInfo(msgspec.Struct, frozen=True):
 
     ``question`` with needs_answer: ``mapping`` (``header``, ``proposal``, ``columns``, ``examples`` belong to it) or
     ``confirm`` (``counts``, ``problems``, ``ignored_sheets``). ``kept_newer``: fields that somebody else changed
-    after the preview, and that stayed so.
+    after the preview, and that stayed so. ``hand_overs``: those that the job does, or takes back.
     """
 
     id: int
@@ -70,6 +70,7 @@ class JobInfo(msgspec.Struct, frozen=True):
     columns: list[FixedColumn] = []
     examples: list[list[str]] = []
     kept_newer: int | None = None
+    hand_overs: list[int] = []
     file: JobFile | None = None
 
 

@@ -170,7 +170,18 @@ class AgentInfo(msgspec.Struct, frozen=True):
     calls: list[str]
 
 
+class ColleagueInfo(msgspec.Struct, frozen=True):
+    """Somebody to whom a pop-up can be handed now."""
+
+    staff_no: str
+    name: str
+    state: AgentStateName | None
+
+
 class Agents(msgspec.Struct, frozen=True):
-    """The operators whom the reader may see, by staff number."""
+    """The operators whom the reader may see at work, and the colleagues whom everybody needs to know of; each list by
+    staff number.
+    """
 
     agents: list[AgentInfo]
+    colleagues: list[ColleagueInfo]

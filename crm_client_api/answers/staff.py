@@ -64,7 +64,7 @@ class MovedOnInfo(msgspec.Struct, frozen=True):
 
 
 class HandOverInfo(msgspec.Struct, frozen=True):
-    """A hand-over. ``counts``: records by kind. ``finished_at`` null: it runs, or was cut off.
+    """A hand-over. ``counts``: records by kind. ``finished_at`` null: it runs, or was given up.
 
     ``moved_on``: what did not come back when it was taken back, 1000 at most.
     """

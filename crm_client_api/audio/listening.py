@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
-from crm_client_api.domain.sessions import Session, living_sessions
+from crm_client_api.domain.sessions import Session, read_standing
 from crm_client_api.domain.settings import read_settings
 from crm_client_api.stores import StorePool
 from firmware.clock import now_ms
@@ -148,8 +148,8 @@ class Listening:
         with self._listeners.pool.use() as stores:
             settings = read_settings(stores.crm)
             scope = settings.channel_scope(self._session.operator.viewer)
-            living = living_sessions(stores.crm, now_ms(), settings.idle_logout_ms)
-        return self._session.token_hash in living and all(scope.allows(channel) for channel in self._channels)
+            standing = read_standing(stores.crm, now_ms(), settings.idle_logout_ms)
+        return standing.holds(self._session) and all(scope.allows(channel) for channel in self._channels)
 
     def close(self) -> None:
         """Give the place back and note the end. Idempotent."""

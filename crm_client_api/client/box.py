@@ -13,6 +13,8 @@ from crm_client_api.client.resources import (
     ChannelResource,
     CommunicationResource,
     CustomerResource,
+    HandOverResource,
+    JobResource,
     RecordingResource,
     TaskResource,
     WebhookResource,
@@ -40,6 +42,8 @@ class Client:
         self.customers = CustomerResource(self.transport)
         self.communications = CommunicationResource(self.transport)
         self.tasks = TaskResource(self.transport)
+        self.hand_overs = HandOverResource(self.transport)
+        self.jobs = JobResource(self.transport)
         self.webhooks = WebhookResource(self.transport)
 
     def __enter__(self) -> Client:

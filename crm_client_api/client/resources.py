@@ -5,6 +5,7 @@ A name that Python keeps for itself gets an underscore: ``from_="2026-11-01T00:0
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,8 +20,10 @@ from crm_client_api.answers.calls import (
     RecordingPage,
 )
 from crm_client_api.answers.communications import CommunicationInfo, CommunicationPage, TaskInfo, TaskPage
+from crm_client_api.answers.jobs import JobInfo, JobList
 from crm_client_api.answers.keeping import OrderInfo, OrderPlaced
 from crm_client_api.answers.push import PopupInfo, Popups, PopupTrace, TakingInfo
+from crm_client_api.answers.staff import HandedOver, HandOverInfo, HandOverPage
 from crm_client_api.answers.webhooks import (
     DeliveryInfo,
     DeliveryPage,
@@ -32,6 +35,9 @@ from crm_client_api.answers.webhooks import (
 )
 from crm_client_api.client.pages import pages
 from crm_client_api.client.transport import Transport
+
+_GOES_ON = ("waiting", "running")
+_LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +178,58 @@ class TaskResource:
     def change(self, task_id: int, **fields: object) -> TaskInfo:
         """Change what is given."""
         return self.transport.ask("PATCH", f"/tasks/{task_id}", TaskInfo, fields)
+
+
+@dataclass(frozen=True, slots=True)
+class HandOverResource:
+    """Records that go from one operator to another."""
+
+    transport: Transport
+
+    def find(self, **filters: object) -> Iterator[HandOverInfo]:
+        """Hand-overs within reach, newest first."""
+        return pages(self.transport, "/hand-overs", HandOverPage, lambda page: page.hand_overs, "before", filters)
+
+    def get(self, hand_over_id: int) -> HandOverInfo:
+        """One of them."""
+        return self.transport.ask("GET", f"/hand-overs/{hand_over_id}", HandOverInfo)
+
+    def begin(self, to: str, **what: object) -> HandedOver | JobInfo:
+        """Hand over ``customers``, ``communications``, those of a ``filter`` or ``all_of`` an operator.
+
+        What takes longer than a second is a job that goes on with it: see ``jobs.wait``.
+        """
+        return self.transport.ask_later("POST", "/hand-overs", HandedOver, {"to": to} | what)
+
+    def undo(self, hand_over_id: int) -> HandOverInfo | JobInfo:
+        """Take one back within 30 days; a job, when it takes longer than a second."""
+        return self.transport.ask_later("POST", f"/hand-overs/{hand_over_id}/undo", HandOverInfo)
+
+
+@dataclass(frozen=True, slots=True)
+class JobResource:
+    """Long work that the box does for this operator."""
+
+    transport: Transport
+
+    def find(self, **filters: object) -> Iterator[JobInfo]:
+        """The own jobs, newest first."""
+        return pages(self.transport, "/jobs", JobList, lambda page: page.jobs, "before", filters)
+
+    def get(self, job_id: int) -> JobInfo:
+        """How far one is."""
+        return self.transport.ask("GET", f"/jobs/{job_id}", JobInfo)
+
+    def wait(self, job_id: int, timeout_s: float = 3600.0) -> JobInfo:
+        """Look once a second until it has ended or asks something, or the time is up; how it stands then."""
+        until_s = time.monotonic() + timeout_s
+        while (job := self.get(job_id)).state in _GOES_ON and time.monotonic() < until_s:
+            time.sleep(_LOOK_EVERY_S)
+        return job
+
+    def cancel(self, job_id: int) -> JobInfo:
+        """Give one up."""
+        return self.transport.ask("POST", f"/jobs/{job_id}/cancel", JobInfo)
 
 
 @dataclass(frozen=True, slots=True)

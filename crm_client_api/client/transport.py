@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import http.client
 import ssl
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from crm_client_api.answers.calls import ErrorAnswer
+from crm_client_api.answers.jobs import JobInfo
 from crm_client_api.client.errors import Refusal, Unreachable, refusal_of
 
 PREFIX = "/api/v1"
@@ -74,10 +76,14 @@ class Transport:
     def ask(self, method: str, path: str, kind: type[_Answer], body: object = None, **query: object) -> _Answer:
         """One request with a JSON answer. Raises Refusal, Unreachable."""
         content, _ = self.raw(method, path, body, **query)
-        try:
-            return msgspec.json.decode(content, type=kind)
-        except msgspec.MsgspecError as error:
-            raise Unreachable(f"{method} {path}: not the answer of this API: {error}") from error
+        return _decoded(method, path, content, kind)
+
+    def ask_later(self, method: str, path: str, kind: type[_Answer], body: object = None) -> _Answer | JobInfo:
+        """The same of what may take longer: then the job that goes on with it. Raises Refusal, Unreachable."""
+        status, content, _ = self._answer(method, path, body, {})
+        if status == http.HTTPStatus.ACCEPTED:
+            return _decoded(method, path, content, JobInfo)
+        return _decoded(method, path, content, kind)
 
     def tell(self, method: str, path: str, body: object = None) -> None:
         """One request without an answer. Raises Refusal, Unreachable."""
@@ -85,6 +91,12 @@ class Transport:
 
     def raw(self, method: str, path: str, body: object = None, **query: object) -> tuple[bytes, Mapping[str, str]]:
         """One request; the answer's bytes and headers. Raises Refusal, Unreachable."""
+        _, content, headers = self._answer(method, path, body, query)
+        return content, headers
+
+    def _answer(
+        self, method: str, path: str, body: object, query: Mapping[str, object]
+    ) -> tuple[int, bytes, Mapping[str, str]]:
         answer = self._send(method, path, body, query)
         try:
             content = answer.read()
@@ -93,7 +105,7 @@ class Transport:
             raise Unreachable(f"{method} {path}: {error}") from error
         if answer.status >= 400:
             raise _refusal(answer, content)
-        return content, dict(answer.getheaders())
+        return answer.status, content, dict(answer.getheaders())
 
     def _send(
         self, method: str, path: str, body: object, query: Mapping[str, object]
@@ -120,6 +132,13 @@ class Transport:
             else:
                 self.credentials.take_cookie(answer.getheader("Set-Cookie"))
                 return answer
+
+
+def _decoded(method: str, path: str, content: bytes, kind: type[_Answer]) -> _Answer:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.MsgspecError as error:
+        raise Unreachable(f"{method} {path}: not the answer of this API: {error}") from error
 
 
 def target(path: str, query: Mapping[str, object]) -> str:

@@ -12,6 +12,7 @@ from crm_client_api.courier.exports import WORKBOOK
 from crm_client_api.domain.communications import bin as communication_bin
 from crm_client_api.domain.communications.lists import Filter as CommunicationFilter
 from crm_client_api.domain.customers import bin as customer_bin
+from crm_client_api.domain.customers import news
 from crm_client_api.domain.customers.search import Filter as CustomerFilter
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Permission
@@ -21,6 +22,7 @@ from crm_client_api.excel.exporting.communications import write_communications
 from crm_client_api.excel.exporting.customers import write_customers
 from crm_client_api.views.calls import open_desk
 from crm_client_api.views.communications import reach_of
+from firmware.store.connection import write
 
 NEEDED: Mapping[str, tuple[Permission, ...]] = {
     "clear_customers": (Permission.CUSTOMER_MANAGE, Permission.CUSTOMER_IMPORT_DELETE),
@@ -44,6 +46,9 @@ def run_clearing(context: Context) -> None:
     while keys := batch():
         done += len(keys)
         context.step("clearing", done, result["rows"])
+    if context.job.kind == "clear_customers":
+        with write(context.crm) as connection:
+            news.tell_within(context.crm, connection, "deleted", customer_scope(operator.viewer), operator.staff_no)
     context.note(state="done", phase="", done_rows=done, result=result)
 
 

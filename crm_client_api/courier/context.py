@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import shutil
+import sqlite3
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ _TELL_EVERY_S = 0.5
 _BATCH_S = 0.025
 _SMALLEST_BATCH, _LARGEST_BATCH = 50, 2_000
 _LONGEST_REST_S = 0.2
+_LONG_CACHE_KIB, _USUAL_CACHE_KIB = 32_768, 2_000
+_USUAL_CHECKPOINT_PAGES = 1_000
 
 
 class Cancelled(BoxError):
@@ -65,20 +69,20 @@ class Context:
         """The job's own folder without what an earlier try left. Raises StoreError."""
         shutil.rmtree(self.folder, ignore_errors=True)
         try:
-            self.folder.mkdir(parents=True, mode=0o700)
+            self.folder.mkdir(parents=True, mode=0o770)
         except OSError as error:
             raise (StoreFull if error.errno == errno.ENOSPC else StoreError)(str(error)) from error
         return self.folder
 
     def operator(self, *needed: Permission) -> Operator:
-        """Who asked, as appointed now. Raises Refused once they may not any more."""
+        """Who asked, as appointed now, with no more than they asked by. Raises Refused once they may not any more."""
         try:
             operator = get_operator(self.crm, self.job.staff_no)
         except NotFound as error:
             raise Refused("who asked for this is no operator any more") from error
-        if not operator.active or not operator.permissions.issuperset(needed):
+        if not operator.active or not (operator.permissions & self.job.permissions).issuperset(needed):
             raise Refused("who asked for this may not do it any more")
-        return operator
+        return replace(operator, permissions=operator.permissions & self.job.permissions)
 
     def settings(self) -> Settings:
         """The parameters as they are now."""
@@ -107,6 +111,28 @@ class Context:
         self.note(state="needs_answer", result={**result, "question": question}, **values)
 
 
+@contextmanager
+def long_writing(crm: sqlite_utils.Database) -> Iterator[Callable[[], None]]:
+    """For batch after batch into the same tables; call what it gives after each of them.
+
+    Every batch touches leaves all over the indexes, so more of them are kept in memory. What it wrote ahead is brought
+    into the store after its transaction instead of at the end of it, while others may write.
+    """
+    connection = crm.conn
+
+    def bring_home() -> None:
+        with suppress(sqlite3.Error):  # then later; were the disk full, the next batch would say so
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    connection.execute(f"PRAGMA cache_size = -{_LONG_CACHE_KIB}")
+    connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+    try:
+        yield bring_home
+    finally:
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_USUAL_CHECKPOINT_PAGES}").fetchall()
+        connection.execute(f"PRAGMA cache_size = -{_USUAL_CACHE_KIB}")
+
+
 class Pace:
     """How many rows one transaction takes, so that it holds the lock for some 25 ms.
 
@@ -125,4 +151,22 @@ class Pace:
         took_s = max(time.monotonic() - self._begun_s, 1e-4)
         self.rows = max(_SMALLEST_BATCH, min(_LARGEST_BATCH, int(self.rows * min(2.0, _BATCH_S / took_s)) or 1))
         if kind is None:
-            time.sleep(min(took_s / 2, _LONGEST_REST_S))
+            self._rest(min(took_s / 2, _LONGEST_REST_S))
+
+    def _rest(self, rest_s: float) -> None:
+        time.sleep(rest_s)
+
+
+class SteadyPace(Pace):
+    """One pace for a whole job: what it does between two transactions, without the lock, counts as rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rested_s = 0.0
+
+    def __enter__(self) -> Pace:
+        time.sleep(max(0.0, self._rested_s - time.monotonic()))
+        return super().__enter__()
+
+    def _rest(self, rest_s: float) -> None:
+        self._rested_s = time.monotonic() + rest_s

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from crm_client_api.courier.context import Context
+from crm_client_api.courier.jobs import get_job
+from crm_client_api.domain.customers import news
+from crm_client_api.domain.operators import get_operator
 from crm_client_api.domain.permissions import Level, Permission
 from crm_client_api.domain.scope import RecordScope, communication_scope, customer_scope
 from crm_client_api.excel.importing.communications import CommunicationKind
@@ -12,6 +16,8 @@ from crm_client_api.excel.importing.customer_rows import Rights
 from crm_client_api.excel.importing.customers import CustomerKind
 from crm_client_api.excel.importing.kind import RecordKind
 from crm_client_api.excel.importing.run import run_import, take_back
+from firmware.errors import NotFound
+from firmware.store.connection import write
 
 NEEDED: Mapping[str, tuple[Permission, ...]] = {
     "import_customers": (Permission.CUSTOMER_MANAGE, Permission.CUSTOMER_IMPORT_DELETE),
@@ -46,6 +52,15 @@ def _of(context: Context, customers: RecordScope, communications: RecordScope, r
 def run_import_job(context: Context) -> None:
     """The next step of an import."""
     run_import(context, _kind(context))
+    if context.job.kind == "import_customers" and get_job(context.crm, context.job.id).state == "done":
+        _tell(context)
+
+
+def _tell(context: Context) -> None:
+    """Whoever may have seen or sees customers that were changed or added."""
+    with suppress(NotFound), write(context.crm) as connection:  # who asked may have gone: others see no less
+        viewer = get_operator(context.crm, context.job.staff_no).viewer
+        news.tell_within(context.crm, connection, "imported", customer_scope(viewer), viewer.staff_no)
 
 
 def take_back_import(context: Context) -> bool:

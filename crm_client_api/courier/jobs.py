@@ -13,6 +13,7 @@ import sqlite_utils
 
 from crm_client_api.domain import audit, office_events
 from crm_client_api.domain.audit import Actor
+from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from firmware import doorbell
 from firmware.clock import now_ms
 from firmware.config import Home
@@ -29,7 +30,8 @@ _OPEN = ("waiting", "running", "needs_answer")
 class Job:
     """A job as stored. ``wanted`` is what was asked for, ``result`` what is known so far; times Unix ms UTC.
 
-    ``phase``: reading, inserting, applying, writing; ``question``, in ``result``, while ``state`` is needs_answer.
+    ``phase``: reading, inserting, applying, writing, clearing, handing_over, taking_back; ``question``, in ``result``,
+    while ``state`` is needs_answer.
     """
 
     id: int
@@ -40,6 +42,7 @@ class Job:
     phase: str
     tries: int
     wanted: Mapping[str, Any]
+    permissions: frozenset[Permission]
     done_rows: int
     all_rows: int | None
     result: Mapping[str, Any]
@@ -56,8 +59,8 @@ class Job:
 
 
 _COLUMNS = (
-    "id, kind, staff_no, address, state, phase, tries, wanted, done_rows, all_rows, result, error_code, error,"
-    " created_ms, changed_ms, cancel_asked"
+    "id, kind, staff_no, address, state, phase, tries, wanted, permissions, done_rows, all_rows, result, error_code,"
+    " error, created_ms, changed_ms, cancel_asked"
 )
 
 
@@ -72,19 +75,37 @@ def _job(row: sqlite3.Row) -> Job:
         **values
         | {
             "wanted": msgspec.json.decode(values["wanted"]),
+            "permissions": msgspec.json.decode(values["permissions"], type=frozenset[Permission]),
             "result": msgspec.json.decode(values["result"]),
             "cancel_asked": bool(values["cancel_asked"]),
         }
     )
 
 
-def add_job(connection: sqlite3.Connection, kind: str, actor: Actor, wanted: Mapping[str, Any]) -> int:
-    """Ask the courier for something, inside the caller's transaction; the job's number."""
+def add_job(
+    connection: sqlite3.Connection,
+    kind: str,
+    actor: Actor,
+    wanted: Mapping[str, Any],
+    permissions: frozenset[Permission] = ALL_PERMISSIONS,
+) -> int:
+    """Ask the courier for something, inside the caller's transaction; the job's number.
+
+    It may do what who asked may do at that time, and no more than ``permissions``.
+    """
     at_ms = now_ms()
     cursor = connection.execute(
-        "INSERT INTO jobs (kind, staff_no, address, state, wanted, created_ms, changed_ms)"
-        " VALUES (?,?,?,'waiting',?,?,?)",
-        (kind, actor.staff_no, actor.address, msgspec.json.encode(wanted).decode(), at_ms, at_ms),
+        "INSERT INTO jobs (kind, staff_no, address, state, wanted, permissions, created_ms, changed_ms)"
+        " VALUES (?,?,?,'waiting',?,?,?,?)",
+        (
+            kind,
+            actor.staff_no,
+            actor.address,
+            msgspec.json.encode(wanted).decode(),
+            msgspec.json.encode(sorted(permissions)).decode(),
+            at_ms,
+            at_ms,
+        ),
     )
     job_id = int(cursor.lastrowid or 0)
     audit.append(connection, actor, "job.add", str(job_id), {"kind": kind, **_audited(wanted)})
@@ -92,10 +113,11 @@ def add_job(connection: sqlite3.Connection, kind: str, actor: Actor, wanted: Map
 
 
 def _audited(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Filters by their names only: the log cannot forget what was looked for."""
+    """Filters by their names only: the log cannot forget what was looked for. A hand-over has entries of its own."""
     chosen = wanted.get("filter", {})
     named = {"filters": sorted(name for name, value in chosen.items() if value not in (None, "", [], False))}
-    return {name: value for name, value in wanted.items() if name != "filter"} | (named if chosen else {})
+    told = {name: value for name, value in wanted.items() if name not in ("filter", "order")}
+    return told | (named if chosen else {})
 
 
 def get_job(crm: sqlite_utils.Database, job_id: int, staff_no: str | None = None) -> Job:
@@ -149,7 +171,7 @@ def cancel_job(crm: sqlite_utils.Database, job_id: int, actor: Actor) -> Job:
         if job.state not in _OPEN:
             raise Refused("this job is over")
         if job.phase == "applying":
-            raise Refused("the import has taken effect already")
+            raise Refused("this has taken effect already, and goes on to its end")
         # The courier ends it in any case: it knows what has to be cleared away.
         state = "waiting" if job.state == "needs_answer" else job.state
         connection.execute(

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from crm_client_api.courier.clearing import run_clearing
 from crm_client_api.courier.context import Context
 from crm_client_api.courier.exports import run_export
+from crm_client_api.courier.hand_overs import (
+    HAND_OVER,
+    TAKE_BACK,
+    run_hand_over,
+    run_taking_back,
+    take_back_hand_over,
+)
 from crm_client_api.courier.imports import run_import_job, take_back_import
 
 
@@ -27,5 +34,7 @@ KINDS: Mapping[str, Work] = {
     "export_calls": Work(run_export),
     "clear_customers": Work(run_clearing),
     "clear_communications": Work(run_clearing),
+    HAND_OVER: Work(run_hand_over, take_back_hand_over),
+    TAKE_BACK: Work(run_taking_back, lambda context: False),
 }
 """By ``Job.kind``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 from crm_client_api.domain.invalid import Invalid
 from firmware.errors import ConfigError
@@ -50,6 +51,7 @@ def parse_address(text: str) -> Address | None:
     return mapped or found
 
 
+@lru_cache(maxsize=1024)
 def is_allowed(text: str, address: str) -> bool:
     """Whether somebody at this address may use the box. The box itself always may; an unreadable list lets nobody."""
     found = parse_address(address)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import sqlite_utils
 
 from crm_client_api.domain import audit, second_factor
+from crm_client_api.domain.addresses import PARAMETER as ALLOWED_ADDRESSES
+from crm_client_api.domain.addresses import is_allowed
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.operators import Operator, WrongOldPassword, get_operator, password_hash
 from crm_client_api.domain.passwords import verify_password
@@ -24,6 +26,7 @@ from crm_client_api.domain.throttle import count_try, forget_failures, forgive_a
 from crm_client_api.domain.tokens import ApiToken, living_tokens
 from firmware.clock import now_ms
 from firmware.errors import BoxError, NotFound
+from firmware.parameters import get_value
 from firmware.store.connection import write
 
 _TOUCH_EVERY_MS = 20_000  # a session's last use is written this often at most: reading must not write
@@ -38,13 +41,27 @@ class WrongCredentials(BoxError):
 class Session:
     """Who acts: a logged-in operator, or with ``token`` a program that acts for one.
 
-    ``token_hash`` names it in the store; ``csrf`` goes into the header, and is empty for a program.
+    ``token_hash`` names it in the store; ``csrf`` goes into the header, and is empty for a program. ``address``: from
+    where a request comes.
     """
 
     token_hash: str
     csrf: str
     operator: Operator
     token: ApiToken | None = None
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Which sessions may go on at one moment: ``token_hashes``, from ``networks`` (the parameter)."""
+
+    token_hashes: frozenset[str]
+    networks: str
+
+    def holds(self, session: Session) -> bool:
+        """Whether an open stream of this session may go on."""
+        return session.token_hash in self.token_hashes and is_allowed(self.networks, session.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +220,13 @@ def _line(row: sqlite3.Row) -> SessionLine:
     )
 
 
-def living_sessions(crm: sqlite_utils.Database, at_ms: int, idle_logout_ms: int) -> frozenset[str]:
+def read_standing(crm: sqlite_utils.Database, at_ms: int, idle_logout_ms: int) -> Standing:
+    """Which sessions may go on now."""
+    networks = get_value(crm, "system", ALLOWED_ADDRESSES)
+    return Standing(_living_sessions(crm, at_ms, idle_logout_ms), str(networks or ""))
+
+
+def _living_sessions(crm: sqlite_utils.Database, at_ms: int, idle_logout_ms: int) -> frozenset[str]:
     """The token hashes of all sessions and API tokens that stand; being asked for does not count as use."""
     rows: Iterable[sqlite3.Row] = crm.conn.execute(
         "SELECT token_hash FROM sessions s JOIN operators o ON o.staff_no = s.staff_no AND o.deleted_ms IS NULL"

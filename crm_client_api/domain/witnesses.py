@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import sqlite_utils
 
@@ -12,17 +12,29 @@ from crm_client_api.domain.scope import RecordScope, Viewer
 from crm_client_api.domain.settings import Settings
 
 
+def who_sees_records(
+    crm: sqlite_utils.Database,
+    scope_of: Callable[[Viewer], RecordScope],
+    needed: Permission,
+    owners: Collection[str],
+) -> dict[str, list[str]]:
+    """By owner everybody who may log in, holds ``needed`` and has records of this owner in scope."""
+    groups = dict(map(tuple, crm.conn.execute("SELECT staff_no, group_number FROM staff")))
+    readers = [
+        (one.staff_no, scope_of(one.viewer))
+        for one in list_operators(crm)
+        if one.may_log_in and needed in one.permissions
+    ]
+    return {
+        owner: [staff_no for staff_no, scope in readers if scope.allows(owner, groups.get(owner))] for owner in owners
+    }
+
+
 def who_sees_record(
     crm: sqlite_utils.Database, scope_of: Callable[[Viewer], RecordScope], needed: Permission, owner: str
 ) -> list[str]:
-    """Everybody who may log in, holds ``needed`` and has records of this owner in scope."""
-    row = crm.conn.execute("SELECT group_number FROM staff WHERE staff_no = ?", (owner,)).fetchone()
-    owner_group = None if row is None else row[0]
-    return [
-        one.staff_no
-        for one in list_operators(crm)
-        if one.may_log_in and needed in one.permissions and scope_of(one.viewer).allows(owner, owner_group)
-    ]
+    """The same of one owner."""
+    return who_sees_records(crm, scope_of, needed, [owner])[owner]
 
 
 def who_sees_channel(crm: sqlite_utils.Database, settings: Settings, channel: int) -> list[str]:

@@ -10,7 +10,7 @@ from crm_client_api.answers.push import Agents, AgentStateInfo, AgentStateName
 from crm_client_api.domain.agent_state import IDLE, AgentState, agent_state, set_state
 from crm_client_api.domain.presence import logged_in
 from crm_client_api.http.routing import Request, route
-from crm_client_api.views.people import agents_for
+from crm_client_api.views.people import agents_for, colleagues_for
 from firmware.clock import iso_utc, now_ms
 from firmware.errors import Refused
 
@@ -42,15 +42,15 @@ def put_agent_state(request: Request, body: StateChange) -> AgentStateInfo:
         request.stores.crm, request.operator.staff_no, body.state, body.reason.strip(), request.actor, now_ms(),
         since_ms,
     )  # fmt: skip
-    request.api.hub.wake()
     return _info(new)
 
 
 @route("GET", "/agents", "Who is at work, where, and how", answer=Agents)
 def get_agents(request: Request) -> Agents:
     """List operators with their state, log-ins and running calls: a super operator sees everybody, a leader the own
-    group, an ordinary operator oneself."""
-    return Agents(agents_for(request.desk, request.api.hub))
+    group, an ordinary operator oneself; and for everybody the colleagues to whom a pop-up can be handed now."""
+    desk, hub = request.desk, request.api.hub
+    return Agents(agents_for(desk, hub), colleagues_for(desk, hub))
 
 
 def _here_since(request: Request) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import bottle
@@ -20,13 +21,11 @@ from crm_client_api.http import (  # noqa: F401  imported for the routes that th
     call_backs,
     calls,
     channels,
-    communication_bin,
     communication_recordings,
     communications,
     contacts,
     custom_fields,
     customer_batch,
-    customer_bin,
     customer_history,
     customer_merging,
     customers,
@@ -48,6 +47,7 @@ from crm_client_api.http import (  # noqa: F401  imported for the routes that th
     popup_reasons,
     popups,
     recordings,
+    recycle_bins,
     retention,
     saved_views,
     second_factor,
@@ -61,7 +61,7 @@ from crm_client_api.http import (  # noqa: F401  imported for the routes that th
 )
 from crm_client_api.http import audit as audit_log  # noqa: F401
 from crm_client_api.http.errors import ApiError, PermissionMissing, as_api_error, error_response
-from crm_client_api.http.gate import client_address, require_allowed, require_own_site, who_asks
+from crm_client_api.http.gate import CHANGING, client_address, require_allowed, require_own_site, who_asks
 from crm_client_api.http.metrics import PATH as METRICS_PATH
 from crm_client_api.http.metrics import metrics_answer
 from crm_client_api.http.reading import Readings, note_answer, note_turned_away
@@ -69,6 +69,7 @@ from crm_client_api.http.routing import ROUTES, Api, Request, Route
 from crm_client_api.http.static import static_answer
 from crm_client_api.metrics import Metrics
 from crm_client_api.stores import Stores
+from firmware import doorbell
 from firmware.errors import BoxError, Refused
 from firmware.store.connection import write
 
@@ -188,6 +189,8 @@ def _answer(api: Api, readings: Readings, route: Route, stores: Stores, given: d
         if route.query is not None:
             given["query"] = _query(route.query)
         result = route.handler(request, **given)
+        if http.method in CHANGING:
+            doorbell.ring(api.home.doorbells)
         note_answer(readings, route, request, given, result)
     except (PermissionMissing, Refused) as error:
         _audit_refusal(request, error)
@@ -236,6 +239,11 @@ def _query(kind: type[msgspec.Struct]) -> msgspec.Struct:
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise ApiError(400, "bad_input", str(error)) from error
     for field in msgspec.structs.fields(kind):
-        if field.encode_name in given and getattr(found, field.name) is None:  # msgspec reads "null" as nothing
+        if field.encode_name not in given:
+            continue
+        value = getattr(found, field.name)
+        if value is None:  # msgspec reads "null" as nothing
             raise ApiError(400, "bad_input", f"{field.encode_name}: what is not asked for is left out")
+        if isinstance(value, datetime) and ":" not in given[field.encode_name]:  # and a number as a time
+            raise ApiError(400, "bad_input", f"{field.encode_name}: a time is written as 2026-11-22T09:05:00Z")
     return found

@@ -14,7 +14,6 @@ from crm_client_api.domain.settings import read_settings
 from crm_client_api.http.routing import Request, route
 from crm_client_api.push.board import BoardState, CardState, read_board, read_quality
 from crm_client_api.views.calls import Desk, open_desk
-from firmware import doorbell
 from firmware.errors import NotFound
 from firmware.parameters import Value
 
@@ -45,7 +44,6 @@ def patch_channel(request: Request, number: int, body: ChannelChange) -> Channel
     given = {name: getattr(body, name) for name in ("name", "group", "popup")}
     values: dict[str, Value] = {name: value for name, value in given.items() if value is not msgspec.UNSET}
     change_values(request.stores.crm, "channel", Changes(values), request.actor, [str(number)])
-    doorbell.ring(request.api.home.doorbells)
     desk = open_desk(request.stores, request.operator, read_settings(request.stores.crm))
     return _infos(request, desk, [row])[0]
 

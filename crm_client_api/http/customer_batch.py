@@ -8,12 +8,13 @@ import msgspec
 
 from crm_client_api.answers.customers import BatchAnswer
 from crm_client_api.domain.customers.batch import BatchEdit, check_edit, edit_many
-from crm_client_api.domain.customers.bin import MOST_AT_ONCE, keys_of
+from crm_client_api.domain.customers.bin import keys_of
 from crm_client_api.domain.customers.custom import checked_values, read_fields
 from crm_client_api.domain.customers.read import ids_in_scope
 from crm_client_api.domain.customers.record import KEPT, TEXTS
 from crm_client_api.domain.customers.search import wanted_ids
 from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.recycling import MOST_AT_ONCE
 from crm_client_api.http.customer_bodies import CustomerFilter, Raw, Text, custom_ids, filter_of
 from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.routing import Request, route

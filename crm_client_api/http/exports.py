@@ -59,7 +59,7 @@ def post_export(request: Request, body: WantedExport) -> JobInfo:
         require_export_level(get_all(request.stores.crm, "system")["customer_export_level"], request.operator)
     wanted = {"language": body.language, "format": body.format, "filter": _filter(body)}
     with write(request.stores.crm) as connection:
-        job_id = add_job(connection, kind, request.actor, wanted)
+        job_id = add_job(connection, kind, request.actor, wanted, request.operator.permissions)
     wake_courier(request.api.home)
     return job_info(request, get_job(request.stores.crm, job_id))
 
@@ -85,7 +85,7 @@ def post_clearing(request: Request, body: WantedClearing) -> JobInfo:
         request.require(permission)
     wanted = {"language": body.language, "filter": _filter(body)}
     with write(request.stores.crm) as connection:
-        job_id = add_job(connection, kind, request.actor, wanted)
+        job_id = add_job(connection, kind, request.actor, wanted, request.operator.permissions)
     wake_courier(request.api.home)
     return job_info(request, get_job(request.stores.crm, job_id))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -72,6 +73,7 @@ def who_asks(route: Route, stores: Stores, method: str, headers: Headers, addres
             raise ApiError(403, "token_read_only", "this API token may only read")
     else:
         found = _by_cookie(stores, method, headers, idle_logout_ms)
+    found = replace(found, address=address)
     if found.operator.must_change_password and route.access != "any_session":
         raise ApiError(403, "password_change_required", "change the one-time password first")
     if route.access != "any_session" and lacks_second_factor(stores, found):

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, cast
 
+import bottle
 import msgspec
 
 from crm_client_api.answers.staff import HandedOver, HandOverInfo, HandOverPage, MovedOnInfo
-from crm_client_api.domain.handing_over.orders import Wanted, hand_over
-from crm_client_api.domain.handing_over.undo import (
-    HandOver,
-    get_hand_over,
-    list_hand_overs,
-    moved_on,
-    undo_hand_over,
-)
+from crm_client_api.courier.hand_overs import leave_hand_over, leave_taking_back
+from crm_client_api.domain.handing_over.job_link import job_of
+from crm_client_api.domain.handing_over.orders import begin_hand_over
+from crm_client_api.domain.handing_over.undo import HandOver, begin_undo, get_hand_over, list_hand_overs, moved_on
+from crm_client_api.domain.handing_over.wanted import Wanted
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.http.customer_bodies import CustomerFilter, filter_of
+from crm_client_api.http.later import answer_of
 from crm_client_api.http.routing import Request, route
-from firmware import doorbell
 from firmware.clock import iso_utc
 
 _MOST_IDS = 5000
@@ -46,19 +44,22 @@ class HandOverQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     before: Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)] | None = None
 
 
-@route("POST", "/hand-overs", "Hand records over to a colleague", answer=HandedOver, status=201)
-def post_hand_over(request: Request, body: NewHandOver) -> HandedOver:
+@route("POST", "/hand-overs", "Hand records over to a colleague", answer=HandedOver, status=201, also=(202,))
+def post_hand_over(request: Request, body: NewHandOver) -> bottle.HTTPResponse:
     """Hand over: a super operator anywhere, a group leader within the own group.
 
     A customer's communication records and open tasks go along. Needs `customer_manage` for customers,
-    `communication_manage` for communication records, both for everything of an operator.
+    `communication_manage` for communication records, both for everything of an operator. 202: a job goes on with it.
     """
     if body.filter == CustomerFilter():
         raise Invalid("hand_over_what", "a filter says which customers: an empty one would be all")
+    needed = set[Permission]()
     if body.customers or body.filter is not None or body.all_of is not None:
-        request.require(Permission.CUSTOMER_MANAGE)
+        needed.add(Permission.CUSTOMER_MANAGE)
     if body.communications or body.all_of is not None:
-        request.require(Permission.COMMUNICATION_MANAGE)
+        needed.add(Permission.COMMUNICATION_MANAGE)
+    for permission in sorted(needed):
+        request.require(permission)
     wanted = Wanted(
         (body.to,),
         tuple(sorted({int(one) for one in body.customers})),
@@ -67,9 +68,10 @@ def post_hand_over(request: Request, body: NewHandOver) -> HandedOver:
         body.all_of,
         reason=body.reason,
     )
-    done = hand_over(request.stores.crm, wanted, request.actor, request.operator.viewer)
-    doorbell.ring(request.api.home.doorbells)
-    return HandedOver(hand_over_infos(request, done))
+    leave = leave_hand_over(request.actor, request.operator, frozenset(needed))
+    begun = begin_hand_over(request.stores.crm, wanted, request.actor, request.operator.viewer, leave)
+    job = job_of(request.stores.crm.conn, begun)
+    return answer_of(request, job, lambda: HandedOver(hand_over_infos(request, begun)), 201)
 
 
 @route("GET", "/hand-overs", "Hand-overs, newest first", answer=HandOverPage)
@@ -86,12 +88,19 @@ def get_one_hand_over(request: Request, hand_over_id: int) -> HandOverInfo:
     return hand_over_infos(request, [hand_over_id])[0]
 
 
-@route("POST", "/hand-overs/{hand_over_id}/undo", "Take a hand-over back", answer=HandOverInfo)
-def post_hand_over_undo(request: Request, hand_over_id: int) -> HandOverInfo:
-    """Give back, within 30 days, what the receiver still has of it; `moved_on` tells what stays where it is."""
-    undo_hand_over(request.stores.crm, hand_over_id, request.actor, request.operator.viewer)
-    doorbell.ring(request.api.home.doorbells)
-    return hand_over_infos(request, [hand_over_id])[0]
+@route("POST", "/hand-overs/{hand_over_id}/undo", "Take a hand-over back", answer=HandOverInfo, also=(202,))
+def post_hand_over_undo(request: Request, hand_over_id: int) -> bottle.HTTPResponse:
+    """Give back, within 30 days, what the receiver still has of it; `moved_on` tells what stays where it is.
+
+    202: a job goes on with it.
+    """
+    crm, before = request.stores.crm, job_of(request.stores.crm.conn, [hand_over_id])
+    leave = leave_taking_back(hand_over_id, request.actor)
+    begin_undo(crm, hand_over_id, request.actor, request.operator.viewer, leave)
+    job = job_of(crm.conn, [hand_over_id])
+    return answer_of(
+        request, None if job == before else job, lambda: hand_over_infos(request, [hand_over_id])[0], 200
+    )  # fmt: skip
 
 
 def hand_over_infos(request: Request, ids: list[int]) -> list[HandOverInfo]:

@@ -42,10 +42,10 @@ def post_import(request: Request, query: ImportQuery) -> JobInfo:
     folder = None
     try:
         with write(request.stores.crm) as connection:
-            job_id = add_job(connection, kind, request.actor, wanted)
+            job_id = add_job(connection, kind, request.actor, wanted, request.operator.permissions)
             folder = job_folder(request.api.home, job_id)
             shutil.rmtree(folder, ignore_errors=True)  # of a store that was put back
-            folder.mkdir(mode=0o700)
+            folder.mkdir(mode=0o770)
             upload.file.rename(folder / UPLOAD)
     except BaseException as error:
         upload.file.unlink(missing_ok=True)

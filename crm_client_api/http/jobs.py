@@ -13,6 +13,7 @@ from crm_client_api.answers.jobs import FixedColumn, ImportCounts, ImportProblem
 from crm_client_api.courier.clearing import NEEDED as CLEARING_NEEDED
 from crm_client_api.courier.exports import NEEDED as EXPORT_NEEDED
 from crm_client_api.courier.exports import require_export_level
+from crm_client_api.courier.hand_overs import hand_overs_of
 from crm_client_api.courier.imports import NEEDED as IMPORT_NEEDED
 from crm_client_api.courier.jobs import Job, answer_job, cancel_job, get_job, job_folder, list_jobs, wake_courier
 from crm_client_api.domain import audit
@@ -34,7 +35,7 @@ _PIECE_BYTES = 256 * 1024
 class JobQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A page of the own jobs."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 20
     before: Annotated[int, msgspec.Meta(ge=1, lt=1 << 60)] | None = None
 
 
@@ -72,6 +73,7 @@ def job_info(request: Request, job: Job) -> JobInfo:
         columns=[FixedColumn(**one) for one in result.get("columns", ())],
         examples=result.get("examples", []),
         kept_newer=result.get("kept_newer"),
+        hand_overs=hand_overs_of(job.wanted),
         file=JobFile(file.name, file.stat().st_size) if file is not None and file.exists() else None,
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from crm_client_api.answers.calls import ErrorAnswer
+from crm_client_api.answers.jobs import JobInfo
 from crm_client_api.http.openapi_limits import add_limits
 from crm_client_api.http.routing import PREFIX, Route
 
@@ -30,7 +31,8 @@ _Refs = Mapping[type[msgspec.Struct], dict[str, Any]]
 
 def describe(routes: Sequence[Route], api_version: str) -> dict[str, Any]:
     """The whole description as a JSON object."""
-    structs = {kind for one in routes for kind in _structs(one)} | {ErrorAnswer}
+    structs: set[type[msgspec.Struct]] = {kind for one in routes for kind in _structs(one)}
+    structs |= {ErrorAnswer, JobInfo}
     ordered = sorted(structs, key=lambda kind: kind.__name__)
     schemas, components = msgspec.json.schema_components(ordered, ref_template=_REF)
     refs = dict(zip(ordered, schemas, strict=True))  # two rooms may give one name to different structs
@@ -85,8 +87,16 @@ def _responses(one: Route, refs: _Refs) -> dict[str, Any]:
     """Every status that the route can answer with."""
     answers: dict[int, dict[str, Any]] = {one.status: _success(one, refs)}
     for status in sorted(refusals(one) | set(one.also)):
-        answers[status] = _success(one, refs) if status == 206 else _failure(status, refs)
+        answers[status] = _also(one, status, refs)
     return {str(status): answer for status, answer in sorted(answers.items())}
+
+
+def _also(one: Route, status: int, refs: _Refs) -> dict[str, Any]:
+    if status == 206:
+        return _success(one, refs)
+    if status == 202:
+        return {"description": "A job goes on with it", "content": {"application/json": {"schema": refs[JobInfo]}}}
+    return _failure(status, refs)
 
 
 def _success(one: Route, refs: _Refs) -> dict[str, Any]:

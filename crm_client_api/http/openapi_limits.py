@@ -11,13 +11,11 @@ from typing import Any
 import msgspec
 
 from crm_client_api.domain import call_backs, drafts, passwords
-from crm_client_api.domain.communications import bin as communication_bin
 from crm_client_api.domain.communications import record as communication
 from crm_client_api.domain.customers import record as customer
 from crm_client_api.domain.parameter_values import LONGEST_CHANNEL_NAME_CHARACTERS
 from crm_client_api.http.call_backs import CallBackChange
 from crm_client_api.http.channels import ChannelChange
-from crm_client_api.http.communication_bin import ChosenCommunications
 from crm_client_api.http.communications import CommunicationChange, NewCommunication
 from crm_client_api.http.customer_batch import BatchBody
 from crm_client_api.http.customer_bodies import CustomerChange, NewCustomer
@@ -44,7 +42,6 @@ _LONGEST: Mapping[type[msgspec.Struct], Mapping[str, int]] = {
 _MOST: Mapping[type[msgspec.Struct], Mapping[str, int]] = {
     NewCustomer: _COUNTS,
     CustomerChange: _COUNTS,
-    ChosenCommunications: {"ids": communication_bin.MOST_AT_ONCE},
 }
 
 

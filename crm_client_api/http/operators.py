@@ -5,24 +5,27 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
+import bottle
 import msgspec
 
 from crm_client_api.answers.calls import NewPassword, Staff, StaffMember
 from crm_client_api.answers.staff import BelongingsInfo, Leaving, StaffWarning, StaffWarnings
+from crm_client_api.courier.hand_overs import leave_hand_over
 from crm_client_api.domain import operators as domain
 from crm_client_api.domain.groups import HIGHEST_NUMBER
+from crm_client_api.domain.handing_over.job_link import job_of
 from crm_client_api.domain.operators import SET_ONCE, Operator
 from crm_client_api.domain.permissions import Level, Permission
 from crm_client_api.domain.staff.belongings import belongings_of
-from crm_client_api.domain.staff.leaving import let_leave
+from crm_client_api.domain.staff.leaving import leavers_records, let_leave
 from crm_client_api.domain.staff.new_permissions import grant_new_permissions
-from crm_client_api.domain.staff.replacing import Records, replace_operator
+from crm_client_api.domain.staff.replacing import Records, plan_replacement, replace_operator
 from crm_client_api.domain.staff.rights import LONGEST_NAME_CHARACTERS
 from crm_client_api.domain.staff.warnings import WARNINGS
 from crm_client_api.http.hand_over import Reason, StaffNo, hand_over_infos
+from crm_client_api.http.later import answer_of
 from crm_client_api.http.routing import Request, route
 from crm_client_api.views.staff import StaffView, open_staff_view
-from firmware import doorbell
 
 _MANAGE = (Permission.OPERATOR_MANAGE,)
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME_CHARACTERS)]
@@ -165,21 +168,23 @@ def get_replacement(request: Request, staff_no: str) -> StaffMember:
 
 @route(
     "POST", "/operators/{staff_no}/replacement", "Delete an operator and add the person anew",
-    answer=StaffMember, permissions=_MANAGE,
+    answer=StaffMember, permissions=_MANAGE, also=(202,),
 )  # fmt: skip
-def post_replacement(request: Request, staff_no: str, body: Replacement) -> StaffMember:
+def post_replacement(request: Request, staff_no: str, body: Replacement) -> bottle.HTTPResponse:
     """Replace an operator: staff number, password, second factor, drafts, tasks and saved views stay.
 
-    Sessions and API tokens end: they stand for the old rights.
+    Sessions and API tokens end: they stand for the old rights. 202: a job hands records over first, then replaces.
     """
     wanted = Operator(
         staff_no, body.name, body.level, body.group, frozenset(body.channels), frozenset(body.permissions)
     )
     answered = body.records_come_along is not None or body.records_to is not None
     records = Records(bool(body.records_come_along), body.records_to) if answered else None
-    replace_operator(request.stores.crm, wanted, records, request.actor, request.operator)
-    doorbell.ring(request.api.home.doorbells)
-    return _member(request, staff_no)
+    crm, asker = request.stores.crm, request.operator
+    planned = plan_replacement(crm, wanted, records)
+    leave = leave_hand_over(request.actor, asker, frozenset(_MANAGE), planned)
+    job = job_of(crm.conn, replace_operator(crm, planned, request.actor, asker, leave))
+    return answer_of(request, job, lambda: _member(request, staff_no), 200)
 
 
 @route(
@@ -203,10 +208,19 @@ def get_belongings(request: Request, staff_no: str) -> BelongingsInfo:
 
 @route(
     "POST", "/operators/{staff_no}/leaving", "Shut a leaver out, and hand everything over",
-    answer=Leaving, permissions=_MANAGE,
+    answer=Leaving, permissions=_MANAGE, also=(202,),
 )  # fmt: skip
-def post_leaving(request: Request, staff_no: str, body: LeavingTo) -> Leaving:
-    """Deactivate an operator; customers, records, tasks, call-backs and drafts go to colleagues in one step."""
-    done = let_leave(request.stores.crm, staff_no, body.to, body.reason, request.actor, request.operator)
-    doorbell.ring(request.api.home.doorbells)
-    return Leaving(_member(request, staff_no), hand_over_infos(request, done))
+def post_leaving(request: Request, staff_no: str, body: LeavingTo) -> bottle.HTTPResponse:
+    """Deactivate an operator at once; customers, records, tasks, call-backs and drafts go to colleagues.
+
+    202: a job goes on with it.
+    """
+    crm, wanted = request.stores.crm, leavers_records(staff_no, body.to, body.reason)
+    leave = leave_hand_over(request.actor, request.operator, frozenset(_MANAGE))
+    begun = let_leave(crm, wanted, request.actor, request.operator, leave)
+    return answer_of(
+        request,
+        job_of(crm.conn, begun),
+        lambda: Leaving(_member(request, staff_no), hand_over_infos(request, begun)),
+        200,
+    )

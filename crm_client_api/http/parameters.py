@@ -24,7 +24,6 @@ from crm_client_api.domain.recording_test import try_call
 from crm_client_api.http.channels import channel_in_scope, channels_in_scope
 from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.routing import Request, route
-from firmware import doorbell
 from firmware.clock import iso_utc, now_ms
 from firmware.parameters import Parameter, Scope, parameter_table
 
@@ -95,7 +94,6 @@ def patch_channel_parameters(request: Request, number: int, body: ParameterChang
     """Set and reset parameters of a channel in scope; one wrong value, and nothing is changed."""
     subject = str(channel_in_scope(request, number).number)
     change_values(request.stores.crm, "channel", Changes(body.values, body.reset), request.actor, [subject])
-    doorbell.ring(request.api.home.doorbells)
     return _settings(request, "channel", subject)
 
 
@@ -107,7 +105,6 @@ def post_parameter_copy(request: Request, number: int, body: ParameterCopy) -> N
     """Copy chosen parameters of a channel to others; all of them must be in scope."""
     source, *targets = [row.number for row in channels_in_scope(request, [number, *sorted(set(body.to))])]
     copy_values(request.stores.crm, source, targets, list(dict.fromkeys(body.keys)), request.actor)
-    doorbell.ring(request.api.home.doorbells)
 
 
 @route(

@@ -15,7 +15,7 @@ from crm_client_api.domain.receipts import Receipt
 from crm_client_api.http.routing import Request, route
 from crm_client_api.push.popup_cards import card_again, card_by_rules
 from crm_client_api.views.calls import open_desk
-from crm_client_api.views.people import is_here
+from crm_client_api.views.people import is_here, may_be_handed
 from firmware.clock import iso_utc, now_ms
 from firmware.errors import BadInput, NotFound, Refused
 from firmware.store.connection import write
@@ -50,7 +50,6 @@ def post_acknowledge(request: Request, call_id: str) -> None:
         if receipts.acknowledge(connection, call.id, staff_no, now_ms()):
             audit.append(connection, request.actor, "popup.acknowledge", call.id)
             office_events.tell(connection, "popup_acknowledged", {}, to=[staff_no], call_id=call.id)
-    request.api.hub.wake()
 
 
 @route("POST", "/calls/{call_id}/popup/hand", "Hand a pop-up to a colleague", status=204, permissions=_NET_POPUP)
@@ -61,7 +60,7 @@ def post_hand(request: Request, call_id: str, body: HandOn) -> None:
     if body.staff_no == by.staff_no:
         raise BadInput("hand it to somebody else")
     colleague = get_operator(request.stores.crm, body.staff_no)
-    if not colleague.may_log_in or Permission.NET_POPUP not in colleague.permissions:
+    if not may_be_handed(colleague):
         raise Refused(f"operator {colleague.staff_no} gets no pop-ups")
     if not is_here(request.desk, request.api.hub, colleague.staff_no):
         raise Refused(f"operator {colleague.staff_no} is not logged in")
@@ -71,7 +70,6 @@ def post_hand(request: Request, call_id: str, body: HandOn) -> None:
         data = {"by": by.staff_no, "name": by.name, "again": by_rules or not fresh}
         office_events.tell(connection, office_events.POPUP_HANDED, data, to=[colleague.staff_no], call_id=call.id)
         audit.append(connection, request.actor, "popup.hand", call.id, {"to": colleague.staff_no})
-    request.api.hub.wake()
 
 
 @route("POST", "/calls/{call_id}/take", "I take it", answer=TakingInfo)
@@ -81,7 +79,6 @@ def post_take(request: Request, call_id: str) -> TakingInfo:
     call = _reachable(request, call_id)
     request.api.hub.receipts.flush()  # everybody who was shown the call is told
     taking = takings.take(request.stores.crm, call.id, request.actor)
-    request.api.hub.wake()
     return TakingInfo(taking.call_id, taking.staff_no, iso_utc(taking.at_ms), taking.how)
 
 
@@ -93,7 +90,6 @@ def delete_take(request: Request, call_id: str) -> None:
         raise Refused("this call has ended")
     request.api.hub.receipts.flush()
     takings.release(request.stores.crm, call.id, request.actor)
-    request.api.hub.wake()
 
 
 def _reachable(request: Request, call_id: str) -> Call:

@@ -9,7 +9,7 @@ import threading
 from crm_client_api.domain.call_back_follower import Follower
 from crm_client_api.domain.communications.bin import purge_old
 from crm_client_api.domain.communications.upkeep import fill_in_ended, renew_keys
-from crm_client_api.domain.customers.bin import kept_ms
+from crm_client_api.domain.recycling import kept_ms
 from crm_client_api.domain.settings import read_settings
 from crm_client_api.domain.tasks import tell_due
 from crm_client_api.stores import StorePool

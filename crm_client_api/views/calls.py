@@ -163,6 +163,7 @@ def _bare_info(
         simulated=call.simulated,
         # The office's own word first: the keeper writes it into the call's row a moment later.
         handled_by=call.handled_by if taking is None else taking.staff_no,
+        handled_how=None if taking is None else taking.how,
         kept=call.kept,
         kept_reason=call.kept_reason,
         paused=call.paused,

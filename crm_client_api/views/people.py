@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from crm_client_api.answers.push import AgentInfo, LogInInfo
+from crm_client_api.answers.push import AgentInfo, ColleagueInfo, LogInInfo
 from crm_client_api.domain.agent_state import agent_states
 from crm_client_api.domain.calls import running_calls
 from crm_client_api.domain.operators import Operator, list_operators
-from crm_client_api.domain.permissions import Level
+from crm_client_api.domain.permissions import Level, Permission
 from crm_client_api.domain.presence import LogIn, logged_in
 from crm_client_api.domain.takings import takings_of
 from crm_client_api.push.delivery import Hub
@@ -50,6 +50,22 @@ def agents_for(desk: Desk, hub: Hub) -> list[AgentInfo]:
                 )
             )
     return found
+
+
+def colleagues_for(desk: Desk, hub: Hub) -> list[ColleagueInfo]:
+    """Everybody who could be handed a pop-up now, whatever the group: oneself left out."""
+    here = logged_in(desk.stores.crm, now_ms(), desk.settings.idle_logout_ms).keys() | hub.streams().keys()
+    states = agent_states(desk.stores.crm)
+    return [
+        ColleagueInfo(one.staff_no, one.name, states[one.staff_no].state if one.staff_no in states else None)
+        for one in list_operators(desk.stores.crm)
+        if one.staff_no in here and one.staff_no != desk.operator.staff_no and may_be_handed(one)
+    ]
+
+
+def may_be_handed(colleague: Operator) -> bool:
+    """Whether somebody who is there can be handed a pop-up."""
+    return colleague.may_log_in and Permission.NET_POPUP in colleague.permissions
 
 
 def is_here(desk: Desk, hub: Hub, staff_no: str) -> bool:

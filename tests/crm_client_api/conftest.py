@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 import sqlite_utils
 from crm_office import PASSWORD, Browser, Exchange
 
+from crm_client_api.courier.daemon import Courier
 from crm_client_api.http.server import ApiServer
+from firmware import doorbell
 from firmware.config import Home
 from firmware.store.connection import open_store
 
@@ -49,6 +52,18 @@ def serve(home: Home) -> Iterator[Callable[..., ApiServer]]:
 @pytest.fixture
 def server(serve: Callable[..., ApiServer]) -> ApiServer:
     return serve()
+
+
+@pytest.fixture
+def courier(home: Home) -> Iterator[Courier]:
+    """A courier at work beside the test."""
+    one = Courier(home)
+    thread = threading.Thread(target=one.run)
+    thread.start()
+    yield one
+    one.stop.set()
+    doorbell.ring(home.doorbells)
+    thread.join()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from crm_office import ROOT, Listener, hire
 from crm_client_api.domain.agent_state import agent_states, follow_log_ins, set_state
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.operators import set_active
+from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.presence import alone_on, logged_in, sessions_ended
 from firmware.clock import now_ms
 from firmware.parameters import set_value
@@ -107,6 +108,7 @@ def test_people_see_those_who_are_theirs(crm, exchange, browse, people):
     call = exchange.call(1)
     listener.next("popup")
     assert ordinary.ask("POST", f"/calls/{call['id']}/take").status == 200
+    assert ordinary.get(f"/calls/{call['id']}")["handled_how"] == "taken"
     ordinary.ask("PUT", "/agent-state", {"state": "busy", "reason": "通话"})
     everybody = {one["staff_no"]: one for one in boss.get("/agents")["agents"]}
     assert set(everybody) == {"S", "L1", "L2", "M1", "A"}
@@ -118,6 +120,26 @@ def test_people_see_those_who_are_theirs(crm, exchange, browse, people):
     assert [agent["staff_no"] for agent in ordinary.get("/agents")["agents"]] == ["A"]
     exchange.end(call)
     assert {tuple(agent["calls"]) for agent in boss.get("/agents")["agents"]} == {()}
+    listener.close()
+
+
+def test_everybody_knows_to_whom_a_card_can_be_handed(crm, exchange, browse, people):
+    hire(crm, "N", "ordinary", None, (1,), ALL_PERMISSIONS - {Permission.NET_POPUP})
+    hire(crm, "X", "ordinary", None, (1,))
+    ordinary, leader = browse("A"), browse("L2")
+    browse("N")
+    browse("X")
+    set_active(crm, "X", False, ROOT, None)
+    leader.ask("PUT", "/agent-state", {"state": "busy", "reason": "写报告"})
+    listener = Listener(ordinary)
+    call = exchange.call(1)
+    listener.next("popup")
+    told = ordinary.get("/agents")["colleagues"]
+    assert told == [{"staff_no": "L2", "name": "name of L2", "state": "busy"}], "and neither why nor from where"
+    assert [one["staff_no"] for one in leader.get("/agents")["colleagues"]] == ["A"]
+    assert ordinary.ask("POST", f"/calls/{call['id']}/popup/hand", {"staff_no": "L2"}).status == 204
+    for nobody in ("N", "X", "S"):
+        assert ordinary.ask("POST", f"/calls/{call['id']}/popup/hand", {"staff_no": nobody}).status in (404, 409)
     listener.close()
 
 
@@ -184,6 +206,7 @@ def test_an_answered_call_is_handled_by_the_only_one_there_until_somebody_takes_
     call = exchange.call(1)
     exchange.answer(call)
     assert handled(boss, call["id"], "A") == "A"
+    assert boss.get(f"/calls/{call['id']}")["handled_how"] == "only_one"
     taken = crm.conn.execute("SELECT staff_no, how FROM call_takings").fetchall()
     assert [tuple(row) for row in taken] == [("A", "only_one")]
     order = crm.conn.execute("SELECT verb, call_id, asked_by, data FROM orders").fetchall()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from crm_office import PASSWORD, ROOT, Browser, Listener, hire, stored_bytes
+from excel_office import cells, export
 
 from crm_client_api.domain import tokens
 from crm_client_api.domain.operators import delete_operator, reset_password, set_active
@@ -82,6 +83,19 @@ def test_scope_goes_by_the_permissions_of_the_token(crm, server, browse):
     assert [one["name"] for one in narrow.get("/customers")["customers"]] == ["own"]
     wide = program(server, make(own, permissions=["customer_manage", "customer_share"])["secret"])
     assert len(wide.get("/customers")["customers"]) == 2
+
+
+def test_a_job_that_a_token_asks_for_reaches_no_further_than_the_token(crm, server, browse, home):
+    hire(crm, "1", "super")
+    hire(crm, "2", "ordinary")
+    browse("1").ask("POST", "/customers", {"name": "of the boss"})
+    own = browse("2")
+    own.ask("POST", "/customers", {"name": "own"})
+    for permissions, names in (((), {"own"}), (("customer_share",), {"own", "of the boss"})):
+        granted = ["customer_import_delete", "customer_manage", *permissions]
+        narrow = program(server, make(own, permissions=granted)["secret"])
+        (header, *rows) = next(iter(cells(export(home, narrow)).values()))
+        assert {row[header.index("姓名")] for row in rows} == names
 
 
 def test_nobody_gives_a_token_what_they_do_not_hold(crm, server, browse):

@@ -21,6 +21,7 @@ from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.sessions import Session
 from crm_client_api.http.live import FRAME, MAGIC
 from crm_client_api.stores import StorePool
+from firmware.parameters import set_value
 from firmware.store.connection import write
 
 BLOCK = 800
@@ -31,7 +32,7 @@ class Ear:
 
     def __init__(self, browser: Browser, path: str) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", browser.port, timeout=20)
-        self._connection.request("GET", f"/api/v1{path}", headers={"Cookie": browser.cookie})
+        self._connection.request("GET", f"/api/v1{path}", headers={"Cookie": browser.cookie} | browser.headers)
         self.response = self._connection.getresponse()
         self.status = self.response.status
         if path.startswith("/live") and self.status == 200:
@@ -213,6 +214,14 @@ def test_rights_are_asked_also_while_somebody_lags(home, office: Line):
     listening.close()
     ours.close()
     theirs.close()
+
+
+def test_a_new_list_of_addresses_ends_it(crm, office: Line, browse):
+    far = browse("1")
+    far.headers["X-Real-IP"] = "203.0.113.9"  # as the proxy on the box says
+    ear = Ear(far, "/live?channels=2")
+    set_value(crm, "system", "allowed_addresses", "192.168.1.0/24")
+    assert ear.response.read() == b""
 
 
 def test_a_tape_of_another_shape_ends_it(home, office: Line, browse):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import product
 
 from crm_office import ROOT, hire
-from office_belongings import owner_of
+from office_belongings import hand_over, owner_of
 from office_records import add_customer_of
 
-from crm_client_api.domain.handing_over.orders import Wanted, hand_over
 from crm_client_api.domain.handing_over.reach import LevelMissing
+from crm_client_api.domain.handing_over.wanted import Wanted
 from crm_client_api.domain.operators import delete_operator, set_active
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from firmware.errors import BoxError, NotFound, Refused

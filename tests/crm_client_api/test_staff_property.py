@@ -15,15 +15,15 @@ from crm_office import ROOT
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from office_belongings import leave_by, replace_by
 
 from crm_client_api.domain import operators as domain
 from crm_client_api.domain import passwords
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.operators import Operator, list_operators
 from crm_client_api.domain.permissions import LEVEL_ORDER, Level, Permission
-from crm_client_api.domain.staff.leaving import let_leave
 from crm_client_api.domain.staff.new_permissions import grant_new_permissions
-from crm_client_api.domain.staff.replacing import Records, replace_operator
+from crm_client_api.domain.staff.replacing import Records
 from firmware.config import Home
 from firmware.errors import BadInput, NotFound, Refused
 from firmware.store.connection import open_store, write
@@ -122,7 +122,7 @@ class Office(RuleBasedStateMachine):
         wanted = Operator(STAFF[number], "王", level, group, frozenset({2}), permissions)
         old = self.staff.get(wanted.staff_no)
         records = Records(True) if old is not None and old.group != group else None
-        self._act(manager, lambda grantor: replace_operator(self.crm, wanted, records, Actor("x"), grantor))
+        self._act(manager, lambda grantor: replace_by(self.crm, wanted, grantor, records))
 
     @rule(manager=who, number=who, active=st.booleans())
     def set_active(self, manager: int, number: int, active: bool) -> None:
@@ -134,7 +134,7 @@ class Office(RuleBasedStateMachine):
 
     @rule(manager=who, number=who, to=who)
     def leave(self, manager: int, number: int, to: int) -> None:
-        self._act(manager, lambda grantor: let_leave(self.crm, STAFF[number], [STAFF[to]], "", Actor("x"), grantor))
+        self._act(manager, lambda grantor: leave_by(self.crm, STAFF[number], STAFF[to], grantor))
 
     @rule(manager=who, number=who, permissions=st.frozensets(st.sampled_from(FEW), min_size=1))
     def grant_what_is_new(self, manager: int, number: int, permissions: frozenset[Permission]) -> None:

@@ -8,14 +8,13 @@ from dataclasses import replace
 
 import pytest
 from crm_office import PASSWORD, hire
-from office_belongings import owned
+from office_belongings import hand_over, owned, replace_by
 from office_records import add_customer_of
 
 from crm_client_api.domain.audit import Actor
-from crm_client_api.domain.handing_over.orders import Wanted, hand_over
+from crm_client_api.domain.handing_over.wanted import Wanted
 from crm_client_api.domain.operators import Operator, add_operator, delete_operator, list_operators, set_active
 from crm_client_api.domain.permissions import Level, Permission
-from crm_client_api.domain.staff.replacing import replace_operator
 from firmware.errors import BoxError, Refused
 from firmware.store.connection import open_store
 
@@ -91,7 +90,7 @@ def test_a_request_counts_for_what_its_sender_still_holds(crm):
     """Between the check of the request and its transaction the sender was replaced, or deleted."""
     boss, sender = hire(crm, "1", "super"), hire(crm, "2", "super")
     less = replace(sender, permissions=frozenset({Permission.OPERATOR_MANAGE}))
-    replace_operator(crm, less, None, Actor("1"), boss)
+    replace_by(crm, less, boss)
     wanted = Operator("77", "李", Level.ORDINARY, None, frozenset(), frozenset({Permission.NET_POPUP}))
     with pytest.raises(Refused, match="do not hold"):
         add_operator(crm, wanted, Actor("2"), sender, PASSWORD)
@@ -101,7 +100,7 @@ def test_a_request_counts_for_what_its_sender_still_holds(crm):
     for act in (
         lambda: add_operator(crm, replace(plain, staff_no="78"), Actor("2"), sender, PASSWORD),
         lambda: set_active(crm, "77", False, Actor("2"), sender),
-        lambda: replace_operator(crm, plain, None, Actor("2"), sender),
+        lambda: replace_by(crm, plain, sender),
         lambda: hand_over(crm, Wanted(("77",), all_of="1"), Actor("2"), sender.viewer),
     ):
         with pytest.raises(Refused):

@@ -11,8 +11,7 @@ import sqlite_utils
 
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
-from crm_client_api.domain.customers import index
-from crm_client_api.domain.customers.bin import MOST_AT_ONCE
+from crm_client_api.domain.customers import index, news
 from crm_client_api.domain.customers.read import COLUMNS, customers_of
 from crm_client_api.domain.customers.record import (
     KEPT,
@@ -26,6 +25,7 @@ from crm_client_api.domain.customers.record import (
 )
 from crm_client_api.domain.customers.write import Changed, differences
 from crm_client_api.domain.invalid import Invalid
+from crm_client_api.domain.recycling import MOST_AT_ONCE
 from crm_client_api.domain.scope import RecordScope
 from firmware.clock import now_ms
 from firmware.errors import NotFound
@@ -68,6 +68,7 @@ def edit_many(
     check_edit(edit)
     with write(crm) as connection:
         changed = [key for old in _customers(connection, keys, scope) if (key := _change(connection, old, edit, actor))]
+        news.tell(crm, connection, "changed", news.owners_of(connection, changed))
     index.renew_soon(crm, changed)
     return len(changed)
 

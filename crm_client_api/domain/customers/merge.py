@@ -11,7 +11,7 @@ import sqlite_utils
 
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
-from crm_client_api.domain.customers import index
+from crm_client_api.domain.customers import index, news
 from crm_client_api.domain.customers.read import COLUMNS, customers_of, find_customer, row_id
 from crm_client_api.domain.customers.record import TEXTS, Customer, CustomValue, Phone, Values, check
 from crm_client_api.domain.customers.write import differences, store
@@ -90,6 +90,8 @@ def merge(
         old, new = differences(kept, before.after)
         data = {"merged": merged.id, "before": old, "after": new}
         audit.append(connection, actor, "customer.merge", kept.id, data)
+        news.tell(crm, connection, "merged", {int(kept.id): (kept.owner,)})
+        news.tell(crm, connection, "deleted", {int(merged.id): (merged.owner,)})
     return MergeRecord(int(key or 0), int(kept.id), int(merged.id), at_ms, actor.staff_no, None)
 
 
@@ -146,6 +148,8 @@ def undo_merge(crm: sqlite_utils.Database, merge_id: int, actor: Actor, scope: R
         old, new = differences(kept, apart)
         data = {"merged": merged.id, "before": old, "after": new}
         audit.append(connection, actor, "customer.merge_undo", kept.id, data)
+        news.tell(crm, connection, "changed", {int(kept.id): (kept.owner,)})
+        news.tell(crm, connection, "restored", {int(merged.id): (merged.owner,)})
     return MergeRecord(merge_id, int(kept.id), int(merged.id), row["at_ms"], row["by"], at_ms)
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import sqlite_utils
 
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
-from crm_client_api.domain.customers import index
+from crm_client_api.domain.customers import index, news
 from crm_client_api.domain.customers.read import find_customer, get_customer, row_id
 from crm_client_api.domain.customers.record import (
     KEPT,
@@ -38,81 +37,81 @@ class Changed(Refused):
     """Somebody else changed the record since it was read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, array_like=True, frozen=True):
     """A customer to add, checked, with all that can be made ready before the store is locked.
 
-    ``phones``: label, number, match key, kind.
+    ``texts`` in the order of TEXTS; ``created_ms``: when it was entered, where that is known from an older system, None
+    for now; ``phones``: label, number, match key, kind.
     """
 
-    fields: Mapping[str, str]
+    texts: tuple[str, ...]
     next_contact_ms: int | None
     custom: str
+    author: str
     owner: str
+    created_ms: int | None
     phones: tuple[tuple[str, str, str, str], ...]
     tags: tuple[str, ...]
     entry: index.Entry
 
 
-def prepare(values: Values, *, owner: str, site: Site) -> Prepared:
+def prepare(values: Values, *, author: str, owner: str, site: Site, created_ms: int | None = None) -> Prepared:
     """Make a customer ready for ``insert_prepared``. Values of own fields are taken as they are. Raises Invalid."""
     check(values)
-    fields = {name: values.fields.get(name, "") for name in TEXTS}
+    fields = values.fields
     phones = settled_phones(values.phones or (), (), site)
     require_content(fields, phones)
     custom = _laid_over({}, values.custom)
     tags = _tags(values.tags or ())
-    keyed = tuple((phone.label, phone.number, match_key(phone.number, site), phone.kind) for phone in phones)
-    entry = index.entry_of(fields, [phone[1:3] for phone in keyed], tags, custom, owner)
-    next_contact_ms = None if values.next_contact_ms is KEPT else values.next_contact_ms
-    return Prepared(fields, next_contact_ms, _json(custom), owner, keyed, tags, entry)
+    keyed = tuple(
+        (phone.label, phone.number, phone.e164 or match_key(phone.number, site), phone.kind) for phone in phones
+    )
+    return Prepared(
+        tuple([fields.get(name, "") for name in TEXTS]),
+        None if values.next_contact_ms is KEPT else values.next_contact_ms,
+        _json(custom),
+        author,
+        owner,
+        created_ms,
+        keyed,
+        tags,
+        index.entry_of(fields, [phone[1:3] for phone in keyed], tags, custom, owner),
+    )
 
 
 def insert_prepared(
-    connection: sqlite3.Connection,
-    ready: Prepared,
-    *,
-    author: str,
-    at_ms: int,
-    import_id: int | None = None,
-    created_ms: int | None = None,
-) -> int:
-    """Add a customer inside the caller's transaction; the new id. Nothing is audited.
-
-    ``created_ms``: when it was entered, where that is known from an older system. ``import_id``: see ``imports``.
-    """
-    cursor = connection.execute(
-        f"INSERT INTO customers ({', '.join(TEXTS)}, next_contact_ms, custom, author, owner, created_ms, changed_ms,"
-        f" import_id) VALUES ({','.join('?' * (len(TEXTS) + 7))})",
-        (
-            *ready.fields.values(), ready.next_contact_ms, ready.custom, author, ready.owner,
-            at_ms if created_ms is None else created_ms, at_ms, import_id,
-        ),
+    connection: sqlite3.Connection, ready: Sequence[Prepared], *, at_ms: int, import_id: int | None = None
+) -> range:
+    """Add customers inside the caller's transaction; their ids. Nothing is audited. ``import_id``: see ``imports``."""
+    last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'customers'").fetchone()
+    first = 1 if last is None else int(last[0]) + 1
+    ids = range(first, first + len(ready))
+    numbered = list(zip(ids, ready, strict=True))
+    connection.executemany(
+        f"INSERT INTO customers (id, {', '.join(TEXTS)}, next_contact_ms, custom, author, owner, created_ms,"
+        f" changed_ms, import_id) VALUES ({','.join('?' * (len(TEXTS) + 8))})",
+        [
+            (
+                number, *one.texts, one.next_contact_ms, one.custom, one.author, one.owner,
+                at_ms if one.created_ms is None else one.created_ms, at_ms, import_id,
+            )
+            for number, one in numbered
+        ],
     )  # fmt: skip
-    customer_id = int(cursor.lastrowid or 0)
     connection.executemany(
         "INSERT INTO customer_phones (customer_id, position, label, number, match_key, kind) VALUES (?,?,?,?,?,?)",
-        [(customer_id, position, *phone) for position, phone in enumerate(ready.phones)],
+        [(number, position, *phone) for number, one in numbered for position, phone in enumerate(one.phones)],
     )
-    _write_tags(connection, customer_id, ready.tags)
-    index.put_new(connection, customer_id, ready.entry)
-    return customer_id
+    connection.executemany(
+        "INSERT INTO customer_tags VALUES (?,?)", [(number, tag) for number, one in numbered for tag in one.tags]
+    )
+    index.put_new(connection, [(number, one.entry) for number, one in numbered])
+    return ids
 
 
-def insert(
-    connection: sqlite3.Connection,
-    values: Values,
-    *,
-    author: str,
-    owner: str,
-    at_ms: int,
-    site: Site,
-    import_id: int | None = None,
-    created_ms: int | None = None,
-) -> int:
-    """``prepare`` and ``insert_prepared`` in one. Raises Invalid."""
-    ready = prepare(values, owner=owner, site=site)
-    return insert_prepared(connection, ready, author=author, at_ms=at_ms, import_id=import_id, created_ms=created_ms)
+def insert(connection: sqlite3.Connection, values: Values, *, author: str, owner: str, at_ms: int, site: Site) -> int:
+    """Prepare and add one customer inside the caller's transaction; the new id. Nothing is audited. Raises Invalid."""
+    return insert_prepared(connection, [prepare(values, author=author, owner=owner, site=site)], at_ms=at_ms)[0]
 
 
 def update(
@@ -199,6 +198,7 @@ def add_customer(
         )  # fmt: skip
         added = find_customer(connection, key, ANYBODY)
         audit.append(connection, actor, "customer.add", str(key), {"before": {}, "after": picture(added)})
+        news.tell(crm, connection, "added", {key: (added.owner,)})
     return added
 
 
@@ -222,6 +222,7 @@ def change_customer(
         )
         if after:
             audit.append(connection, actor, "customer.change", str(key), {"before": before, "after": after})
+            news.tell(crm, connection, "changed", news.owners_of(connection, [key]))
     return get_customer(crm, customer_id, scope)
 
 

@@ -1,31 +1,49 @@
-"""Many small steps, packed into transactions that hold the store for milliseconds."""
+"""Long work in many transactions, each of which holds the store for milliseconds."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import sqlite_utils
 
 from firmware.store.connection import write
 
-BATCH_S = 0.01
+BATCH_S = 0.006
 """So long a transaction takes further steps; the last one may take a little longer."""
+FEWEST_STEPS = 2
+"""So many a transaction takes in any case: one customer goes over at once, however busy the machine is."""
 
-_END = object()
+
+class Work(Protocol):
+    """Work that goes on in the next transaction where the last one ended, in whichever process that is."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do."""
+
+    def look_ahead(self) -> None:
+        """Read, before a transaction, what would hold it up."""
+
+    def step(self) -> bool:
+        """A little of the work, inside a transaction; whether this one can take more."""
+
+    def end_batch(self, connection: sqlite3.Connection) -> None:
+        """Write down, at the end of a transaction, how far the work is."""
 
 
-def run_in_batches(
-    crm: sqlite_utils.Database, steps: Iterator[None], after_batch: Callable[[sqlite3.Connection, bool], None]
-) -> None:
-    """Take all steps; ``after_batch`` ends each transaction, and is told whether it is the last one."""
-    ended = False
-    while not ended:
+def run_batch(crm: sqlite_utils.Database, work: Work) -> None:
+    """Do as much as a transaction of its own takes."""
+    if not work.ended:
+        work.look_ahead()
         with write(crm) as connection:
-            until = time.monotonic() + BATCH_S
-            while True:
-                ended = next(steps, _END) is _END
-                if ended or time.monotonic() >= until:
-                    break
-            after_batch(connection, ended)
+            fill_batch(connection, work)
+
+
+def fill_batch(connection: sqlite3.Connection, work: Work) -> None:
+    """Do as much as the caller's transaction takes, of work that has not ended."""
+    until, steps = time.monotonic() + BATCH_S, 1
+    while work.step() and (steps < FEWEST_STEPS or time.monotonic() < until):
+        steps += 1
+    work.end_batch(connection)

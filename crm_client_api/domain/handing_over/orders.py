@@ -1,122 +1,155 @@
-"""A hand-over from its order to its end: who may, what moves, what is written down about it."""
+"""A hand-over from its order to its end: who may, what moves, what is written down about it.
+
+The first transaction checks people and does as much as fits into it; mostly that is everything. What is left goes on
+in further transactions, in another process. Others see it go step by step, each customer with all that goes along; one
+that cannot go on to its end is taken back.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 import sqlite_utils
 
 from crm_client_api.domain import audit, office_events
 from crm_client_api.domain.audit import Actor
-from crm_client_api.domain.customers.search import Filter, wanted_ids
-from crm_client_api.domain.handing_over.batches import run_in_batches
+from crm_client_api.domain.handing_over.batches import fill_batch
+from crm_client_api.domain.handing_over.job_link import note_job
+from crm_client_api.domain.handing_over.moved import tell_customers
 from crm_client_api.domain.handing_over.moving import Move
 from crm_client_api.domain.handing_over.reach import reach_of, require_giver, require_receiver, require_unchanged
-from crm_client_api.domain.invalid import Invalid
+from crm_client_api.domain.handing_over.selected import Selected
+from crm_client_api.domain.handing_over.wanted import Wanted
 from crm_client_api.domain.scope import RecordScope, Viewer, communication_scope, customer_scope
-from crm_client_api.domain.settings import read_settings
 from firmware.clock import now_ms
 from firmware.errors import NotFound, Refused
+from firmware.store.connection import write
 
 _IDS_AT_ONCE = 500
-_SELECTED_AT_ONCE = 200
-_Then = Callable[[sqlite3.Connection], None]
+Then = Callable[[sqlite3.Connection], None]
+"""Something that is done inside the first or the last transaction of a hand-over."""
+Leave = Callable[[sqlite3.Connection, Wanted, Mapping[str, int]], int]
+"""Sees to it, inside the first transaction, that the rest of hand-overs (by receiver) is done: by which job."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is handed over to whom: records by their ids, customers by a filter, or all records of ``all_of``.
-
-    ``desk_too``: with all records go tasks without a customer, call-backs and drafts, as when somebody leaves. Several
-    receivers get customers in turn.
-    """
-
-    to: tuple[str, ...]
-    customers: tuple[int, ...] = ()
-    communications: tuple[int, ...] = ()
-    selection: Filter | None = None
-    all_of: str | None = None
-    desk_too: bool = False
-    reason: str = ""
+def nothing(_connection: sqlite3.Connection) -> None:
+    """For those who have nothing to do in that transaction."""
 
 
-def _nothing(_connection: sqlite3.Connection) -> None:
-    pass
+class HandOverWork:
+    """A hand-over on its way; ``Work`` of ``batches``. Its last transaction tells everybody, and does ``at_last``."""
+
+    def __init__(self, crm: sqlite_utils.Database, move: Move, actor: Actor, at_last: Then) -> None:
+        self._crm, self._move, self._actor, self._at_last = crm, move, actor, at_last
+
+    @property
+    def ended(self) -> bool:
+        """Whether all was handed over."""
+        return self._move.ended
+
+    @property
+    def done(self) -> int:
+        """How many records."""
+        return self._move.done
+
+    def look_ahead(self) -> None:
+        """Read the next customers of a filter."""
+        self._move.look_ahead()
+
+    def step(self) -> bool:
+        """Move some rows."""
+        return self._move.step()
+
+    def end_batch(self, connection: sqlite3.Connection) -> None:
+        """Write down what was moved, at last that it was all."""
+        self._move.end_batch(connection)
+        if self._move.ended:
+            self._finish(connection)
+            self._at_last(connection)
+
+    def _finish(self, connection: sqlite3.Connection) -> None:
+        move = self._move
+        for receiver, hand_over_id in move.hand_overs.items():
+            connection.execute("UPDATE hand_overs SET finished_ms = ? WHERE id = ?", (now_ms(), hand_over_id))
+            owners, counts = sorted(move.old_owners[receiver]), dict(move.counts[receiver])
+            data = {"before": {"owners": owners}, "after": {"owner": receiver}, "counts": counts}
+            audit.append(connection, self._actor, "hand_over.end", str(hand_over_id), data)
+            office_events.tell(
+                connection, "hand_over", {"hand_over_id": hand_over_id}, to=(receiver, self._actor.staff_no, *owners)
+            )
+        tell_customers(self._crm, connection, move.hand_overs)
 
 
-def hand_over(
+def begin_hand_over(
     crm: sqlite_utils.Database,
     wanted: Wanted,
     actor: Actor,
     viewer: Viewer,
+    leave: Leave,
     *,
-    at_first: _Then = _nothing,
-    at_last: _Then = _nothing,
+    at_first: Then = nothing,
+    at_last: Then = nothing,
 ) -> list[int]:
-    """Hand records over; returns the hand-over's id for each receiver.
+    """Hand records over in one transaction, or begin to, and ``leave`` the rest; the hand-over's id for each receiver.
 
-    ``at_first`` and ``at_last`` run inside the first and the last transaction; often the two are one. Raises Invalid,
-    LevelMissing, NotFound (a record out of scope, a person out of reach), Refused.
+    ``at_last`` is done here if all is. Raises Invalid, LevelMissing, NotFound (a record out of scope, a person out of
+    reach), Refused.
     """
     reach = reach_of(viewer)
-    if not wanted.to or len(set(wanted.to)) != len(wanted.to) or wanted.all_of in wanted.to:
-        raise Invalid("hand_over_to", "name each receiver once, and not the one whose records they are")
-    named = bool(wanted.customers or wanted.communications)
-    if [named, wanted.selection is not None, wanted.all_of is not None].count(True) != 1:
-        raise Invalid("hand_over_what", "name records, or a filter, or the operator whose records are handed over")
-    moves: list[Move] = []
+    wanted.check()
+    selected = None if wanted.selection is None else Selected(crm, wanted.selection, reach)
+    if selected is not None:
+        selected.look_ahead(None)
+    # Long lists are looked through before the store is locked: the moving itself asks again, record by record.
+    _require_people(crm.conn, wanted, viewer, reach)
+    _require_in_scope(crm.conn, "customers", wanted.customers, customer_scope(viewer), reach)
+    _require_in_scope(crm.conn, "communications", wanted.communications, communication_scope(viewer), reach)
+    with write(crm) as connection:
+        _require_people(connection, wanted, viewer, reach)
+        at_first(connection)
+        hand_overs = {receiver: _begin(connection, receiver, wanted, actor) for receiver in wanted.to}
+        work = HandOverWork(crm, Move(connection, wanted, selected, reach, hand_overs, actor), actor, at_last)
+        fill_batch(connection, work)
+        if not work.ended:
+            note_job(connection, leave(connection, wanted, hand_overs), hand_overs.values())
+    return list(hand_overs.values())
 
-    def after_batch(connection: sqlite3.Connection, ended: bool) -> None:
-        moves[0].note()
-        if _undone(connection, moves[0]):
-            raise Refused("somebody takes this hand-over back")
-        if ended:
-            _finish(connection, moves[0], actor)
-            at_last(connection)
 
-    run_in_batches(crm, _steps(crm, wanted, actor, viewer, reach, at_first, moves), after_batch)
-    return list(moves[0].hand_overs.values())
-
-
-def _steps(
+def resume_hand_over(
     crm: sqlite_utils.Database,
     wanted: Wanted,
+    hand_overs: Mapping[str, int],
     actor: Actor,
     viewer: Viewer,
-    reach: RecordScope,
-    at_first: _Then,
-    moves: list[Move],
-) -> Iterator[None]:
-    """The steps; the first checks, and puts the move into ``moves``."""
-    connection = crm.conn
+    at_last: Then = nothing,
+) -> HandOverWork:
+    """A hand-over that was begun, to be gone on with. Raises LevelMissing, NotFound, Refused: it may not, any more."""
+    reach = reach_of(viewer)
+    selected = None if wanted.selection is None else Selected(crm, wanted.selection, reach)
+    work = HandOverWork(crm, Move(crm.conn, wanted, selected, reach, hand_overs, actor), actor, at_last)
+    if not work.ended:
+        _require_people(crm.conn, wanted, viewer, reach)
+        _require_standing(crm.conn, hand_overs)
+    return work
+
+
+def _require_people(connection: sqlite3.Connection, wanted: Wanted, viewer: Viewer, reach: RecordScope) -> None:
     require_unchanged(connection, viewer)
     for receiver in wanted.to:
         require_receiver(connection, receiver, reach)
     if wanted.all_of is not None:
         require_giver(connection, wanted.all_of, reach)
-    _require_in_scope(connection, "customers", wanted.customers, customer_scope(viewer), reach)
-    _require_in_scope(connection, "communications", wanted.communications, communication_scope(viewer), reach)
-    at_first(connection)
-    hand_overs = {receiver: _begin(connection, receiver, wanted, actor) for receiver in wanted.to}
-    move = Move(connection, reach, hand_overs, actor)
-    moves.append(move)
-    yield
-    yield from move.customers(wanted.customers)
-    yield from move.communications(wanted.communications)
-    if wanted.selection is not None:
-        yield from _selected(crm, wanted.selection, viewer, move)
-    if wanted.all_of is not None:
-        yield from move.all_of(wanted.all_of, desk_too=wanted.desk_too)
 
 
-def _selected(crm: sqlite_utils.Database, selection: Filter, viewer: Viewer, move: Move) -> Iterator[None]:
-    """The customers of a filter in scope, from the newest down; those of another group stay."""
-    site, scope, below = read_settings(crm).site, customer_scope(viewer), None
-    while found := wanted_ids(crm, selection, scope, site, limit=_SELECTED_AT_ONCE, below=below):
-        yield from move.customers(found)
-        below = found[-1]
+def _require_standing(connection: sqlite3.Connection, hand_overs: Mapping[str, int]) -> None:
+    """Raises Refused when it is being taken back: it cannot go both ways."""
+    ids = tuple(hand_overs.values())
+    found = connection.execute(
+        f"SELECT 1 FROM hand_overs WHERE id IN ({','.join('?' * len(ids))}) AND undone_ms IS NOT NULL", ids
+    ).fetchone()
+    if found is not None:
+        raise Refused("this hand-over was taken back")
 
 
 def _require_in_scope(
@@ -154,22 +187,3 @@ def _begin(connection: sqlite3.Connection, receiver: str, wanted: Wanted, actor:
     }
     audit.append(connection, actor, "hand_over.begin", str(hand_over_id), asked)
     return hand_over_id
-
-
-def _finish(connection: sqlite3.Connection, move: Move, actor: Actor) -> None:
-    for receiver, hand_over_id in move.hand_overs.items():
-        connection.execute("UPDATE hand_overs SET finished_ms = ? WHERE id = ?", (now_ms(), hand_over_id))
-        owners, counts = sorted(move.old_owners[receiver]), dict(move.counts[receiver])
-        data = {"before": {"owners": owners}, "after": {"owner": receiver}, "counts": counts}
-        audit.append(connection, actor, "hand_over.end", str(hand_over_id), data)
-        office_events.tell(
-            connection, "hand_over", {"hand_over_id": hand_over_id}, to=(receiver, actor.staff_no, *owners)
-        )
-
-
-def _undone(connection: sqlite3.Connection, move: Move) -> bool:
-    ids = tuple(move.hand_overs.values())
-    found = connection.execute(
-        f"SELECT 1 FROM hand_overs WHERE id IN ({','.join('?' * len(ids))}) AND undone_ms IS NOT NULL", ids
-    ).fetchone()
-    return found is not None

@@ -9,27 +9,31 @@ import sqlite_utils
 
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
-from crm_client_api.domain.handing_over.orders import Wanted, hand_over
+from crm_client_api.domain.handing_over.orders import Leave, begin_hand_over
+from crm_client_api.domain.handing_over.wanted import Wanted
 from crm_client_api.domain.operators import deactivate
 from crm_client_api.domain.staff.people import Operator, get_operator
 from crm_client_api.domain.staff.rights import grantor_now, require_reach
 
 
-def let_leave(
-    crm: sqlite_utils.Database, staff_no: str, to: Sequence[str], reason: str, actor: Actor, grantor: Operator
-) -> list[int]:
-    """Deactivate somebody, and hand customers, communication records, tasks, call-backs and drafts over.
+def leavers_records(staff_no: str, to: Sequence[str], reason: str) -> Wanted:
+    """What goes over when somebody leaves: customers to the receivers in turn, drafts to the first of them."""
+    return Wanted(tuple(to), all_of=staff_no, desk_too=True, reason=reason)
 
-    Returns the hand-over's id for each receiver; customers go to the receivers in turn, drafts to the first. What was
-    cut off is done again by asking again. Raises NotFound, Invalid, LevelMissing, Refused.
+
+def let_leave(crm: sqlite_utils.Database, wanted: Wanted, actor: Actor, grantor: Operator, leave: Leave) -> list[int]:
+    """Deactivate the person whose records (``leavers_records``) are handed over, in the same transaction.
+
+    Returns the hand-over's id for each receiver; what one transaction does not take is left to ``leave``. Raises
+    NotFound, Invalid, LevelMissing, Refused.
     """
+    staff_no = str(wanted.all_of)
 
     def shut_out(connection: sqlite3.Connection) -> None:
         leaver = get_operator(crm, staff_no)
         require_reach(leaver, grantor_now(crm, grantor))
         deactivate(crm, connection, leaver)
-        data = {"before": {"active": leaver.active}, "after": {"active": False}, "to": list(to)}
+        data = {"before": {"active": leaver.active}, "after": {"active": False}, "to": list(wanted.to)}
         audit.append(connection, actor, "operator.leaving", staff_no, data)
 
-    wanted = Wanted(tuple(to), all_of=staff_no, desk_too=True, reason=reason)
-    return hand_over(crm, wanted, actor, grantor.viewer, at_first=shut_out)
+    return begin_hand_over(crm, wanted, actor, grantor.viewer, leave, at_first=shut_out)

@@ -14,7 +14,9 @@ import sqlite_utils
 
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
-from crm_client_api.domain.handing_over.orders import Wanted, hand_over
+from crm_client_api.domain.customers import news
+from crm_client_api.domain.handing_over.orders import Leave, begin_hand_over
+from crm_client_api.domain.handing_over.wanted import Wanted
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.staff.new_permissions import note_permissions
 from crm_client_api.domain.staff.people import Operator, appoint, dismiss, get_operator
@@ -38,66 +40,101 @@ class Records:
     to: str | None = None
 
 
-def replace_operator(
-    crm: sqlite_utils.Database, wanted: Operator, records: Records | None, actor: Actor, grantor: Operator
-) -> Operator:
-    """Give somebody other settings; ``wanted`` has the staff number of who is replaced. Returns what is set now.
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """Who shall have which settings: ``old`` as somebody saw them, and ``wanted`` with the same staff number."""
 
-    ``records`` is asked for when the group becomes another one, and only then. Often everything is one transaction;
-    with many records to hand over, all but the last of them go before. Raises NotFound, BadInput, Invalid, Refused.
-    """
-    check_form(wanted)
-    old = get_operator(crm, wanted.staff_no)
-    stay_with = _stay_with(crm, old, wanted, records)
+    old: Operator
+    wanted: Operator
+    records: Records | None
 
-    def check(_connection: sqlite3.Connection) -> None:
-        _check(crm, old, wanted, grantor)
+    @property
+    def handed_over(self) -> Wanted | None:
+        """What has to be handed over first; None: the records stay with the person."""
+        if self.records is None or self.records.to is None:
+            return None
+        return Wanted((self.records.to,), all_of=self.old.staff_no)
 
-    def renew(connection: sqlite3.Connection) -> None:
-        check(connection)
+    def check(self, crm: sqlite_utils.Database, grantor: Operator) -> None:
+        """Inside a transaction: whether it may be done, and nobody did something else meanwhile.
+
+        Raises BadInput, Refused.
+        """
+        if get_operator(crm, self.old.staff_no) != self.old:
+            raise Refused("somebody changed this operator meanwhile: look again")
+        now = grantor_now(crm, grantor)
+        require_reach(self.old, now)
+        check_grant(self.wanted, now)
+        check_group(crm, self.wanted.group)
+        if not replace(self.wanted, active=self.old.active).manages_all:
+            require_manager_left(crm, self.old)
+
+    def carry_out(
+        self, crm: sqlite_utils.Database, connection: sqlite3.Connection, actor: Actor, grantor: Operator
+    ) -> None:
+        """Delete the operator and add the person anew, inside the caller's transaction. Raises BadInput, Refused."""
+        self.check(crm, grantor)
+        old, records = self.old, self.records
         hashed = connection.execute(
             "SELECT password_hash FROM operators WHERE staff_no = ? AND deleted_ms IS NULL", (old.staff_no,)
         ).fetchone()[0]
         note_permissions(connection)
+        saw = news.who_sees_any(crm, [old.staff_no])
         dismiss(connection, old.staff_no)
-        appoint(connection, replace(wanted, active=old.active, must_change_password=old.must_change_password), hashed)
+        new = replace(self.wanted, active=old.active, must_change_password=old.must_change_password)
+        appoint(connection, new, hashed)
         data = {
             "before": old.audited,
-            "after": replace(wanted, active=old.active).audited,
+            "after": replace(self.wanted, active=old.active).audited,
             "records": None if records is None else {"come_along": records.come_along, "to": records.to},
         }
         audit.append(connection, actor, "operator.replace", old.staff_no, data)
+        if old.group != new.group:
+            news.tell_those(connection, "group_changed", saw | news.who_sees_any(crm, [old.staff_no]))
 
-    if stay_with is None:
+
+def plan_replacement(crm: sqlite_utils.Database, wanted: Operator, records: Records | None) -> Replacement:
+    """``records`` is asked for when the group becomes another one, and only then.
+
+    Raises NotFound, BadInput, Invalid.
+    """
+    check_form(wanted)
+    old = get_operator(crm, wanted.staff_no)
+    _check_answer(crm, old, wanted, records)
+    return Replacement(old, wanted, records)
+
+
+def replace_operator(
+    crm: sqlite_utils.Database, planned: Replacement, actor: Actor, grantor: Operator, leave: Leave
+) -> list[int]:
+    """Give somebody other settings. Records that stay with the old group are handed over first: what of that one
+    transaction does not take is left to ``leave``, and the replacement with it.
+
+    Returns the ids of hand-overs. Raises NotFound, BadInput, Invalid, LevelMissing, Refused.
+    """
+
+    def renew(connection: sqlite3.Connection) -> None:
+        planned.carry_out(crm, connection, actor, grantor)
+
+    wanted = planned.handed_over
+    if wanted is None:
         with write(crm) as connection:
             renew(connection)
-    else:
-        all_records = Wanted((stay_with,), all_of=old.staff_no)
-        hand_over(crm, all_records, actor, grantor.viewer, at_first=check, at_last=renew)
-    return get_operator(crm, old.staff_no)
+        return []
+    return begin_hand_over(
+        crm, wanted, actor, grantor.viewer, leave,
+        at_first=lambda _connection: planned.check(crm, grantor), at_last=renew,
+    )  # fmt: skip
 
 
-def _check(crm: sqlite_utils.Database, old: Operator, wanted: Operator, grantor: Operator) -> None:
-    """Inside the transaction: whether it may be done, and nobody did something else meanwhile."""
-    if get_operator(crm, old.staff_no) != old:
-        raise Refused("somebody changed this operator meanwhile: look again")
-    now = grantor_now(crm, grantor)
-    require_reach(old, now)
-    check_grant(wanted, now)
-    check_group(crm, wanted.group)
-    if not replace(wanted, active=old.active).manages_all:
-        require_manager_left(crm, old)
-
-
-def _stay_with(crm: sqlite_utils.Database, old: Operator, wanted: Operator, records: Records | None) -> str | None:
+def _check_answer(crm: sqlite_utils.Database, old: Operator, wanted: Operator, records: Records | None) -> None:
     if old.group == wanted.group:
         if records is not None:
             raise Invalid("records_not_asked", "the group stays, and so do the records")
-        return None
+        return
     if records is None:
         raise Invalid("records_asked", "into another group: say whether the records come along")
     if records.come_along != (records.to is None):
         raise Invalid("records_to", "name a colleague who takes the records, if and only if they do not come along")
     if records.to is not None and get_operator(crm, records.to).group != old.group:
         raise Invalid("records_to", "the colleague who takes the records is of the old group")
-    return records.to

@@ -1,0 +1,127 @@
+"""Giving back what was handed over, in steps of a few rows."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, deque
+
+import msgspec
+import sqlite_utils
+
+from crm_client_api.domain import audit, office_events
+from crm_client_api.domain.audit import Actor
+from crm_client_api.domain.customers import index
+from crm_client_api.domain.handing_over.drafts import return_draft
+from crm_client_api.domain.handing_over.kinds import CUSTOMER, DRAFT, KINDS
+from crm_client_api.domain.handing_over.moved import tell_customers
+from firmware.clock import now_ms
+
+_STEP_ROWS = 20
+_READ_AHEAD = 200
+
+
+class ReturnWork:
+    """A hand-over on its way back; ``Work`` of ``batches``. It goes on from wherever it stands.
+
+    Nothing comes back that a later hand-over moved too, or that has another owner by now.
+    """
+
+    def __init__(self, crm: sqlite_utils.Database, hand_over_id: int, actor: Actor) -> None:
+        self._crm, self._connection, self._id, self._actor = crm, crm.conn, hand_over_id, actor
+        row = crm.conn.execute("SELECT * FROM hand_overs WHERE id = ?", (hand_over_id,)).fetchone()
+        self._by, self._to = row["by"], row["to_staff_no"]
+        self._old_owners: list[str] = msgspec.json.decode(row["old_owners"])
+        self._outcomes = Counter(msgspec.json.decode(row["outcomes"], type=dict[str, int]))
+        self._ahead: deque[sqlite3.Row] = deque()
+        self._behind = ("", "")
+        self._all_read = False
+        self._begun = row["undone_ms"] is not None
+        self._ended = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether all was given back that could be."""
+        return self._ended
+
+    @property
+    def has_nothing(self) -> bool:
+        """After looking ahead: whether nothing is left to give back."""
+        return self._all_read and not self._ahead
+
+    @property
+    def done(self) -> int:
+        """How many records were looked at."""
+        return self._outcomes.total()
+
+    def look_ahead(self) -> None:
+        """Read the next records. Nobody else writes their outcomes."""
+        if not self._ahead and not self._all_read:
+            rows = self._connection.execute(
+                "SELECT rowid, kind, record_id, old_owner FROM hand_over_records"
+                " WHERE hand_over_id = ? AND (kind, record_id) > (?, ?) AND outcome IS NULL"
+                " ORDER BY kind, record_id LIMIT ?",
+                (self._id, *self._behind, _READ_AHEAD),
+            ).fetchall()
+            self._ahead.extend(rows)
+            self._all_read = len(rows) < _READ_AHEAD
+            if rows:
+                self._behind = (rows[-1]["kind"], rows[-1]["record_id"])
+
+    def step(self) -> bool:
+        """Give some records back; whether this transaction can take more."""
+        if not self._begun:
+            self._connection.execute(
+                "UPDATE hand_overs SET undone_ms = ?, undone_by = ? WHERE id = ?",
+                (now_ms(), self._actor.staff_no, self._id),
+            )
+            audit.append(self._connection, self._actor, "hand_over.undo", str(self._id))
+            self._begun = True
+        rows = [self._ahead.popleft() for _ in range(min(_STEP_ROWS, len(self._ahead)))]
+        returned = [row for row in rows if self._return(row)]
+        back = {row["rowid"] for row in returned}
+        self._connection.executemany(
+            "UPDATE hand_over_records SET outcome = ? WHERE rowid = ?",
+            [("returned" if row["rowid"] in back else "moved_on", row["rowid"]) for row in rows],
+        )
+        self._outcomes.update({"returned": len(returned), "moved_on": len(rows) - len(returned)})
+        self._note_customers([row for row in returned if row["kind"] == CUSTOMER.name])
+        self._ended = self.has_nothing
+        return bool(self._ahead)
+
+    def _note_customers(self, rows: list[sqlite3.Row]) -> None:
+        index.renew(self._connection, [int(row["record_id"]) for row in rows])
+        for row in rows:
+            data = {"before": {"owner": self._to}, "after": {"owner": row["old_owner"]}}
+            audit.append(self._connection, self._actor, "customer.hand_over", row["record_id"], data)
+
+    def end_batch(self, connection: sqlite3.Connection) -> None:
+        """Write down how much came back, at last that this is all."""
+        connection.execute(
+            "UPDATE hand_overs SET outcomes = ? WHERE id = ?",
+            (msgspec.json.encode(self._outcomes).decode(), self._id),
+        )
+        if not self._ended:
+            return
+        data = {"before": {"owner": self._to}, "after": {"owners": self._old_owners}, "counts": dict(self._outcomes)}
+        audit.append(connection, self._actor, "hand_over.undone", str(self._id), data)
+        people = (self._to, self._by, self._actor.staff_no, *self._old_owners)
+        office_events.tell(connection, "hand_over", {"hand_over_id": self._id}, to=people)
+        tell_customers(self._crm, connection, {self._to: self._id}, back=True)
+
+    def _return(self, row: sqlite3.Row) -> bool:
+        """Whether the record went back."""
+        later = self._connection.execute(
+            "SELECT 1 FROM hand_over_records WHERE kind = ? AND record_id = ? AND hand_over_id > ?"
+            " AND outcome IS NOT 'returned'",
+            (row["kind"], row["record_id"], self._id),
+        ).fetchone()
+        if later is not None:
+            return False
+        if row["kind"] == DRAFT:
+            return return_draft(self._connection, row["record_id"], self._to, row["old_owner"])
+        kind = KINDS[row["kind"]]
+        done = self._connection.execute(
+            f"UPDATE {kind.table} SET owner = ?{kind.also} WHERE {kind.key} = ? AND owner = ?",
+            (row["old_owner"], row["record_id"], self._to),
+        )
+        return done.rowcount > 0
