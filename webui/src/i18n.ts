@@ -6,6 +6,8 @@ import elementZh from "element-plus/es/locale/lang/zh-cn";
 import { computed, watch } from "vue";
 import { createI18n } from "vue-i18n";
 import en from "./locales/en.json";
+import officeEn from "./locales/office.en.json";
+import officeZhCN from "./locales/office.zh-CN.json";
 import zhCN from "./locales/zh-CN.json";
 
 export const LOCALES = ["zh-CN", "en"] as const;
@@ -19,7 +21,7 @@ export const i18n = createI18n({
   legacy: false,
   locale: locale.value,
   fallbackLocale: "en",
-  messages: { "zh-CN": zhCN, en },
+  messages: { "zh-CN": { ...zhCN, ...officeZhCN }, en: { ...en, ...officeEn } },
 });
 
 /** Element Plus' own texts in the same language. */

@@ -2,7 +2,12 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import en from "@/locales/en.json";
+import officeEn from "@/locales/office.en.json";
+import officeZhCN from "@/locales/office.zh-CN.json";
 import zhCN from "@/locales/zh-CN.json";
+import { PLACES, SETTINGS_PAGES } from "@/places";
+import { SPANS } from "@/stores/reports";
+import { ALL_PERMISSIONS, PERMISSIONS, TEMPLATES } from "@/stores/staff";
 
 type Tree = { [key: string]: string | Tree };
 
@@ -15,7 +20,7 @@ function flat(tree: Tree, prefix = ""): Map<string, string> {
   return found;
 }
 
-const texts = { en: flat(en), zh: flat(zhCN) };
+const texts = { en: flat({ ...en, ...officeEn }), zh: flat({ ...zhCN, ...officeZhCN }) };
 const placeholders = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map((match) => match[1]).sort();
 
 const root = fileURLToPath(new URL("../src", import.meta.url));
@@ -39,6 +44,24 @@ describe("the locale files", () => {
   it("know every key that the source names", () => {
     const named = [...sources.matchAll(/\bt\(\s*["'](\w+\.\w+)["']/g)].map((match) => match[1] ?? "");
     expect(named.length).toBeGreaterThan(50);
+    expect(named.filter((key) => !texts.en.has(key))).toEqual([]);
+  });
+
+  it("know every value that the pages put into words", () => {
+    const alarms = ["line_lost", "card_lost", "samples_lost", "storage_full", "storage_low", "archive_lags"];
+    const named = [
+      ...[...PLACES, ...SETTINGS_PAGES].map(({ name }) => `nav.${name}`),
+      ...SETTINGS_PAGES.map(({ name }) => `settings.${name}`),
+      ...ALL_PERMISSIONS.map((name) => `permission.${name}`),
+      ...Object.keys(PERMISSIONS).map((name) => `permissionPart.${name}`),
+      ...TEMPLATES.map(({ name }) => `template.${name}`),
+      ...SPANS.map((name) => `span.${name}`),
+      ...[...alarms, "staff_warning", "watch_unusual"].flatMap((code) => [
+        `alarm.${code}`,
+        `alarmCause.${code}`,
+        `alarmRemedy.${code}`,
+      ]),
+    ];
     expect(named.filter((key) => !texts.en.has(key))).toEqual([]);
   });
 

@@ -1,6 +1,7 @@
 /** Every API resource that the pages use, as typed functions. */
 
 import { apiUrl, request } from "./http";
+import type { CustomerFilter } from "./officeTypes";
 import type {
   Call,
   CallFilter,
@@ -39,10 +40,11 @@ export const readPopup = (callId: string) => request<Popup>("GET", `/calls/${cal
 export const takeCall = (callId: string) => request<Taking>("POST", `/calls/${callId}/take`);
 export const releaseCall = (callId: string) => request<void>("DELETE", `/calls/${callId}/take`);
 
-export const readCustomers = (query: { q?: string; number?: string; limit?: number; after?: string | number }) =>
-  request<{ customers: Customer[]; next: string | number | null }>("GET", "/customers", { query });
-export const addCustomer = (draft: CustomerDraft) => request<Customer>("POST", "/customers", { body: draft });
-export const changeCustomer = (id: Customer["id"], draft: CustomerDraft) =>
+export const readCustomers = (
+  query: CustomerFilter & { sort?: string; order?: "asc" | "desc"; limit?: number; after?: string },
+) => request<{ customers: Customer[]; next: string | null }>("GET", "/customers", { query });
+export const addCustomer = (draft: Partial<CustomerDraft>) => request<Customer>("POST", "/customers", { body: draft });
+export const changeCustomer = (id: Customer["id"], draft: Partial<CustomerDraft>) =>
   request<Customer>("PATCH", `/customers/${id}`, { body: draft });
 export const deleteCustomer = (id: Customer["id"]) => request<void>("DELETE", `/customers/${id}`);
 

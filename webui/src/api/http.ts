@@ -14,8 +14,9 @@ export class ApiError extends Error {
   }
 }
 
-type Method = "GET" | "POST" | "PATCH" | "DELETE";
-type Query = Record<string, string | number | undefined | null>;
+type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+/** Values that are empty are left out. */
+export type Query = object;
 
 let csrf = "";
 let onLoggedOut: () => void = () => undefined;
@@ -94,4 +95,25 @@ export async function request<T>(method: Method, path: string, options: { query?
     throw error;
   }
   return (response.status === 204 ? undefined : await response.json()) as T;
+}
+
+/** Sends a file as the body, telling the part (0 to 1) that has left. Throws {@link ApiError}. */
+export function upload<T>(path: string, query: Query, file: Blob, onPart: (part: number) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const sending = new XMLHttpRequest();
+    sending.open("POST", apiUrl(path, query));
+    sending.setRequestHeader("Accept", "application/json");
+    sending.setRequestHeader("Content-Type", "application/octet-stream");
+    sending.setRequestHeader("X-Tapdeck-CSRF", csrf);
+    sending.upload.onprogress = (event) => event.lengthComputable && onPart(event.loaded / event.total);
+    sending.onerror = () => reject(new ApiError(0, "away", "The box cannot be reached"));
+    sending.onload = async () => {
+      const answer = new Response(sending.responseText, { status: sending.status });
+      if (answer.ok) return resolve((await answer.json()) as T);
+      const error = await failure(answer);
+      if (error.status === 401 || error.code === "csrf") onLoggedOut();
+      reject(error);
+    };
+    sending.send(file);
+  });
 }

@@ -92,6 +92,7 @@ export interface Call {
   absence: "withheld" | "unavailable" | null;
   dialled_number: string | null;
   number_place: string | null;
+  number_place_en: string | null;
   started_at: string;
   answered_at: string | null;
   ended_at: string | null;
@@ -99,6 +100,7 @@ export interface Call {
   talk_ms: number | null;
   simulated: boolean;
   handled_by: string | null;
+  handled_how: "taken" | "only_one" | null;
   kept: boolean;
   kept_reason: string | null;
   paused: boolean;
@@ -110,6 +112,7 @@ export interface Call {
 export interface Phone {
   label: string | null;
   number: string;
+  kind?: string;
   e164?: string | null;
 }
 
@@ -136,26 +139,38 @@ export interface StoragePreview {
   text: { en: string; zh: string };
 }
 
-/** The fields of a customer that people type. */
-export interface CustomerDraft {
-  name: string;
-  company: string;
-  title: string;
-  category: string;
-  level: string;
-  note: string;
+/** The texts of a customer that people type. */
+export const CUSTOMER_TEXTS = [
+  "name",
+  "gender",
+  "company",
+  "title",
+  "wechat",
+  "email",
+  "region",
+  "address",
+  "postcode",
+  "category",
+  "level",
+  "status",
+  "source",
+  "note",
+] as const;
+export type CustomerText = (typeof CUSTOMER_TEXTS)[number];
+
+/** The fields of a customer that people type; `changed_at` as it was read, so that nobody's change is overwritten. */
+export interface CustomerDraft extends Record<CustomerText, string> {
   phones: { label: string; number: string }[];
+  tags: string[];
+  next_contact_at: string | null;
+  changed_at?: string;
 }
 
-export interface Customer {
-  id: string | number;
-  name: string;
-  company: string | null;
-  title: string | null;
-  category: string | null;
-  level: string | null;
-  note: string | null;
+export interface Customer extends Record<CustomerText, string> {
+  id: string;
   phones: Phone[];
+  tags: string[];
+  next_contact_at: string | null;
   author: string;
   owner: string;
   created_at: string;

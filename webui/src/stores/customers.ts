@@ -1,27 +1,31 @@
-/** The customer list as searched, and the draft in the form. */
+/** Customers as they are typed, saved and deleted; the lists that show them follow. */
 
 import { defineStore } from "pinia";
-import { reactive, ref } from "vue";
+import { reactive, shallowRef } from "vue";
 import * as api from "@/api/endpoints";
-import type { Customer, CustomerDraft } from "@/api/types";
+import { CUSTOMER_TEXTS, type Customer, type CustomerDraft } from "@/api/types";
 import { plainNumber } from "@/text/phoneNumber";
 import { usePopupsStore } from "./popups";
 
 export function emptyDraft(): CustomerDraft {
-  return { name: "", company: "", title: "", category: "", level: "", note: "", phones: [{ label: "", number: "" }] };
+  const texts = Object.fromEntries(CUSTOMER_TEXTS.map((key) => [key, ""])) as Record<
+    (typeof CUSTOMER_TEXTS)[number],
+    string
+  >;
+  return { ...texts, tags: [], next_contact_at: null, phones: [{ label: "", number: "" }] };
 }
 
 /** What the form shows of a customer. */
 export function draftOf(customer: Customer): CustomerDraft {
   const phones = customer.phones.map((phone) => ({ label: phone.label ?? "", number: phone.number }));
+  const draft = emptyDraft();
+  for (const key of CUSTOMER_TEXTS) draft[key] = customer[key] ?? "";
   return {
-    name: customer.name,
-    company: customer.company ?? "",
-    title: customer.title ?? "",
-    category: customer.category ?? "",
-    level: customer.level ?? "",
-    note: customer.note ?? "",
-    phones: phones.length ? phones : [{ label: "", number: "" }],
+    ...draft,
+    tags: [...(customer.tags ?? [])],
+    next_contact_at: customer.next_contact_at ?? null,
+    phones: phones.length ? phones : draft.phones,
+    changed_at: customer.changed_at,
   };
 }
 
@@ -31,62 +35,34 @@ export function cleanDraft(draft: CustomerDraft): CustomerDraft {
     .map((phone) => ({ label: phone.label.trim(), number: plainNumber(phone.number) }))
     .filter((phone) => phone.number);
   const trimmed = { ...draft, phones };
-  for (const key of ["name", "company", "title", "category", "level", "note"] as const)
-    trimmed[key] = draft[key].trim();
+  for (const key of CUSTOMER_TEXTS) trimmed[key] = draft[key].trim();
   return trimmed;
 }
 
+/** Whether there is enough to save. */
+export const isComplete = (draft: CustomerDraft) =>
+  Boolean(draft.name.trim() || draft.company.trim() || draft.phones.some((phone) => plainNumber(phone.number)));
+
 export const useCustomersStore = defineStore("customers", () => {
   const popups = usePopupsStore();
-  const items = ref<Customer[]>([]);
-  const next = ref<string | number | null>(null);
-  const search = ref("");
-  const loading = ref(false);
-  const failed = ref(false);
+  /** A new customer as typed so far: it outlives the form. */
   const draft = reactive<CustomerDraft>(emptyDraft());
-  let turn = 0;
+  /** The last that was saved, for the lists. */
+  const saved = shallowRef<Customer | null>(null);
 
-  async function load(after?: string | number): Promise<void> {
-    turn += 1;
-    const mine = turn;
-    loading.value = true;
-    try {
-      const answer = await api.readCustomers({ q: search.value.trim(), limit: 100, after });
-      if (mine !== turn) return;
-      items.value = after === undefined ? answer.customers : [...items.value, ...answer.customers];
-      next.value = answer.next;
-      failed.value = false;
-    } catch {
-      if (mine === turn) failed.value = true;
-    } finally {
-      if (mine === turn) loading.value = false;
-    }
-  }
-
-  async function loadMore(): Promise<void> {
-    if (next.value !== null && !loading.value) await load(next.value);
-  }
-
+  /** Adds a customer (`id` null) or changes one. Throws ApiError. */
   async function save(id: Customer["id"] | null, fresh: CustomerDraft): Promise<Customer> {
     const clean = cleanDraft(fresh);
-    const saved = id === null ? await api.addCustomer(clean) : await api.changeCustomer(id, clean);
-    popups.takeCustomer(saved);
-    void load();
-    return saved;
-  }
-
-  async function remove(id: Customer["id"]): Promise<void> {
-    await api.deleteCustomer(id);
-    items.value = items.value.filter((customer) => customer.id !== id);
-    popups.dropCustomer(id);
+    const answer = id === null ? await api.addCustomer(clean) : await api.changeCustomer(id, clean);
+    popups.takeCustomer(answer);
+    saved.value = answer;
+    return answer;
   }
 
   function clear(): void {
-    items.value = [];
-    next.value = null;
-    search.value = "";
+    saved.value = null;
     Object.assign(draft, emptyDraft());
   }
 
-  return { items, next, search, loading, failed, draft, load, loadMore, save, remove, clear };
+  return { draft, saved, save, clear };
 });

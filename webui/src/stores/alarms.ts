@@ -1,0 +1,139 @@
+/** What needs somebody's attention, with its cause; found out from what the API tells of the box. */
+
+import { ref } from "vue";
+import { readCards, readChannels, readStorage } from "@/api/endpoints";
+import { readAudit, readOperators } from "@/api/office";
+import type { AuditEntry, StaffMember } from "@/api/officeTypes";
+import type { Card, Channel, Storage } from "@/api/types";
+import { useSessionStore } from "./session";
+
+export interface Alarm {
+  /** Names the texts for what it is, its cause and its remedy. */
+  code: string;
+  grave: boolean;
+  id: string;
+  at: string | null;
+  values: Record<string, string | number>;
+  /** The place where it is mended. */
+  to: { name: string; query?: Record<string, string> } | null;
+}
+
+const FEW_DAYS = 7;
+const GIB = 1024 ** 3;
+
+export function channelAlarms(channels: Channel[]): Alarm[] {
+  return channels
+    .filter((channel) => channel.line === "lost")
+    .map((channel) => ({
+      code: "line_lost",
+      grave: true,
+      id: String(channel.number),
+      at: null,
+      values: { n: channel.number, name: channel.name },
+      to: { name: "lines" },
+    }));
+}
+
+export function cardAlarms(cards: Card[]): Alarm[] {
+  const of = (code: string, grave: boolean, card: Card, n: number): Alarm => ({
+    code,
+    grave,
+    id: card.card_id,
+    at: null,
+    values: { name: card.model ?? card.card_id, n },
+    to: { name: "lines" },
+  });
+  return cards.flatMap((card) => [
+    ...(card.connected ? [] : [of("card_lost", true, card, card.ports)]),
+    ...(card.link.lost_samples ? [of("samples_lost", false, card, card.link.lost_samples)] : []),
+  ]);
+}
+
+export function storageAlarms(storage: Storage): Alarm[] {
+  const of = (code: string, grave: boolean, values: Alarm["values"], id = ""): Alarm => ({
+    code,
+    grave,
+    id,
+    at: null,
+    values,
+    to: { name: "storage" },
+  });
+  const few = storage.days_left !== null && storage.days_left < FEW_DAYS;
+  return [
+    ...(storage.full ? [of("storage_full", true, {})] : []),
+    ...(few && !storage.full
+      ? [of("storage_low", storage.full_action === "stop_and_alarm", { n: Math.floor(storage.days_left ?? 0) })]
+      : []),
+    ...storage.archives
+      .filter((archive) => archive.required && archive.waiting > 0)
+      .map((archive) =>
+        of(
+          "archive_lags",
+          false,
+          { name: archive.name, n: archive.waiting, size: (archive.waiting_bytes / GIB).toFixed(1) },
+          archive.name,
+        ),
+      ),
+  ];
+}
+
+export function staffAlarms(operators: StaffMember[]): Alarm[] {
+  return operators.flatMap((operator) =>
+    operator.active
+      ? operator.warnings.map((code) => ({
+          code: "staff_warning",
+          grave: false,
+          id: `${operator.staff_no}.${code}`,
+          at: null,
+          values: { name: operator.name, staffNo: operator.staff_no, warning: code },
+          to: { name: "operators", query: { find: operator.staff_no } },
+        }))
+      : [],
+  );
+}
+
+export function watchAlarms(entries: AuditEntry[]): Alarm[] {
+  return entries.map((entry) => ({
+    code: "watch_unusual",
+    grave: false,
+    id: String(entry.id),
+    at: entry.at,
+    values: {
+      staffNo: entry.subject || entry.actor,
+      kind: String(entry.data.kind ?? ""),
+      n: Number(entry.data.count ?? 0),
+    },
+    to: { name: "audit" },
+  }));
+}
+
+/** Reads everything that the operator may see and puts the grave ones first. */
+export function useAlarms() {
+  const session = useSessionStore();
+  const alarms = ref<Alarm[]>([]);
+  const loading = ref(true);
+  const problem = ref<unknown>(null);
+
+  async function load(): Promise<void> {
+    loading.value = true;
+    try {
+      const found = await Promise.all([
+        readChannels().then(channelAlarms),
+        readCards().then(cardAlarms),
+        session.may("system_setup") ? readStorage().then(storageAlarms) : [],
+        session.may("operator_manage") ? readOperators().then(staffAlarms) : [],
+        session.may("audit_read")
+          ? readAudit({ action: "watch.unusual" }).then((page) => watchAlarms(page.entries))
+          : [],
+      ]);
+      alarms.value = found.flat().sort((one, two) => Number(two.grave) - Number(one.grave));
+      problem.value = null;
+    } catch (error) {
+      problem.value = error;
+    } finally {
+      loading.value = false;
+    }
+  }
+  void load();
+  return { alarms, loading, problem, load };
+}

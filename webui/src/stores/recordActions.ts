@@ -1,0 +1,37 @@
+/** What is done with several chosen records at once: recycle bin, restoring, purging. */
+
+import { ElMessage } from "element-plus";
+import { computed, ref } from "vue";
+import { useI18n } from "vue-i18n";
+import { moveRecords } from "@/api/office";
+import type { RecordKind } from "@/api/officeTypes";
+import { errorText } from "@/text/errors";
+
+/** The chosen rows of a list, and what can be done with them. */
+export function useRecordActions(
+  kind: RecordKind,
+  drop: (ids: string[]) => void,
+  ask: typeof import("@/components/askLeave").ask,
+) {
+  const { t } = useI18n();
+  const selected = ref(new Set<string>());
+  const ids = computed(() => [...selected.value]);
+
+  /** Does it after asking; what needs no question has none. True if it was done. */
+  async function move(verb: "delete" | "restore" | "purge", which: string[]): Promise<boolean> {
+    const doing = t(`records.${verb}`, { n: which.length });
+    if (verb !== "restore" && !(await ask(t, t(`records.${verb}Ask`, { n: which.length }), doing))) return false;
+    try {
+      const { count } = await moveRecords(kind, verb, which);
+      drop(which);
+      selected.value = new Set();
+      ElMessage.success(t(`records.${verb}Done`, { n: count }));
+      return true;
+    } catch (error) {
+      ElMessage.error(errorText(error));
+      return false;
+    }
+  }
+
+  return { selected, ids, move };
+}

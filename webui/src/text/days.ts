@@ -1,0 +1,32 @@
+/** Local days (`YYYY-MM-DD`) and the moments at which they begin. */
+
+const two = (value: number) => String(value).padStart(2, "0");
+
+/** The local day of a moment in Unix ms. */
+export function dayOf(at_ms: number): string {
+  const at = new Date(at_ms);
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+}
+
+/** The local day `days` later; negative: earlier. */
+export function addDays(day: string, days: number): string {
+  const [year = 0, month = 1, date = 1] = day.split("-").map(Number);
+  return dayOf(new Date(year, month - 1, date + days).getTime());
+}
+
+/** When a local day begins, ISO 8601 UTC. */
+export function dayBegins(day: string): string {
+  const [year = 0, month = 1, date = 1] = day.split("-").map(Number);
+  return new Date(year, month - 1, date).toISOString();
+}
+
+/** A filter's bounds for the local days from `first` to `last`, both with: the end is not included. */
+export function boundsOf(first: string, last: string): { from: string; to: string } {
+  return { from: dayBegins(first), to: dayBegins(addDays(last, 1)) };
+}
+
+/** The local days of such bounds; null when one of them is missing. */
+export function daysOf(from: string | undefined, to: string | undefined): [string, string] | null {
+  if (!from || !to) return null;
+  return [dayOf(Date.parse(from)), addDays(dayOf(Date.parse(to)), -1)];
+}

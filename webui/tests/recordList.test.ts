@@ -1,0 +1,80 @@
+import { createPinia, setActivePinia } from "pinia";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type EffectScope, effectScope, ref } from "vue";
+import { type Page, useRecordList } from "@/stores/recordList";
+
+interface Row {
+  id: string;
+  text?: string;
+}
+const scopes: EffectScope[] = [];
+beforeEach(() => setActivePinia(createPinia()));
+afterEach(() => {
+  for (const scope of scopes.splice(0)) scope.stop();
+});
+const settle = () => new Promise((resolve) => setTimeout(resolve));
+
+function open(read: (after: string | undefined) => Promise<Page<Row>>, wanted: () => unknown = () => null) {
+  const scope = effectScope();
+  scopes.push(scope);
+  return scope.run(() => useRecordList<Row>(read, wanted)) as ReturnType<typeof useRecordList<Row>>;
+}
+const ids = (list: { rows: Row[] }) => list.rows.map((row) => row.id);
+
+describe("a list of records", () => {
+  it("reads page by page", async () => {
+    const list = open(async (after) =>
+      after ? { rows: [{ id: "1" }], next: null } : { rows: [{ id: "2" }], next: "2" },
+    );
+    await settle();
+    expect(ids(list)).toEqual(["2"]);
+    await list.loadMore();
+    expect([ids(list), list.next]).toEqual([["2", "1"], null]);
+    await list.loadMore();
+    expect(ids(list)).toEqual(["2", "1"]);
+  });
+
+  it("goes on by itself where a search for something rare answers with an empty page", async () => {
+    const list = open(async (after) => (after ? { rows: [{ id: "9" }], next: null } : { rows: [], next: "x" }));
+    await settle();
+    expect([ids(list), list.loading]).toEqual([["9"], false]);
+  });
+
+  it("shows the answer to the last question, whichever comes last", async () => {
+    const wanted = ref("slow");
+    const answers = new Map<string, (page: Page<Row>) => void>();
+    const list = open(
+      () => new Promise((resolve) => answers.set(wanted.value, resolve)),
+      () => wanted.value,
+    );
+    wanted.value = "fast";
+    await settle();
+    answers.get("fast")?.({ rows: [{ id: "fast" }], next: null });
+    await settle();
+    answers.get("slow")?.({ rows: [{ id: "slow" }], next: null });
+    await settle();
+    expect(ids(list)).toEqual(["fast"]);
+  });
+
+  it("says what went wrong, and recovers", async () => {
+    let away = true;
+    const list = open(async () => {
+      if (away) throw new Error("away");
+      return { rows: [{ id: "1" }], next: null };
+    });
+    await settle();
+    expect([list.problem instanceof Error, ids(list)]).toEqual([true, []]);
+    away = false;
+    await list.reload();
+    expect([list.problem, ids(list)]).toEqual([null, ["1"]]);
+  });
+
+  it("puts a new row on top, a known one in its place, and drops others", async () => {
+    const list = open(async () => ({ rows: [{ id: "2" }, { id: "1" }], next: null }));
+    await settle();
+    list.put({ id: "1", text: "changed" });
+    list.put({ id: "3" });
+    list.drop(["2"]);
+    expect(list.rows).toEqual([{ id: "3" }, { id: "1", text: "changed" }]);
+  });
+});
