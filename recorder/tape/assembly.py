@@ -24,7 +24,6 @@ class BlockAssembly:
         """Go on after ``last``, the newest block of the tape."""
         self.geometry = geometry
         self._block = last.number + 1 if last else 0
-        self._sequence = last.sequence + 1 if last else 0
         self.card_offset = last.card_offset if last else 0
         """Tape position minus card position in the present power-up of the card."""
         self.boot_id = last.boot_id if last else ""
@@ -133,10 +132,9 @@ class BlockAssembly:
         events = self._waiting.take(self._gaps, self.geometry.notes_bytes)
         block = TapeBlock(
             self._block, first, self._buffer, tuple(events), tuple(self._gaps),
-            self._wall_ns, self._monotonic_ns, self.boot_id, self.card_offset, self._sequence,
+            self._wall_ns, self._monotonic_ns, self.boot_id, self.card_offset,
         )  # fmt: skip
         self._fill = 0  # first: whoever reads ``end_sample`` meanwhile must not see a block that is not there
         self._block += 1
-        self._sequence += 1
         self._start_block()
         return block

@@ -103,7 +103,8 @@ class TapeBlock:
     monotonic_ns: int
     boot_id: str
     card_offset: int
-    sequence: int
+    sequence: int = -1
+    """How many were written before it; -1: it is not written yet."""
 
     @property
     def end_sample(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import struct
 from collections.abc import Mapping, Sequence
@@ -50,6 +51,8 @@ class TapeReader:
             """Number minus sequence where a block was last found."""
             self._newest = -1
             """A sequence that is on the tape, not far from its end."""
+            self._asked: int | None = -1
+            """The hint with which the end was last looked for."""
         except BaseException:
             os.close(self._fd)
             raise
@@ -98,9 +101,9 @@ class TapeReader:
     def next_from(self, block: int) -> int | None:
         """The first block from ``block`` on that the tape holds; None when it has none yet."""
         found = self._first_from(block)
-        in_files = min((number for number in self.spilled().values() if number >= block), default=None)
-        numbers = [number for number in (found and found[0], in_files) if number is not None]
-        return min(numbers, default=None)
+        names = (number for number in self._spill_names() if number >= block)
+        in_files = next(filter(self._spilled_head, names), None)
+        return min((number for number in (found and found[0], in_files) if number is not None), default=None)
 
     def _first_from(self, block: int) -> tuple[int, int] | None:
         """Number and sequence of the first block from ``block`` on that is in its slot."""
@@ -124,15 +127,18 @@ class TapeReader:
 
     def _follow_newest(self) -> int:
         """The sequence of the newest block that is in its slot; -1 without any."""
-        hinted = self._hint()
-        if hinted is not None and hinted > self._newest and self._number_at(hinted) is not None:
-            self._newest = hinted
-        if self._number_at(self._newest) is None:  # never looked for, or the ring went round
-            last = self.last_head()
-            self._newest = -1 if last is None else last.sequence
-        while self._number_at(self._newest + 1) is not None:
-            self._newest += 1
-        return self._newest
+        hinted, newest = self._hint(), self._newest
+        if hinted is not None and hinted > newest and self._number_at(hinted) is not None:
+            newest = hinted
+        number = self._number_at(newest)
+        if number is None and hinted != self._asked:  # never looked for, or the ring went round
+            self._asked, last = hinted, self.last_head()
+            newest, number = (-1, None) if last is None else (last.sequence, last.number)
+        # What a power cut left behind the end is no news: numbers rise.
+        while (after := self._number_at(newest + 1)) is not None and (number is None or after > number):
+            newest, number = newest + 1, after
+        self._newest = newest
+        return newest
 
     def _hint(self) -> int | None:
         sequence, crc = HINT.unpack(self._read_at(HINT_OFFSET, HINT.size).ljust(HINT.size, b"\xff"))
@@ -189,10 +195,12 @@ class TapeReader:
         head = unpack_slot_head(self.geometry, self._spilled_slot(number, self.geometry.head_bytes))
         return head if head is not None and head.number == number else None
 
+    def _spill_names(self) -> list[int]:
+        return sorted(int(file.stem) for file in spill_folder(self.path).glob("*.block") if file.stem.isdecimal())
+
     def spilled(self) -> dict[int, int]:
         """Sequences and numbers of the blocks that have files of their own, in order."""
-        names = (file.stem for file in spill_folder(self.path).glob("*.block"))
-        heads = [self._spilled_head(int(name)) for name in names if name.isdecimal()]
+        heads = map(self._spilled_head, self._spill_names())
         return dict(sorted((head.sequence, head.number) for head in heads if head is not None))
 
     def read(self, track: int, from_sample: int, to_sample: int) -> tuple[Pcm, list[Range]]:
@@ -239,8 +247,10 @@ class TapeReader:
         while misses < self.geometry.slots and misses < SEARCHED_BLOCKS:
             sequence += 1
             head = self._head_of(sequence, spilled)
-            misses = 0 if head else misses + 1
-            best = head or best
+            if head is not None and head.number > best.number:
+                misses, best = 0, head
+            else:
+                misses += 1
         return best
 
     def _head_of(self, sequence: int, spilled: Mapping[int, int]) -> SlotHead | None:
@@ -253,7 +263,8 @@ class TapeReader:
             for slot in range(geometry.slots)
         )
         in_files = map(self._spilled_head, spilled.values())
-        return max((head for head in (*heads, *in_files) if head), key=lambda head: head.sequence, default=None)
+        found = (head for head in itertools.chain(heads, in_files) if head)
+        return max(found, key=lambda head: head.sequence, default=None)
 
 
 def spill_folder(tape: Path) -> Path:

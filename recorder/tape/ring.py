@@ -15,14 +15,16 @@ from firmware.errors import StoreError, StoreFull
 from recorder.tape.format import (
     HINT,
     HINT_OFFSET,
+    SLOT_START_BYTES,
     Geometry,
     TapeBlock,
     checksum,
     pack_file_head,
     pack_notes,
     pack_slot_head,
+    unpack_slot_start,
 )
-from recorder.tape.reader import TapeReader, spill_folder
+from recorder.tape.reader import SEARCHED_BLOCKS, TapeReader, spill_folder
 
 _GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602  # FS_IOC_GETFLAGS, FS_IOC_SETFLAGS of <linux/fs.h>
 _NO_COW = 0x00800000  # FS_NOCOW_FL: btrfs writes in place, so a ring that has its room once has it for ever
@@ -54,6 +56,7 @@ class TapeRing:
         self._spilled = reader.spilled()
         reader.close()
         self._newest = self.last.sequence if self.last else -1
+        self._wipe_strays()
 
     def _fits(self) -> bool:
         try:
@@ -88,6 +91,22 @@ class TapeRing:
         self.path.rename(aside)
         if spill_folder(self.path).exists():
             spill_folder(self.path).rename(spill_folder(aside))
+
+    def _wipe_strays(self) -> None:
+        """A power cut may leave behind the end what was written last: torn, or whole but cut off from the rest. Its
+        places are used again, and nobody must take it for what comes next.
+        """
+        for sequence in range(self._newest + 1, self._newest + 1 + min(SEARCHED_BLOCKS, self.geometry.slots)):
+            at = self.geometry.slot_offset(sequence)
+            with contextlib.suppress(OSError):  # of a bad slot
+                start = unpack_slot_start(os.pread(self._fd, SLOT_START_BYTES, at))
+                if start is not None and start[1] == sequence:
+                    os.pwrite(self._fd, bytes(SLOT_START_BYTES), at)
+
+    @property
+    def next_sequence(self) -> int:
+        """Of the block that is written next."""
+        return self._newest + 1
 
     def write(self, block: TapeBlock, *, through: bool = False) -> None:
         """Write a block to its slot; ``through``: to the medium, so that an error is this block's own."""

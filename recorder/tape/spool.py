@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from dataclasses import replace
 
 from recorder.tape.format import Geometry, TapeBlock
 from recorder.tape.ring import TapeRing
@@ -120,6 +121,8 @@ class Spool:
                     self._careful = False
                     self._changed.notify_all()
                     return True
+                if block.sequence < 0:  # what is given up takes no place
+                    block = replace(block, sequence=self._ring.next_sequence)
                 self._in_flight = block.number
                 through, failed_syncs = self._careful, self._failed_syncs
             try:
@@ -130,10 +133,12 @@ class Spool:
                 return False
             with self._changed:
                 self._in_flight = -1
-                if safe or failed_syncs == self._failed_syncs:  # else nobody knows what became of it
-                    del self._waiting[block.number]
-                    if not safe:
-                        self._unsynced[block.number] = block
+                if not safe and failed_syncs != self._failed_syncs:  # nobody knows what became of it: once more
+                    self._waiting[block.number] = block
+                    continue
+                del self._waiting[block.number]
+                if not safe:
+                    self._unsynced[block.number] = block
 
     def _write(self, block: TapeBlock, through: bool) -> bool:
         """Returns whether the block is on the medium already."""

@@ -43,7 +43,7 @@ pytestmark = [
 ]
 PORTS, BUSY = 8, 6
 TALK_S = 2.0
-PRE_ROLL_SAMPLES = RATE_HZ
+PRE_ROLL_SAMPLES = SHORTEST_KEPT_SAMPLES = RATE_HZ
 BLOCK = 800
 MOST_MISSING_SAMPLES = RATE_HZ
 AT_ONCE = 3
@@ -166,7 +166,8 @@ def _running_calls_are_recorded(home: Home, calls: Sequence[dict[str, Any]], upt
     """As far as ``upto``, or to their own end; a call that had only begun is too short to be kept."""
     short = {row["id"] for row in _rows(home, "SELECT id FROM calls WHERE kept_reason = 'too_short'")}
     for call in calls:
-        if call["id"] in short and call["from_sample"] + PRE_ROLL_SAMPLES >= upto:
+        begun = call["from_sample"] + PRE_ROLL_SAMPLES
+        if call["id"] in short and begun > upto - SHORTEST_KEPT_SAMPLES:
             continue
         own_end = call["from_sample"] + int(TALK_S * RATE_HZ)
         query = f"SELECT coalesce(max(to_sample), 0) AS upto FROM recordings WHERE call_id = '{call['id']}'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,7 @@ def test_a_bad_slots_file_outlives_an_absence(tmp_path: Path) -> None:
     sent = noise(2, 2 * RATE_HZ)
     for block in boot(tape, sent, 0):
         if block.number == 7:
-            tape._ring.spill(block)
+            tape._ring.spill(replace(block, sequence=7))
     with path.open("rb+") as file:
         file.seek(HALF_MINUTE.slot_offset(7))
         file.write(bytes(HALF_MINUTE.slot_bytes))
@@ -119,6 +120,55 @@ def test_a_bad_slots_file_outlives_an_absence(tmp_path: Path) -> None:
     assert TapeReader(path).next_from(7) == 7
     boot(tape, noise(2, 30 * RATE_HZ, seed=4), 600)
     assert list(spill_folder(path).iterdir()) == []
+
+
+def test_what_memory_gives_up_takes_no_place_in_the_ring(tmp_path: Path) -> None:
+    """A disk that took nothing for longer than memory lasts: the call before is still to be cut."""
+    path, call = tmp_path / "t.tape", noise(2, LONGEST_CALL_S * RATE_HZ)
+    tape = TapeWriter(path, HALF_MINUTE, CARD_ID)
+    boot(tape, call, 0)
+    tape.spool.sync()
+    tape.spool._most = 50
+    later = noise(2, 28 * RATE_HZ, seed=5)
+    for at in range(0, later.shape[1], BLOCK):
+        tape.append(PcmBlock(np.ascontiguousarray(later[:, at : at + BLOCK]), call.shape[1] + at, 0, 1), 1)
+    assert tape.spool.given_up == 280 - 50
+    tape.close()
+    reader = TapeReader(path)
+    out, gaps = reader.read(0, 0, call.shape[1])
+    assert gaps == []
+    assert np.array_equal(out, call[0])
+    out, gaps = reader.read(0, call.shape[1], call.shape[1] + later.shape[1])
+    assert gaps == [(call.shape[1], call.shape[1] + 230 * BLOCK)]
+    assert np.array_equal(out[230 * BLOCK :], later[0, 230 * BLOCK :])
+
+
+@pytest.mark.parametrize("whole", [(), (43,), (42, 43, 47, 48, 49)])
+def test_what_a_power_cut_leaves_behind_the_end_hides_nothing(tmp_path: Path, whole: tuple[int, ...]) -> None:
+    """Of the ten blocks on their way some came whole, the others torn."""
+    path = tmp_path / "t.tape"
+    tape = TapeWriter(path, HALF_MINUTE, CARD_ID)
+    boot(tape, noise(2, 5 * RATE_HZ), 0)
+    tape._ring.close()
+    with path.open("rb+") as file:
+        for sequence in set(range(40, 50)) - set(whole):
+            file.seek(HALF_MINUTE.slot_offset(sequence) + 512)
+            file.write(b"\xff" * (HALF_MINUTE.head_bytes - 512))
+            file.seek(HALF_MINUTE.slot_offset(sequence) + 4 + 24)
+            file.write(b"\xff" * 8)
+    patient = TapeReader(path)
+    kept = max([39, *whole])
+    assert patient.next_from(39) == 39
+    again = TapeWriter(path, HALF_MINUTE, CARD_ID)
+    assert again._assembly.end_sample == (kept + 1) * BLOCK
+    for seed in range(12):
+        (new,) = boot(again, noise(2, BLOCK, seed=seed), 3)
+        for reader in (patient, TapeReader(path)):
+            found, last = reader.block(new.number), reader.last_head()
+            assert found is not None
+            assert np.array_equal(found.samples, new.samples)
+            assert last is not None
+            assert last.number == new.number
 
 
 @settings(deadline=None, max_examples=40)

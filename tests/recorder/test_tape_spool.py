@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -237,7 +238,7 @@ def test_a_block_of_another_tape_is_not_taken_for_ours(tmp_path: Path) -> None:
     desk, other = Desk(tmp_path / "a.tape"), Desk(tmp_path / "b.tape")
     other.put(2)
     for block in other.spool._waiting.values():
-        other.disk.spill(block)
+        other.disk.spill(replace(block, sequence=block.number))
     spill_folder(other.disk.path).rename(spill_folder(desk.disk.path))
     assert TapeReader(desk.disk.path).block(1) is None
     assert TapeReader(desk.disk.path).read(0, 0, 2 * BLOCK)[1] == [(0, 2 * BLOCK)]
