@@ -36,7 +36,8 @@ NOT_SEARCHED = {
     ),
     **dict.fromkeys(
         ("*.kind", "*.state", "*.type", "*.method", "*.direction", "*.outcome", "*.verb", "*.how", "*.consent",
-         "*.level", "operators.permissions", "granted_permissions.permission", "known_permissions.permission",
+         "*.level", "operators.permissions", "jobs.permissions", "granted_permissions.permission",
+         "known_permissions.permission",
          "operators.channels", "*.phase", "*.error_code", "saved_views.list", "api_tokens.scopes", "webhooks.events",
          "custom_fields.*", "hand_overs.counts", "alarms.*", "archive_targets.*", "audit.thing", "audit.action"),
         "words of a fixed set, or what administrators name",

@@ -214,6 +214,68 @@ def test_a_source_that_fails_ends_only_its_own_stream(connect):
     assert read(links[1], 2) == b"xy"
 
 
+def test_what_fails_in_serving_one_stream_ends_only_that_one(sender, connect):
+    class Hopeless(Told):
+        def close(self) -> None:
+            super().close()
+            raise ValueError("on purpose")
+
+    hopeless, other = Hopeless([b"x"]), Told([b"x"])
+    links = [connect(source) for source in (hopeless, other)]
+    assert [read(link, 1) for link in links] == [b"x", b"x"]
+    hopeless.say("no bytes")
+    assert read_all(links[0]) == b""
+    assert hopeless.closed.wait(5)
+    other.say(b"y")
+    assert read(links[1], 1) == b"y"
+    assert sender.alive
+
+
+def test_who_has_much_to_look_through_holds_up_nobody(connect):
+    class Fruitless(Told):
+        """Looks and looks and finds nothing to send."""
+
+        def missed(self) -> Iterator[bytes]:
+            while self._missed and not self.client.closed:
+                time.sleep(0.002)
+                yield b""
+
+        def live(self) -> Iterator[bytes | None]:
+            while not self.client.closed:
+                yield None
+
+    fruitless = [Fruitless([b"x"]) for _ in range(sending.OPENERS + 1)] + [Fruitless([])]
+    silent = [connect(source, chunked=True) for source in fruitless]
+    other = Told([b"one "])
+    link = connect(other)
+    assert read(link, 4) == b"one "
+    other.say(b"two ")
+    assert read(link, 4) == b"two "
+    for source in fruitless:
+        source.client.close()
+    for link in silent:
+        assert read_all(link) == b"0\r\n\r\n", "an empty chunk would end the stream"
+
+
+def test_who_vanishes_is_given_up_as_soon_as_who_takes_nothing(sender):
+    with socket.create_server(("127.0.0.1", 0)) as door, socket.create_connection(door.getsockname()) as theirs:
+        ours, _ = door.accept()
+        sender.begin(Told([b"x"]), ours, chunked=False)
+        assert read(theirs, 1) == b"x"
+        assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 2000
+
+
+def test_a_connection_that_cannot_be_watched_is_closed(sender):
+    ours, theirs = socket.socketpair()
+    source = Told([b"x"])
+    sender._epoll.register(ours.fileno(), 0)  # now it is refused as too many are
+    with pytest.raises(OSError, match="exists"):
+        sender.begin(source, ours, chunked=False)
+    assert source.closed.is_set()
+    assert read_all(theirs) == b""
+    theirs.close()
+
+
 def test_a_stream_without_news_is_kept_alive(connect, monkeypatch):
     monkeypatch.setattr(sending, "HEARTBEAT_S", 0.05)
     link = connect(Told([b"x"]), chunked=True)

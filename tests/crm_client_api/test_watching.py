@@ -147,6 +147,10 @@ def test_who_may_read_the_log_is_told_on_the_stream(crm, server, browse):
         browser.ask("POST", "/customers", {"name": f"客户 {number}"})
     browser.get("/customers")
     watcher.look(crm, now_ms())
+    for _ in range(6):
+        event = stream.next("office")
+        assert event is not None
+        assert event.data["kind"] == "customer_changed"
     event = stream.next("office")
     assert event is not None
     assert event.data["kind"] == "watch_unusual"
