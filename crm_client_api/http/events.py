@@ -51,7 +51,7 @@ def get_events(request: Request, query: StreamQuery) -> bottle.HTTPResponse:
     position = request.headers.get("Last-Event-ID") or query.after
     stream = Stream(request.api.hub, request.api.pool, request.stores, session, position)
     beginning = _Beginning(stream, request.api.hub.sender, bottle.request.environ[TAKE_OVER_KEY])
-    headers = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+    headers = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no", "Connection": "close"}
     return raw_answer(beginning, 200, headers)
 
 

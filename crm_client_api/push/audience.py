@@ -117,6 +117,13 @@ class Client:
         if news:
             self.on_news(False)
 
+    def keep_ports(self, scope: ChannelScope) -> None:
+        """The scope has changed: what is not in it any more is not sent, and counts as never sent."""
+        with self._lock:
+            for ports in (self._ports, self._sent_ports):
+                for number in [number for number in ports if not scope.allows(number)]:
+                    del ports[number]
+
     def close(self) -> None:
         """End the stream; what is queued is not sent any more."""
         self._closed = True
@@ -200,6 +207,8 @@ class Audience:
         if settings != self.settings:
             self.settings = settings
             self._scopes = {one: settings.channel_scope(one.session.operator.viewer) for one in self._scopes}
+            for client, scope in self._scopes.items():
+                client.keep_ports(scope)
             self._by_channel.clear()
             self._without_board = set(self._scopes)
 
@@ -208,9 +217,9 @@ class Audience:
         self._handed[call_id].add(staff_no)
 
     def operators_of(self, log: Log, event: Event) -> list[Operator]:
-        """Whom an event concerns; one operator may be there with the permissions of several tokens."""
+        """Whom an event concerns; one operator may be there several times, with tokens of fewer permissions."""
         found = (client.session.operator for client in self._concerned(log, event))
-        return list({(one.staff_no, one.permissions): one for one in found}.values())
+        return list({one.viewer: one for one in found}.values())
 
     def put_event(self, queued: Queued) -> None:
         """Queue an event for everybody whom it concerns."""

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from crm_client_api.answers.calls import PortState
 from crm_client_api.domain import office_events, receipts
+from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.sessions import Session, read_standing
 from crm_client_api.domain.settings import read_settings
 from crm_client_api.push.attendance import Attendance
@@ -24,11 +25,13 @@ from crm_client_api.push.event_cards import card_of_event
 from crm_client_api.push.number_watch import PATIENCE_S, NumberWatch
 from crm_client_api.push.positions import Log, Position, newest
 from crm_client_api.push.receipt_writer import ReceiptWriter
+from crm_client_api.push.replay import next_events
 from crm_client_api.push.sender import Sender
+from crm_client_api.push.store_trouble import is_of_store
 from crm_client_api.stores import StorePool, Stores
 from firmware.clock import now_ms
 from firmware.doorbell import Doorbell, ring
-from firmware.store.event_log import Event, read_after
+from firmware.store.event_log import Event
 
 BOARD_PERIOD_S = 0.25
 QUEUE_EVENTS = 2000
@@ -39,7 +42,8 @@ _CATCH_UP_S = 1.0
 _CARDS_AHEAD = 50
 """So many cards of an event are made before it is handed out; a thread of its own for each is slower."""
 _MOST_MISSED = 2000
-_MISSED_FOR_S = 10.0
+_SHARED_FOR_S = 2.0
+"""So long streams that come back share what they find out about a missed event: customers and calls change."""
 _log = logging.getLogger(__name__)
 
 
@@ -65,8 +69,8 @@ class Hub:
         self._refreshing = threading.Lock()
         self._stopping = threading.Event()
         self._watch = NumberWatch(number_patience_s)
-        self._missed: OrderedDict[tuple[Log, int], Queued] = OrderedDict()
-        self._missed_s = 0.0
+        self._missed: OrderedDict[tuple[Log, int], tuple[float, Queued]] = OrderedDict()
+        """With the time when it was made, the oldest first."""
         self._crm_version: int | None = None
         self._sessions_read_s = 0.0
         self._epochs_read_s = 0.0
@@ -136,6 +140,13 @@ class Hub:
             self._audience.add(client)
             return client, self._position
 
+    def look_again(self, client: Client, stores: Stores) -> None:
+        """Let a client go whose session ended before it joined: until then nobody looked at it."""
+        with self._lock:
+            idle_logout_ms = self._audience.settings.idle_logout_ms
+        if not read_standing(stores.crm, now_ms(), idle_logout_ms).holds(client.session):
+            client.close()
+
     def leave(self, client: Client) -> None:
         """Take a client out. Idempotent."""
         with self._lock:
@@ -143,14 +154,22 @@ class Hub:
 
     def queued(self, log: Log, event: Event) -> Queued:
         """A missed event with what is known about it: streams that come back together share what they find out."""
+        key, now_s = (log, event.id), time.monotonic()
         with self._lock:
-            self._missed_s = time.monotonic()
-            queued = self._missed.get((log, event.id))
-            if queued is None or queued.settings is not self._audience.settings:
-                queued = self._missed[log, event.id] = Queued(log, event, self._audience.settings)
-                while len(self._missed) > _MOST_MISSED:
-                    self._missed.popitem(last=False)
-            return queued
+            self._forget_missed(now_s)
+            found = self._missed.get(key)
+            if found is None or found[1].settings is not self._audience.settings:
+                self._missed.pop(key, None)  # a new one goes to the end
+                found = self._missed[key] = (now_s, Queued(log, event, self._audience.settings))
+            return found[1]
+
+    def _forget_missed(self, now_s: float) -> None:
+        """What is too old to be shared, and what is too much. Needs the lock."""
+        while self._missed:
+            made_s, _ = next(iter(self._missed.values()))
+            if now_s - made_s <= _SHARED_FOR_S and len(self._missed) <= _MOST_MISSED:
+                return
+            self._missed.popitem(last=False)
 
     def _follow_events(self) -> None:
         while not self._stopping.is_set():
@@ -176,8 +195,8 @@ class Hub:
         self._refresh_if_changed(stores)
         self._look_for_epochs(stores)
         position = self._position
-        found: list[tuple[Log, Event]] = [("calls", event) for event in read_after(stores.calls, position.calls_id)]
-        found += [("office", event) for event in read_after(stores.crm, position.office_id)]
+        found: list[tuple[Log, Event]] = [("calls", event) for event in next_events(stores.calls, position.calls_id)]
+        found += [("office", event) for event in next_events(stores.crm, position.office_id)]
         if not found:
             return False
         for log, event in found:
@@ -186,9 +205,12 @@ class Hub:
                 self.attendance.note(event)
         for queued in self._prepared(stores, found):
             with self._lock:
-                if queued.log == "office":
-                    self._note_handed(queued.event)
-                self._audience.put_event(queued)
+                try:
+                    if queued.log == "office":
+                        self._note_handed(queued.event)
+                    self._audience.put_event(queued)
+                except Exception:  # one event must not hold up those behind it
+                    _log.exception("cannot hand out event %d of %s", queued.event.id, queued.log)
                 self._position = self._position.after(queued.log, queued.event.id)
                 self._moved.notify_all()
         return True
@@ -200,10 +222,12 @@ class Hub:
                 queued = Queued(log, event, self._audience.settings)
                 operators = self._audience.operators_of(log, event) if log == "calls" else []
             if operators and event.kind in CALL_EVENTS:
-                news = call_news(stores, queued.settings, event, queued.once)
-                if news is not None and news.pops_up:
-                    for one in operators[:_CARDS_AHEAD]:
-                        card_of_event(stores, one, queued, news)
+                try:
+                    _look_up(stores, operators, queued)
+                except Exception as error:
+                    if is_of_store(error):
+                        raise
+                    _log.exception("cannot look up event %d of %s", event.id, log)  # each stream tries it again
             yield queued
 
     def _note_handed(self, event: Event) -> None:
@@ -236,11 +260,10 @@ class Hub:
 
     def _follow_board(self) -> None:
         while not self._stopping.wait(BOARD_PERIOD_S):
+            with self._lock:
+                self._forget_missed(time.monotonic())
             if not len(self._audience):
                 continue
-            with self._lock:
-                if time.monotonic() - self._missed_s > _MISSED_FOR_S:
-                    self._missed.clear()
             try:
                 ports = self._read_ports()
             except Exception:
@@ -281,3 +304,11 @@ class Hub:
                     client.close()
             with self._lock:
                 self._audience.take_settings(settings)
+
+
+def _look_up(stores: Stores, operators: list[Operator], queued: Queued) -> None:
+    """Leave in ``queued`` what the streams of these operators will want to know of a call."""
+    news = call_news(stores, queued.settings, queued.event, queued.once)
+    if news is not None and news.pops_up:
+        for one in operators[:_CARDS_AHEAD]:
+            card_of_event(stores, one, queued, news)

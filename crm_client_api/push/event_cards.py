@@ -14,8 +14,11 @@ from crm_client_api.views.calls import open_desk
 
 
 def card_key(operator: Operator) -> Hashable:
-    """Under which the card is in ``Queued.once``. A token may have fewer permissions than its operator."""
-    return "card", operator.staff_no, operator.permissions
+    """Under which the card is in ``Queued.once``: all of an operator that decides about it.
+
+    A token may have fewer permissions than its operator, and a stream may be from before a new appointment.
+    """
+    return "card", operator.viewer
 
 
 def card_of_event(stores: Stores, operator: Operator, queued: Queued, news: CallNews) -> PopupInfo | None:

@@ -25,6 +25,8 @@ BEAT = b": still here\n\n"
 OPENERS = 4
 """So many streams may look into the stores for what they missed at the same time."""
 _PIECE_BYTES = 64 * 1024
+_PIECE_S = 0.03
+"""So long an opener looks for one client before the others have their turn."""
 _IN_A_ROW = 20
 """So many pieces one client gets before the others have their turn."""
 _SWEEP_S = 0.25
@@ -36,6 +38,8 @@ _log = logging.getLogger(__name__)
 class Source(Protocol):
     """What is sent: first ``missed`` to its end, then ``live``, which gives b"" when there is nothing more for now.
 
+    A step that took its time and gave nothing to send is b"" in ``missed``, None in ``live``.
+
     ``close`` is called once, at the end.
     """
 
@@ -44,7 +48,7 @@ class Source(Protocol):
     def missed(self) -> Iterator[bytes]:
         """Pieces that may take a while to find."""
 
-    def live(self) -> Iterator[bytes]:
+    def live(self) -> Iterator[bytes | None]:
         """Pieces that are there."""
 
     def close(self) -> None:
@@ -120,9 +124,9 @@ class Sender:
         return self._thread.is_alive()
 
     def begin(self, source: Source, link: socket.socket, *, chunked: bool) -> None:
-        """Take a connection over, behind the head of its answer; both are closed at the end.
+        """Take a connection over, behind the head of its answer; both are closed at the end, also when this raises.
 
-        ``chunked``: in the transfer coding of HTTP/1.1.
+        ``chunked``: in the transfer coding of HTTP/1.1. Raises OSError.
         """
         link.setblocking(False)
         flow = _Flow(source, link, chunked)
@@ -133,7 +137,13 @@ class Sender:
                 return
             self._flows[link.fileno()] = flow
         source.client.on_news = lambda urgent: self._call(flow, urgent)
-        self._epoll.register(link.fileno(), select.EPOLLRDHUP)
+        try:
+            if link.family in (socket.AF_INET, socket.AF_INET6):  # or who vanished keeps the place for a quarter hour
+                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self._send_timeout_s * 1000))
+            self._epoll.register(link.fileno(), select.EPOLLRDHUP)
+        except (OSError, ValueError):  # too many, or stopped meanwhile
+            self._end(flow)
+            raise
         self._to_open.put(flow)
 
     def _call(self, flow: _Flow, urgent: bool) -> None:
@@ -153,17 +163,18 @@ class Sender:
             size = 0
             try:
                 assert flow.missed is not None
+                until_s = time.monotonic() + _PIECE_S
                 for piece in flow.missed:
                     pieces.append(piece)
                     size += len(piece)
-                    if size >= _PIECE_BYTES:
+                    if size >= _PIECE_BYTES or time.monotonic() >= until_s:
                         break
                 else:
                     flow.missed = None
             except Exception:
                 _log.exception("cannot look up what a client missed")
                 flow.source.client.close()
-            if pieces:
+            if size:
                 flow.unsent = _coded(flow, b"".join(pieces))
             flow.opening = False
             self._call(flow, urgent=False)
@@ -198,7 +209,8 @@ class Sender:
         if flow is None:
             return
         if what & _HANG_UP:
-            self._epoll.unregister(fd)
+            with suppress(OSError):
+                self._epoll.unregister(fd)
             flow.source.client.close()  # whoever has the flow sees it
         self._ready.append(flow)
 
@@ -214,7 +226,14 @@ class Sender:
                 self._write(flow, _coded(flow, BEAT))
 
     def _serve(self, flow: _Flow) -> None:
-        """Send what there is for one client."""
+        """Send what there is for one client; what fails ends its stream only."""
+        try:
+            self._send_to(flow)
+        except Exception:
+            _log.exception("cannot send to a client")
+            self._end(flow)
+
+    def _send_to(self, flow: _Flow) -> None:
         if flow.opening or flow.link.fileno() < 0:
             return
         if flow.source.client.closed:
@@ -228,13 +247,12 @@ class Sender:
             return
         for _ in range(_IN_A_ROW):
             try:
-                piece = next(flow.live, None)
-            except Exception:
-                _log.exception("cannot send to a client")
-                piece = None
-            if piece is None:
+                piece = next(flow.live)
+            except StopIteration:
                 self._end(flow)
                 return
+            if piece is None:
+                continue
             if not piece or not self._write(flow, _coded(flow, piece)):
                 return
         self._ready.append(flow)
@@ -254,7 +272,11 @@ class Sender:
             flow.stuck_s = time.monotonic()
         if stuck != flow.stuck:
             flow.stuck = stuck
-            self._epoll.modify(flow.link.fileno(), select.EPOLLRDHUP | (select.EPOLLOUT if stuck else 0))
+            try:
+                self._epoll.modify(flow.link.fileno(), select.EPOLLRDHUP | (select.EPOLLOUT if stuck else 0))
+            except OSError:
+                self._end(flow)
+                return False
         return not stuck
 
     def _end(self, flow: _Flow) -> None:
@@ -262,7 +284,7 @@ class Sender:
         if fd < 0:
             return
         self._flows.pop(fd, None)
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             self._epoll.unregister(fd)
         if flow.chunked and not flow.unsent:
             with suppress(OSError):
@@ -270,7 +292,10 @@ class Sender:
         with suppress(OSError):
             flow.link.shutdown(socket.SHUT_RDWR)
         flow.link.close()
-        flow.source.close()
+        try:
+            flow.source.close()
+        except Exception:
+            _log.exception("cannot close a stream")
 
 
 def _coded(flow: _Flow, content: bytes) -> bytes:

@@ -6,8 +6,10 @@ back with it misses nothing and gets nothing twice.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 
 import msgspec
@@ -31,11 +33,14 @@ from crm_client_api.push.popup_cards import card_by_rules, card_handed, decide_a
 from crm_client_api.push.positions import Log, Position, newest, parse
 from crm_client_api.push.record_news import told
 from crm_client_api.push.replay import AT_ONCE, missed_events
+from crm_client_api.push.store_trouble import is_of_store
 from crm_client_api.stores import StorePool, Stores
 from crm_client_api.views.calls import Desk, open_desk, recording_info, with_names
 from firmware.clock import iso_utc, now_ms
 from firmware.errors import BadInput, NotFound
 from firmware.store.event_log import Event
+
+_log = logging.getLogger(__name__)
 
 LONGEST_REPLAY_EVENTS = 20_000
 BEGINNING = b"retry: 1000\n\n"
@@ -99,6 +104,7 @@ class Stream:
         self._may_name = Permission.CUSTOMER_MANAGE in session.operator.permissions
         self.client, self._joined = hub.join(session)
         try:
+            hub.look_again(self.client, stores)
             end = newest(stores)
             self._from = self._missed_from(stores, position, end)
             self._lost = position is not None and self._from is None
@@ -117,7 +123,7 @@ class Stream:
         self._hub.leave(self.client)
 
     def missed(self) -> Iterator[bytes]:
-        """What comes before the live events; looks into the stores."""
+        """What comes before the live events, b"" for an event of which nothing is sent; looks into the stores."""
         if self._from is not None:
             for log in _LOGS:
                 yield from self._replay(log)
@@ -128,8 +134,8 @@ class Stream:
             # first event comes back to here.
             yield f"id: {self._sent}\n\n".encode()
 
-    def live(self) -> Iterator[bytes]:
-        """What is queued; b"" when that was all for now."""
+    def live(self) -> Iterator[bytes | None]:
+        """What is queued, None for an event of which nothing is sent; b"" when that was all for now."""
         while not (batch := self.client.take()).closed:
             for queued in batch.events:
                 if self.client.closed:
@@ -137,8 +143,7 @@ class Stream:
                 if queued.event.id > self._sent.id_in(queued.log):
                     content = self._content(queued)
                     self._sent = self._sent.after(queued.log, queued.event.id)
-                    if content:
-                        yield content
+                    yield content or None
             if batch.ports:
                 yield frame("board", Board(sorted(batch.ports, key=_number_of)), None)
             yield b""
@@ -179,14 +184,23 @@ class Stream:
                     return
                 content = self._content(self._hub.queued(log, event))
                 self._sent = self._sent.after(log, event.id)
-                if content:
-                    yield content
+                yield content
             if len(events) < AT_ONCE:
                 self._sent = self._sent.after(log, upto)
 
     def _content(self, queued: Queued) -> bytes:
-        """What the client gets for one row of an event log, in one piece; b"" for nothing."""
-        parts = self._event(queued)
+        """What the client gets for one row of an event log, in one piece; b"" for nothing.
+
+        Raises what is of the store: the client comes back and gets it then. An event that fails is left out.
+        """
+        try:
+            parts = self._event(queued)
+        except Exception as error:
+            if is_of_store(error):
+                raise
+            log = partial(_log.error, "left out event %d of %s", queued.event.id, queued.log, exc_info=True)
+            queued.once.get("left out", log)  # one line for all streams
+            return b""
         for part in parts:
             if part.shows is not None:  # before it is sent: a client may act on it at once
                 self._hub.receipts.note(Shown(part.shows, self._operator.staff_no, now_ms()))

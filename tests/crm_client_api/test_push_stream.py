@@ -32,6 +32,7 @@ def test_a_call_pops_up_once_and_is_followed_to_its_end(crm, exchange, browse):
     browser = browse("1")
     listener = Listener(browser)
     assert listener.headers["content-type"].startswith("text/event-stream")
+    assert listener.headers["connection"] == "close", "no other request can follow on it"
     call = exchange.call(1, "013812345678")
     exchange.answer(call)
     exchange.end(call)

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 from crm_office import PASSWORD, Listener, hire
-from test_stream_scope import settings_of
 
 from crm_client_api.answers.calls import PortState
+from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Level, Permission
+from crm_client_api.domain.popup import PopupRules
 from crm_client_api.domain.sessions import Session, log_in
+from crm_client_api.domain.settings import ChannelSettings, Settings
 from crm_client_api.push import delivery
 from crm_client_api.push.audience import Audience, Client, Queued
 from crm_client_api.push.delivery import Hub
 from crm_client_api.push.event_cards import card_key
+from crm_client_api.push.store_trouble import is_of_store
 from crm_client_api.push.stream import Stream
 from crm_client_api.stores import StorePool, Stores
 from firmware import doorbell
 from firmware.clock import now_ms
+from firmware.errors import StoreBusy
 from firmware.store.connection import write
 from firmware.store.event_log import Event
 
 ONE = Operator("1", "王伟", Level.ORDINARY, 1, frozenset({1, 2}), frozenset({Permission.NET_POPUP}))
+MALFORMED = Event(1_000_000, 10**18, "line_lost", 1, None, {})
+"""At a time that no clock shows."""
 
 
 @pytest.fixture
@@ -49,9 +57,10 @@ def hub(pool: StorePool) -> Iterator[Hub]:
     one.stop()
 
 
-def malformed(kind: str = "line_lost") -> Event:
-    """An event at a time that no clock shows."""
-    return Event(1_000_000, 10**18, kind, 1, None, {})
+def settings_of(groups: dict[int, int]) -> Settings:
+    """With these groups of channels."""
+    channels = {number: ChannelSettings("", group, True) for number, group in groups.items()}
+    return Settings(PopupRules(), Site(), 60_000, ChannelSettings("", 1, True), channels)
 
 
 def write_malformed(home, crm, exchange) -> None:
@@ -75,6 +84,23 @@ def write_malformed(home, crm, exchange) -> None:
     doorbell.ring(home.doorbells)
 
 
+def test_trouble_with_a_store_is_tried_again_and_an_event_that_fails_is_not(home):
+    with (
+        closing(sqlite3.connect(home.crm_db, timeout=0)) as one,
+        closing(sqlite3.connect(home.crm_db, timeout=0)) as two,
+    ):
+        one.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError) as locked:
+            two.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError) as wrong:
+            two.execute("SELECT * FROM json_each('{')").fetchall()
+    assert is_of_store(locked.value)
+    assert is_of_store(StoreBusy("held by another"))
+    assert not is_of_store(wrong.value)
+    assert not is_of_store(KeyError("id"))
+
+
+@pytest.mark.timeout(60)
 def test_a_malformed_event_is_left_out_and_holds_up_nobody(home, crm, exchange, browse):
     hire(crm, "1", "super")
     browser = browse("1")
@@ -96,8 +122,7 @@ def test_an_event_of_which_nothing_is_sent_is_a_step_of_its_own(hub, pool, store
     hire(crm, "1", "super")
     _, session = log_in(stores.crm, "1", PASSWORD, "", now_ms())
     stream = Stream(hub, pool, stores, session, None)
-    for event in (malformed(), malformed("call_started")):
-        event = replace(event, id=event.id + (event.kind == "call_started"))
+    for event in (MALFORMED, replace(MALFORMED, id=MALFORMED.id + 1, at_ms=0, kind="call_started")):
         stream.client.put_event(Queued("calls", event, settings_of({})))
     live = stream.live()
     assert [next(live) for _ in range(3)] == [None, None, b""]
@@ -118,13 +143,13 @@ def test_what_was_missed_is_worked_through_step_by_step(hub, pool, stores, crm, 
 
 
 def test_what_streams_share_of_a_missed_event_is_not_kept_alive_by_use(hub, monkeypatch):
-    first = hub.queued("calls", malformed())
-    assert hub.queued("calls", malformed()) is first
+    first = hub.queued("calls", MALFORMED)
+    assert hub.queued("calls", MALFORMED) is first
     monkeypatch.setattr(delivery, "_SHARED_FOR_S", 0.1)
     deadline = time.monotonic() + 5
-    while hub.queued("calls", malformed()) is first and time.monotonic() < deadline:
+    while hub.queued("calls", MALFORMED) is first and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert hub.queued("calls", malformed()) is not first
+    assert hub.queued("calls", MALFORMED) is not first
 
 
 @pytest.mark.parametrize(
