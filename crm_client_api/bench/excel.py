@@ -83,7 +83,7 @@ def _measure(home: Home, crm: sqlite_utils.Database, rows: int, tell: Callable[[
     _write_book(book, rows)
     file_mb = book.stat().st_size / 1e6
     with write(crm) as connection:
-        job_id = add_job(connection, "import_customers", actor, {})
+        job_id = add_job(connection, "import_customers", actor, {}, ALL_PERMISSIONS)
         job_folder(home, job_id).mkdir(parents=True)
         book.rename(job_folder(home, job_id) / UPLOAD)
     with _courier(home) as courier:
@@ -100,7 +100,7 @@ def _measure(home: Home, crm: sqlite_utils.Database, rows: int, tell: Callable[[
         watch.courier = courier
         tell("exporting them")
         with write(crm) as connection:
-            job_id = add_job(connection, "export_customers", actor, {})
+            job_id = add_job(connection, "export_customers", actor, {}, ALL_PERMISSIONS)
         wake_courier(home)
         export_s = watch.until_settled(job_id)
     waits = sorted(watch.waits_ms) or [0.0]

@@ -58,11 +58,11 @@ def leave_hand_over(
     return leave
 
 
-def leave_taking_back(hand_over_id: int, actor: Actor) -> Callable[[sqlite3.Connection], int]:
+def leave_taking_back(hand_over_id: int, actor: Actor, asker: Operator) -> Callable[[sqlite3.Connection], int]:
     """Leaves the rest of taking a hand-over back to the courier; it goes on to its end."""
 
     def leave(connection: sqlite3.Connection) -> int:
-        job_id = add_job(connection, TAKE_BACK, actor, {"hand_over": hand_over_id})
+        job_id = add_job(connection, TAKE_BACK, actor, {"hand_over": hand_over_id}, asker.permissions)
         set_job(connection, job_id, phase="applying")
         return job_id
 

@@ -13,7 +13,7 @@ import sqlite_utils
 
 from crm_client_api.domain import audit, office_events
 from crm_client_api.domain.audit import Actor
-from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
+from crm_client_api.domain.permissions import Permission
 from firmware import doorbell
 from firmware.clock import now_ms
 from firmware.config import Home
@@ -87,7 +87,7 @@ def add_job(
     kind: str,
     actor: Actor,
     wanted: Mapping[str, Any],
-    permissions: frozenset[Permission] = ALL_PERMISSIONS,
+    permissions: frozenset[Permission],
 ) -> int:
     """Ask the courier for something, inside the caller's transaction; the job's number.
 

@@ -95,7 +95,7 @@ def post_hand_over_undo(request: Request, hand_over_id: int) -> bottle.HTTPRespo
     202: a job goes on with it.
     """
     crm, before = request.stores.crm, job_of(request.stores.crm.conn, [hand_over_id])
-    leave = leave_taking_back(hand_over_id, request.actor)
+    leave = leave_taking_back(hand_over_id, request.actor, request.operator)
     begin_undo(crm, hand_over_id, request.actor, request.operator.viewer, leave)
     job = job_of(crm.conn, [hand_over_id])
     return answer_of(

@@ -93,7 +93,9 @@ def _import(folder: Path) -> Logged:
 def _upload(home: Home, crm: sqlite_utils.Database, book: bytes) -> int:
     """As the API takes a file."""
     with write(crm) as connection:
-        job_id = add_job(connection, "import_customers", IMPORTER, {"language": "zh", "name": "名单.xlsx"})
+        job_id = add_job(
+            connection, "import_customers", IMPORTER, {"language": "zh", "name": "名单.xlsx"}, ALL_PERMISSIONS
+        )
         folder = job_folder(home, job_id)
         folder.mkdir(parents=True)
         with (folder / UPLOAD).open("xb") as file:
