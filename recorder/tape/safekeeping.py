@@ -8,9 +8,9 @@ from collections import deque
 
 from recorder.tape.spool import RETRY_S, Spool
 
-SYNCED_WITHIN_S = 0.75
-"""From one sync's beginning to the next one's end: with the block in hand (100 ms) and what the card has not handed
-over yet, a power cut costs no more than a second."""
+SYNCED_WITHIN_S = 0.6
+"""From one sync's beginning to the next one's end: with the block in hand (100 ms), what the card has not handed over
+yet and a thread that waits 0.2 s for its turn, a power cut costs no more than a second."""
 LEAST_APART_S = 0.1
 """A disk that is slower than that all the same is synced once a block."""
 REMEMBERED_SYNCS = 60

@@ -17,7 +17,6 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
@@ -48,10 +47,6 @@ BLOCK = 800
 MOST_MISSING_SAMPLES = RATE_HZ
 AT_ONCE = 3
 LOOKED_EVERY_S = 0.02
-HALTED_S = 0.1
-"""Between two looks: the machine stood still."""
-JUDGED_AFTER_S = 2.0
-"""A cut is judged when the machine ran so long before it: two syncs' time."""
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 1 << 30
 
@@ -90,12 +85,6 @@ class Heard:
     def by(self, at_s: float) -> int:
         """How many samples were heard by then."""
         return self.of[max(0, bisect_right(self.of, at_s, key=itemgetter(0)) - 1)][1]
-
-    def ran_on(self, at_s: float) -> bool:
-        """Whether this machine ran all the time of late: one whose host halts it hears, in no time, a lot at once."""
-        first, upto = (bisect_right(self.of, moment_s, key=itemgetter(0)) for moment_s in (at_s - JUDGED_AFTER_S, at_s))
-        looked = [seen_s for seen_s, _ in self.of[max(0, first - 1) : upto]]
-        return all(after - before < HALTED_S for before, after in pairwise([*looked, at_s]))
 
 
 def _busy_while(folder: Path, calls: int, sync_s: float) -> tuple[list[Op], Heard]:
@@ -220,10 +209,8 @@ def test_the_power_goes_at_any_instant(
 ) -> None:
     ops, heard = _busy_while(steady_folder, calls, sync_s)
     first = next(index for index, op in enumerate(ops) if op.path == "/home/tapes/bench.tape")
-    instants = [cut for cut in range(first + 1, len(ops) + 1) if heard.ran_on(ops[cut - 1].done_s)]
-    assert len(instants) > len(ops) // 10, "this machine stands still too often to judge a second by"
     dice = random.Random(4)
-    chosen = [(dice.choice(instants), seed) for seed in range(cuts)]
+    chosen = [(dice.randint(first + 1, len(ops)), seed) for seed in range(cuts)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         missing = list(pool.map(lambda one: _check(tmp_path, ops, heard, *one), chosen))
     print(f"missing of a running call: at most {max(missing)}, mean {sum(missing) // len(missing)} samples")
