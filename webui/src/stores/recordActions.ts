@@ -11,7 +11,7 @@ import { errorText } from "@/text/errors";
 export function useRecordActions(
   kind: RecordKind,
   drop: (ids: string[]) => void,
-  ask: typeof import("@/components/askLeave").ask,
+  ask: typeof import("@/components/staff/askLeave").ask,
 ) {
   const { t } = useI18n();
   const selected = ref(new Set<string>());
