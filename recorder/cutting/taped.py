@@ -13,8 +13,8 @@ import numpy as np
 
 from drivers.api import Pcm
 from firmware.errors import StoreError
-from recorder.tape.format import PAGE_BYTES, Range, checksum, join_gap, silence, unpack_file_head
-from recorder.tape.reader import TapeReader, set_aside_tape
+from recorder.tape.format import Range, checksum, join_gap, silence
+from recorder.tape.reader import TapeReader, read_file_head, set_aside_tape
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class SharedTape:
             self._fd = os.open(tape.path, os.O_RDONLY)
         except OSError as error:
             raise StoreError(f"tape {tape.path}: {error.strerror}") from error
-        if unpack_file_head(os.pread(self._fd, PAGE_BYTES, 0))[1] != tape.epoch:
+        if read_file_head(self._fd)[1] != tape.epoch:
             os.close(self._fd)
             raise StoreError(f"tape {tape.path}: another one stands in its place")
         shape = tape.geometry

@@ -31,7 +31,7 @@ from recorder.tape.writer import TapeWriter
 
 log = logging.getLogger("recorder")
 
-ALARM, CLOCK_ALARM = "tape_failing", "clock_set"
+ALARM, CLOCK_ALARM, UNREADABLE_ALARM = "tape_failing", "clock_set", "tape_unreadable"
 LOOK_EVERY_S = 1.0
 TIDY_EVERY_S = 3600.0
 KEPT_ASIDE_S = 86_400
@@ -101,6 +101,7 @@ def keep_watch(home: Home, tape: Path, card_id: str, spool: Spool, clock: Sample
                     sets = clock.sets
                 if tidy:
                     remove_set_aside(calls, tape, time.time())
+                    tell_of_unreadable(calls, tape, card_id)
                     tidy_at = time.monotonic() + TIDY_EVERY_S
         except (StoreError, sqlite3.Error, OSError) as error:
             log.debug("the store cannot be told of the tape: %s", error)
@@ -136,23 +137,42 @@ def open_in_little_room(home: Home, tape: Path, geometry: Geometry, card_id: str
 def remove_set_aside(calls: sqlite_utils.Database, tape: Path, now_s: float, room_bytes: int = SHORT_BYTES) -> None:
     """Remove tapes that once stood at ``tape``: a day old, or at once when less than ``room_bytes`` are free.
 
-    One stays while the store has a recording to cut from it or a checkpoint on it. Raises StoreError, OSError.
+    One stays while the store has a recording to cut from it or a checkpoint on it, and one that nobody can read until
+    its room is needed. Raises StoreError, OSError.
     """
-    for aside in tape.parent.glob(f"{tape.stem}-*.set-aside"):
+    for aside in _set_aside(tape):
         old = now_s - aside.stat().st_ctime > KEPT_ASIDE_S
         short = shutil.disk_usage(tape.parent).free < room_bytes
-        if (old or short) and not _is_wanted(calls, aside):
+        epoch = _epoch_of(aside) if old or short else None
+        if short if epoch is None else not _is_wanted(calls, epoch):
             log.info("removed %s, nothing waits to be cut from it", aside)
             shutil.rmtree(spill_folder(aside), ignore_errors=True)
             aside.unlink()
 
 
-def _is_wanted(calls: sqlite_utils.Database, aside: Path) -> bool:
+def _set_aside(tape: Path) -> list[Path]:
+    return sorted(tape.parent.glob(f"{tape.stem}-*.set-aside"))
+
+
+def _epoch_of(aside: Path) -> str | None:
+    """None: nobody can read it."""
     try:
         with closing(TapeReader(aside)) as reader:
-            epoch = reader.epoch
-    except StoreError:  # nobody can read it
-        return False
+            return reader.epoch
+    except StoreError:
+        return None
+
+
+def tell_of_unreadable(calls: sqlite_utils.Database, tape: Path, card_id: str) -> None:
+    """Calls may be on such a tape that were not cut yet; the alarm stands until the file is gone. Raises StoreError."""
+    files = [aside.name for aside in _set_aside(tape) if _epoch_of(aside) is None]
+    if files:
+        raise_alarm(calls, UNREADABLE_ALARM, card_id, {"files": ", ".join(files)})
+    else:
+        clear_alarm(calls, UNREADABLE_ALARM, card_id)
+
+
+def _is_wanted(calls: sqlite_utils.Database, epoch: str) -> bool:
     wanted = (
         "SELECT EXISTS (SELECT 1 FROM recordings WHERE state = 'pending' AND tape_epoch = :epoch)"
         " OR EXISTS (SELECT 1 FROM recorder_state WHERE tape_epoch = :epoch)"

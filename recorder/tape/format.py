@@ -1,11 +1,12 @@
-"""How a tape lies on disk: one header page, then equal slots of about 100 ms, each with its own checks.
+"""How a tape lies on disk: a header page, equal slots of about 100 ms, each with its own checks, and the header again.
 
-File: header page (4096 bytes), then ``slots`` slots of ``slot_bytes``. A block has a number *b* (sample position
-divided by ``block_samples``; a time without a card leaves numbers out) and a sequence *s* that counts what is written.
-It lives in slot ``s % slots``: what is written next replaces the oldest, however long nothing came. A slot is a head
-(fixed fields, one CRC32C a track, notes as JSON), padded to 512 bytes, then the PCM of each track in turn. All numbers
-little-endian. A block is whole when its head's CRC32C holds and it is the one that was looked for; a track is whole
-when its own CRC holds.
+File: header page (4096 bytes), two pages with a hint each, ``slots`` slots of ``slot_bytes``, the header page once
+more: no sector that goes bad costs a tape, nor one that is torn while it is written. A block has a number *b* (sample
+position divided by ``block_samples``; a time without a card leaves numbers out) and a sequence *s* that counts what
+is written. It lives in slot ``s % slots``: what is written next replaces the oldest, however long nothing came. A
+slot is a head (fixed fields, one CRC32C a track, notes as JSON), padded to 512 bytes, then the PCM of each track in
+turn. All numbers little-endian. A block is whole when its head's CRC32C holds and it is the one that was looked for;
+a track is whole when its own CRC holds.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from firmware.errors import StoreError
 
 BLOCK_MS = 100
 PAGE_BYTES = 4096
-HINT_OFFSET = 2048
+HINT_OFFSETS = (PAGE_BYTES, 2 * PAGE_BYTES)
+"""Written in turns."""
 HINT = struct.Struct("<QI")
 """Sequence of a block near the tape's end, and its check sum."""
-FILE_MAGIC = b"TDTAPE03"
+_SLOTS_OFFSET = 3 * PAGE_BYTES
+FILE_MAGIC = b"TDTAPE04"
 SLOT_MAGIC = 0x4B4C4254  # "TBLK"
 _FILE_HEAD = struct.Struct("<8sIIIQI16s128s")
 _SLOT_HEAD = struct.Struct("<IQQqqq65pI")
@@ -79,11 +82,16 @@ class Geometry(msgspec.Struct, frozen=True):
     @property
     def file_bytes(self) -> int:
         """Size of the file."""
-        return PAGE_BYTES + self.slots * self.slot_bytes
+        return self.head_copy_offset + PAGE_BYTES
+
+    @property
+    def head_copy_offset(self) -> int:
+        """File offset of the second header page."""
+        return _SLOTS_OFFSET + self.slots * self.slot_bytes
 
     def slot_offset(self, sequence: int) -> int:
         """File offset of the slot that the block with this sequence lives in."""
-        return PAGE_BYTES + (sequence % self.slots) * self.slot_bytes
+        return _SLOTS_OFFSET + (sequence % self.slots) * self.slot_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +267,8 @@ def geometry_for(tracks: int, sample_rate_hz: int, minutes: float) -> Geometry:
 def geometry_of(tracks: int, sample_rate_hz: int, size_bytes: int) -> Geometry:
     """The shape of a tape that takes ``size_bytes`` of the disk."""
     least = geometry_for(tracks, sample_rate_hz, 0)
-    return replace(least, slots=max(least.slots, (size_bytes - PAGE_BYTES) // least.slot_bytes))
+    room = size_bytes - replace(least, slots=0).file_bytes
+    return replace(least, slots=max(least.slots, room // least.slot_bytes))
 
 
 def join_gap(gaps: list[Range], gap: Range) -> None:

@@ -15,9 +15,10 @@ from drivers.api import Pcm, ResumePoint
 from firmware.errors import StoreError
 from recorder.tape.format import (
     HINT,
-    HINT_OFFSET,
+    HINT_OFFSETS,
     PAGE_BYTES,
     SLOT_START_BYTES,
+    Geometry,
     Range,
     SlotHead,
     TapeBlock,
@@ -46,7 +47,7 @@ class TapeReader:
         except OSError as error:
             raise StoreError(f"tape {path}: {error.strerror}") from error
         try:
-            self.geometry, self.epoch, self.card_id = unpack_file_head(self._read_at(0, PAGE_BYTES))
+            self.geometry, self.epoch, self.card_id = read_file_head(self._fd)
             self._left_out = 0
             """Number minus sequence where a block was last found."""
             self._newest = -1
@@ -62,13 +63,7 @@ class TapeReader:
         os.close(self._fd)
 
     def _read_at(self, offset: int, size: int) -> bytes:
-        """Bytes of the file; none where the medium is bad, which must not hold up what is whole around it."""
-        try:
-            return os.pread(self._fd, size, offset)
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            return b""
+        return read_at(self._fd, offset, size)
 
     def head(self, block: int) -> SlotHead | None:
         """The head of block ``block`` if the tape still holds it."""
@@ -141,8 +136,9 @@ class TapeReader:
         return newest
 
     def _hint(self) -> int | None:
-        sequence, crc = HINT.unpack(self._read_at(HINT_OFFSET, HINT.size).ljust(HINT.size, b"\xff"))
-        return int(sequence) if crc == checksum(struct.pack("<Q", sequence)) else None
+        pages = (HINT.unpack(self._read_at(at, HINT.size).ljust(HINT.size, b"\xff")) for at in HINT_OFFSETS)
+        whole = (int(sequence) for sequence, crc in pages if crc == checksum(struct.pack("<Q", sequence)))
+        return max(whole, default=None)
 
     def block(self, number: int) -> TapeBlock | None:
         """A whole block, or None when the tape does not hold it. Tracks with a wrong CRC come back as gaps."""
@@ -265,6 +261,31 @@ class TapeReader:
         in_files = map(self._spilled_head, spilled.values())
         found = (head for head in itertools.chain(heads, in_files) if head)
         return max(found, key=lambda head: head.sequence, default=None)
+
+
+def read_file_head(fd: int) -> tuple[Geometry, str, str]:
+    """Geometry, epoch and card id of the tape that is open as ``fd``, from the first of its two headers that is whole.
+
+    Raises StoreError: neither is.
+    """
+    try:
+        return unpack_file_head(read_at(fd, 0, PAGE_BYTES))
+    except StoreError:
+        size = os.fstat(fd).st_size
+        head = unpack_file_head(read_at(fd, max(0, size - PAGE_BYTES), PAGE_BYTES))
+        if head[0].file_bytes != size:
+            raise
+        return head
+
+
+def read_at(fd: int, offset: int, size: int) -> bytes:
+    """Bytes of a file; none where the medium is bad, which must not hold up what is whole around it."""
+    try:
+        return os.pread(fd, size, offset)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return b""
 
 
 def spill_folder(tape: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import secrets
 import struct
@@ -14,7 +15,8 @@ from firmware.durable import sync_folder, write_whole
 from firmware.errors import StoreError, StoreFull
 from recorder.tape.format import (
     HINT,
-    HINT_OFFSET,
+    HINT_OFFSETS,
+    PAGE_BYTES,
     SLOT_START_BYTES,
     Geometry,
     TapeBlock,
@@ -24,7 +26,9 @@ from recorder.tape.format import (
     pack_slot_head,
     unpack_slot_start,
 )
-from recorder.tape.reader import SEARCHED_BLOCKS, TapeReader, spill_folder
+from recorder.tape.reader import SEARCHED_BLOCKS, TapeReader, read_at, spill_folder
+
+log = logging.getLogger("recorder")
 
 _GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602  # FS_IOC_GETFLAGS, FS_IOC_SETFLAGS of <linux/fs.h>
 _NO_COW = 0x00800000  # FS_NOCOW_FL: btrfs writes in place, so a ring that has its room once has it for ever
@@ -37,7 +41,8 @@ class TapeRing:
     """
 
     def __init__(self, path: Path, geometry: Geometry, card_id: str) -> None:
-        """Open the tape at ``path``, or make one; a tape of another shape or card is set aside, not deleted.
+        """Open the tape at ``path``, or make one; a tape of another shape or card, or one that nobody can read, is set
+        aside, not deleted.
 
         Raises StoreError, StoreFull.
         """
@@ -55,13 +60,17 @@ class TapeRing:
         self.last = None if is_new else reader.last_head()  # a long tape without a block takes long to search
         self._spilled = reader.spilled()
         reader.close()
+        self._hints_written = 0
+        self._repair_heads()
         self._newest = self.last.sequence if self.last else -1
         self._wipe_strays()
 
     def _fits(self) -> bool:
         try:
             reader = TapeReader(self.path)
-        except StoreError:
+        except StoreError as error:
+            if self.path.exists():
+                log.error("tape %s is set aside: %s", self.path, error)
             return False
         try:
             return reader.geometry == self.geometry and reader.card_id == self._card_id
@@ -74,9 +83,10 @@ class TapeRing:
         try:
             with new.open("wb") as file:
                 _write_in_place(file.fileno())
-                file.write(pack_file_head(self.geometry, secrets.token_hex(16), self._card_id))
-                file.flush()
+                page = pack_file_head(self.geometry, secrets.token_hex(16), self._card_id)
+                os.pwrite(file.fileno(), page, 0)
                 os.posix_fallocate(file.fileno(), 0, self.geometry.file_bytes)
+                os.pwrite(file.fileno(), page, self.geometry.head_copy_offset)
                 os.fsync(file.fileno())
             if self.path.exists():
                 self._set_aside()
@@ -91,6 +101,15 @@ class TapeRing:
         self.path.rename(aside)
         if spill_folder(self.path).exists():
             spill_folder(self.path).rename(spill_folder(aside))
+
+    def _repair_heads(self) -> None:
+        """Write a damaged header again: a bad sector is often a good one after that."""
+        page = pack_file_head(self.geometry, self.epoch, self._card_id)
+        for at in (0, self.geometry.head_copy_offset):
+            with contextlib.suppress(OSError):
+                if read_at(self._fd, at, PAGE_BYTES) != page:
+                    log.warning("%s: the header at byte %d was damaged, it is written again", self.path, at)
+                    os.pwrite(self._fd, page, at)
 
     def _wipe_strays(self) -> None:
         """A power cut may leave behind the end what was written last: torn, or whole but cut off from the rest. Its
@@ -153,7 +172,9 @@ class TapeRing:
 
     def _write_hint(self, sequence: int) -> None:
         """Where to look for the tape's end: a reader that starts there finds what was written since."""
-        os.pwrite(self._fd, HINT.pack(sequence, checksum(struct.pack("<Q", sequence))), HINT_OFFSET)
+        hint = HINT.pack(sequence, checksum(struct.pack("<Q", sequence)))
+        self._hints_written += 1
+        os.pwrite(self._fd, hint, HINT_OFFSETS[self._hints_written % len(HINT_OFFSETS)])
 
     def close(self) -> None:
         """Call once."""

@@ -1,6 +1,7 @@
 """What a disk may hold after the power went: pure replay of a log of everything that was written.
 
-Synced data is there. What was written since may be there or not, sector by sector, in any order. Names appear and
+Synced data is there. What was written since may be there or not, sector by sector, in any order; a sector that was
+being written may hold anything. Names appear and
 vanish in the order of each folder; a sync of a file or folder brings its own name and the folders above it along, as
 journalling file systems do (ext4, XFS, btrfs, F2FS).
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from faulty_disk import Op
@@ -78,34 +80,47 @@ def _tree(ops: Sequence[Op], dice: random.Random) -> tuple[dict[str, int], set[s
     return files, folders
 
 
-def _content(ops: Sequence[Op], share: float, sector_bytes: int, dice: random.Random) -> bytearray:
-    """Of one file: all up to its last sync; of what came later a ``share`` of the sectors."""
+@dataclass(frozen=True, slots=True)
+class _Fate:
+    """Of what was not synced a ``share`` of the sectors is there, of which ``garbled`` are anything."""
+
+    share: float
+    garbled: float
+    sector_bytes: int
+
+
+_WHOLE = _Fate(1.0, 0.0, 1 << 30)
+
+
+def _content(ops: Sequence[Op], fate: _Fate, dice: random.Random) -> bytearray:
+    """Of one file: all up to its last sync, and what became of the rest."""
     synced = max((index for index, op in enumerate(ops) if op.kind == "fsync"), default=-1)
     content = bytearray()
     for index, op in enumerate(ops):
         certain = index < synced
         if op.kind == "write":
-            _write(content, op, 1.0 if certain else share, sector_bytes, dice)
-        elif op.kind in ("truncate", "grow") and (certain or dice.random() < share):
+            _write(content, op, _WHOLE if certain else fate, dice)
+        elif op.kind in ("truncate", "grow") and (certain or dice.random() < fate.share):
             if op.kind == "truncate":
                 del content[op.at :]
             content.extend(bytes(max(0, op.at - len(content))))
     return content
 
 
-def _write(content: bytearray, op: Op, share: float, sector_bytes: int, dice: random.Random) -> None:
+def _write(content: bytearray, op: Op, fate: _Fate, dice: random.Random) -> None:
     at, end = op.at, op.at + len(op.data)
     while at < end:
-        upto = end if share == 1.0 else min(end, (at // sector_bytes + 1) * sector_bytes)
-        if share == 1.0 or dice.random() < share:
+        upto = min(end, (at // fate.sector_bytes + 1) * fate.sector_bytes)
+        if dice.random() < fate.share:
             content.extend(bytes(max(0, upto - len(content))))
-            content[at:upto] = op.data[at - op.at : upto - op.at]
+            torn = upto - at == fate.sector_bytes and dice.random() < fate.garbled
+            content[at:upto] = dice.randbytes(upto - at) if torn else op.data[at - op.at : upto - op.at]
         at = upto
 
 
 def rebuild(ops: Sequence[Op], root: Path, dice: random.Random) -> None:
     """Lay at ``root`` a disk as it may be when the power goes after ``ops``."""
-    share, sector_bytes = dice.choice([0.0, 0.5, 0.9, 1.0]), dice.choice([512, 4096])
+    fate = _Fate(dice.choice([0.0, 0.5, 0.9, 1.0]), dice.choice([0.0, 0.2]), dice.choice([512, 4096]))
     of_file: defaultdict[int, list[Op]] = defaultdict(list)
     for op in ops:
         if op.kind in ("write", "truncate", "grow", "fsync"):
@@ -117,4 +132,4 @@ def rebuild(ops: Sequence[Op], root: Path, dice: random.Random) -> None:
     for path, number in files.items():
         place = root / path.lstrip("/")
         if place.parent.is_dir():  # else its folder never came to be
-            place.write_bytes(_content(of_file[number], share, sector_bytes, dice))
+            place.write_bytes(_content(of_file[number], fate, dice))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from drivers.api import EventKind, LineEvent, Pcm, PcmBlock
 from firmware.errors import StoreError
 from recorder.tape.assembly import LONGEST_FILL_S
-from recorder.tape.format import HINT, HINT_OFFSET, SlotHead, geometry_for
+from recorder.tape.format import HINT, HINT_OFFSETS, PAGE_BYTES, SlotHead, geometry_for
 from recorder.tape.reader import TapeReader, resume_point, set_aside_tape
 from recorder.tape.writer import TapeWriter
 
@@ -160,12 +160,73 @@ def test_damaged_hint_costs_only_time(tmp_path: Path) -> None:
     tape = new_tape(path)
     put(tape, noise(3, 8000), 0)
     tape.close()
-    with path.open("rb+") as file:
-        file.seek(2048)
-        file.write(b"\xff" * 12)
+    wipe_hints(path)
     last = TapeReader(path).last_head()
     assert last is not None
     assert last.number == 9
+
+
+def wipe_hints(path: Path) -> None:
+    with path.open("rb+") as file:
+        for at in HINT_OFFSETS:
+            file.seek(at)
+            file.write(b"\xff" * HINT.size)
+
+
+def test_a_torn_hint_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With hundreds of gigabytes a search takes longer than a card's buffer lasts."""
+    path = tmp_path / "t.tape"
+    tape = new_tape(path)
+    for number in range(2):
+        put(tape, noise(3, 800), number * 800)
+        tape.spool.write_out()
+        tape.spool.sync()
+    tape.close()
+    monkeypatch.setattr(TapeReader, "_search_all", lambda *_: pytest.fail("every slot is looked at"))
+    for torn in HINT_OFFSETS:
+        damaged = tmp_path / f"{torn}.tape"
+        damaged.write_bytes(path.read_bytes())
+        with damaged.open("rb+") as file:
+            file.seek(torn)
+            file.write(b"\xff" * PAGE_BYTES)
+        last = TapeReader(damaged).last_head()
+        assert last is not None
+        assert last.number == 1
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_damaged_header_costs_nothing_and_is_written_again(tmp_path: Path, which: int) -> None:
+    path = tmp_path / "t.tape"
+    tape = new_tape(path)
+    sent = noise(3, 8000)
+    put(tape, sent, 0)
+    tape.close()
+    whole = path.read_bytes()
+    at = (0, tape.geometry.head_copy_offset)[which]
+    with path.open("rb+") as file:
+        file.seek(at)
+        file.write(bytes(range(256)) * 16)
+    out, gaps = TapeReader(path).read(1, 0, 8000)
+    assert np.array_equal(out, sent[1])
+    assert gaps == []
+    again = new_tape(path)
+    assert (again.epoch, again.end_sample) == (tape.epoch, 8000)
+    again.close()
+    assert path.read_bytes()[at : at + PAGE_BYTES] == whole[:PAGE_BYTES]
+    assert not list(tmp_path.glob("*.set-aside"))
+
+
+def test_a_header_that_cannot_be_read_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.tape"
+    tape = new_tape(path)
+    sent = noise(3, 8000)
+    put(tape, sent, 0)
+    tape.close()
+    bad_medium(monkeypatch, range(100, 101))
+    assert np.array_equal(TapeReader(path).read(2, 0, 8000)[0], sent[2])
+    again = new_tape(path)
+    assert again.epoch == tape.epoch
+    again.close()
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", bytes(5000)])
@@ -232,9 +293,7 @@ def test_what_cannot_be_read_is_a_gap_and_holds_up_nothing(
     put(tape, sent, 0)
     shape = tape.geometry
     tape.close()
-    with path.open("rb+") as file:  # every slot is looked at
-        file.seek(HINT_OFFSET)
-        file.write(b"\xff" * HINT.size)
+    wipe_hints(path)  # every slot is looked at
     starts, block = {
         "last head": (shape.slot_offset(9), 9),
         "first head": (shape.slot_offset(0), 0),

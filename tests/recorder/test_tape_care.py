@@ -15,7 +15,7 @@ from firmware.config import Home
 from firmware.errors import StoreError, StoreFull
 from firmware.store.connection import open_store, write
 from recorder.journal import Journal
-from recorder.tape.care import KEPT_ASIDE_S, TapeAlarm, open_in_little_room, remove_set_aside
+from recorder.tape.care import KEPT_ASIDE_S, TapeAlarm, open_in_little_room, remove_set_aside, tell_of_unreadable
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader, spill_folder
 from recorder.tape.ring import TapeRing
@@ -85,11 +85,28 @@ def test_it_stays_while_the_checkpoint_is_on_it(home: Home) -> None:
     assert file.exists()
 
 
-def test_what_no_longer_is_a_tape_goes_too_and_other_cards_tapes_do_not(home: Home) -> None:
-    (home.tapes / "t-00.set-aside").write_bytes(b"damaged")
+def test_what_nobody_can_read_is_told_and_stays_until_its_room_is_needed(home: Home) -> None:
+    """Calls may be on it that were not cut yet. Other cards' tapes are theirs."""
+    path = home.tapes / "t.tape"
+    path.write_bytes(b"damaged")
     (home.tapes / "u-00.set-aside").write_bytes(b"damaged")
+    TapeWriter(path, geometry_for(1, RATE_HZ, 0.1), CARD_ID).close()
+    (aside_now,) = home.tapes.glob("t-*.set-aside")
     remove(home, DAY_LATER_S)
-    assert [path.name for path in home.tapes.iterdir()] == ["u-00.set-aside"]
+    assert aside_now.read_bytes() == b"damaged"
+    assert alarms(home) == [{"subject": CARD_ID, "cleared": 0}]
+    remove(home, room_bytes=1 << 60)
+    assert sorted(file.name for file in home.tapes.iterdir()) == ["t.tape", "u-00.set-aside"]
+    assert alarms(home) == [{"subject": CARD_ID, "cleared": 1}]
+
+
+def alarms(home: Home) -> list[dict[str, object]]:
+    calls = open_store(home.calls_db)
+    with closing(calls.conn):
+        tell_of_unreadable(calls, home.tapes / "t.tape", CARD_ID)
+    return rows(
+        home, "SELECT subject, cleared_ms IS NOT NULL AS cleared FROM alarms WHERE code = 'tape_unreadable' ORDER BY id"
+    )
 
 
 def small_disk(monkeypatch: pytest.MonkeyPatch, room_bytes: int) -> None:
