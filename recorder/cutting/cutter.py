@@ -30,7 +30,7 @@ from recorder.cutting.manifest import recording_name
 from recorder.cutting.piece import Piece, Row, call_piece, found_of, recording_piece
 from recorder.cutting.taped import SharedTape
 from recorder.library.audio.names import manifest_file
-from recorder.library.evidence.log import EvidenceLog, NewEntry
+from recorder.library.evidence.log import EvidenceLog, NewEntry, read_manifest
 from recorder.library.keeping.alarms import raise_alarm
 from recorder.tape.reader import TapeReader
 
@@ -74,8 +74,9 @@ class Cutter:
             opened.callback(self._db.conn.close)
             self._tape = opened.enter_context(closing(SharedTape(tape)))
             self._log = opened.enter_context(closing(EvidenceLog(home, card_id, simulated)))
-            for problem in self._log.problems:
+            for problem in self._log.untold:
                 raise_alarm(self._db, "evidence_damaged", card_id, {"problem": problem})
+            self._log.told()
             opened.callback(self._close_crm)
             self._opened = opened.pop_all()
 
@@ -180,10 +181,10 @@ class Cutter:
         return recording_piece(self._home, self._log, self._tape, order, call and dict(call), self._encrypts)
 
     def _finish_calls(self, stopping: Callable[[], bool]) -> int:
-        """A call with recordings is described by the manifest of its last one; any other gets one of its own."""
+        """A call whose last recording was cut at its end is described by that manifest; any other gets its own."""
         calls = list(takewhile(lambda _: not stopping(), self._due(_CALLS_WITHOUT_MANIFEST)))
-        paths = {call["id"]: self._last_recording(call["id"]) for call in calls}
-        described = {identifier: manifest_file(path) for identifier, path in paths.items() if path is not None}
+        paths = {call["id"]: self._ending(call["id"]) for call in calls}
+        described = {identifier: path for identifier, path in paths.items() if path is not None}
         if described:
             with write(self._db) as connection:
                 for identifier, path in described.items():
@@ -192,9 +193,17 @@ class Cutter:
         make = partial(call_piece, self._home, self._log)
         return len(described) + len(self._finish(self._each(alone, _id_of, make), self._settle_lone_call))
 
-    def _last_recording(self, call_id: str) -> str | None:
+    def _ending(self, call_id: str) -> str | None:
+        """The manifest that tells how the call ended; none while it went on when its last recording was cut."""
         row = self._db.conn.execute(_LAST_RECORDING, (call_id,)).fetchone()
-        return None if row is None else str(row[0])
+        if row is None:
+            return None
+        path = manifest_file(str(row[0]))
+        file = self._home.recordings / path
+        signed = read_manifest(file) if file.exists() else None
+        call = None if signed is None else signed.manifest.get("call")
+        is_whole = isinstance(call, dict) and call.get("id") == call_id and call.get("state") == "ended"
+        return path if is_whole else None
 
     def _finish(self, pieces: list[Piece], settle: Callable[[sqlite3.Connection, Piece], None]) -> list[Piece]:
         """Bring staged pieces to the medium, the log and the store, in this order; returns those that came there."""

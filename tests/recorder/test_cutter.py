@@ -17,7 +17,7 @@ from cut_office import ENCRYPTED, FROM, PLAIN, START_MS, TO, Office
 from recorded_lines import CARD_ID, RATE_HZ, noise, noise_tape, put, rows
 
 from firmware.config import Home
-from firmware.errors import StoreError
+from firmware.errors import StoreBusy, StoreError
 from recorder.cutting import cutter as cutter_module
 from recorder.cutting import piece as piece_module
 from recorder.cutting.cutter import STORAGE_FULL, Cutter
@@ -487,6 +487,24 @@ def test_a_damaged_log_raises_the_alarm_and_recording_goes_on(office: Office) ->
     office.cutter = Cutter(office.home, CARD_ID, TapeReader(office.path), False)
     office.cutter.work()
     office.check()
+    (alarm,) = rows(office.home, "SELECT * FROM alarms WHERE cleared_ms IS NULL")
+    assert (alarm["code"], alarm["subject"]) == ("evidence_damaged", CARD_ID)
+    assert "0 lines" in json.loads(alarm["data"])["problem"]
+
+
+def test_a_damaged_log_is_told_when_the_store_takes_it(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.cutter.close()
+    log = office.home.evidence / "device" / f"{CARD_ID}.log"
+    log.write_bytes(b"")
+
+    def busy(*_: Any) -> None:
+        raise StoreBusy("database is locked")
+
+    with monkeypatch.context() as locked:
+        locked.setattr(cutter_module, "raise_alarm", busy)
+        with pytest.raises(StoreBusy):
+            Cutter(office.home, CARD_ID, TapeReader(office.path), False)
+    office.cutter = Cutter(office.home, CARD_ID, TapeReader(office.path), False)
     (alarm,) = rows(office.home, "SELECT * FROM alarms WHERE cleared_ms IS NULL")
     assert (alarm["code"], alarm["subject"]) == ("evidence_damaged", CARD_ID)
     assert "0 lines" in json.loads(alarm["data"])["problem"]
