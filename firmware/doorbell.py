@@ -64,6 +64,22 @@ class Doorbell:
         self.close()
 
 
+def listens(folder: Path, name: str) -> bool:
+    """Whether a living process has a doorbell of this name; its bell is not rung."""
+    try:
+        short = _ShortPath(folder)
+    except OSError:
+        return False
+    try:
+        for entry in folder.glob(f"{name}-*.sock"):
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
+                bell.connect(short.path(entry.name))
+                return True
+        return False
+    finally:
+        short.close()
+
+
 def ring(folder: Path) -> None:
     """Wake every reader; never blocks, never fails. Sockets whose reader died are cleared away."""
     try:

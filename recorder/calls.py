@@ -40,7 +40,8 @@ class Call(msgspec.Struct):
 
     ``from_sample`` to ``to_sample`` is the call's audio: from when it has some, to when it has ended. ``tape_epoch``
     None: the tape that is being written. ``kept``, ``kept_reason``: see ``recorder.tracking.policy``.
-    ``machine``: whose tones were heard in the call's audio.
+    ``machine``: whose tones were heard in the call's audio. ``*_key``: see ``recorder.numbers.match_key``; what a
+    number meant at the site where it was heard stays true when the site's settings change.
     """
 
     id: str
@@ -69,6 +70,8 @@ class Call(msgspec.Struct):
     kept_reason: str | None = None
     pauses: list[Pause] = []
     machine: Machine | None = None
+    caller_key: str | None = None
+    dialled_key: str | None = None
 
 
 class CallEventKind(StrEnum):

@@ -35,6 +35,7 @@ from recorder.tape.writer import UNSYNCED_S, TapeWriter
 
 if TYPE_CHECKING:
     from recorder.processor import Processor
+    from recorder.settings import SettingsReader
 
 log = logging.getLogger("recorder")
 
@@ -55,6 +56,8 @@ STATUS_S = 0.25
 QUALITY_S = 5.0
 TOLD_AT_ONCE = 8
 """Ports that are told how to measure between two reads of the card."""
+MOST_BLOCKS_BEHIND = 10
+"""Of the tape, while processing still knows what happens on the lines."""
 LONGEST_EARLY_S = 10
 """A card may report an event late, or ahead of its audio, but not by more than this."""
 
@@ -93,9 +96,10 @@ class Recorder:
         self._card = card or open_card(options.driver, options.address)
         self._tape_path = home.tapes / f"{options.name}.tape"
         self._stop = threading.Event()
-        self._measuring: Sequence[Mapping[str, object]] = ()
-        self._measured: Sequence[Mapping[str, object]] = ()
+        self._measuring: Sequence[Mapping[str, object]] = []
+        self._measured: Sequence[Mapping[str, object]] = self._measuring
         self._told: dict[int, Mapping[str, object]] = {}
+        self._held_back: dict[int, tuple[str, ...]] = {}
         self._connected = False
         self._card_lost = False
         self._card_events: deque[CardEvent] = deque()
@@ -276,7 +280,7 @@ class Recorder:
         answers each setting, and need not remember many answers.
         """
         wanted = self._measuring
-        news = [port for port, settings in enumerate(wanted) if self._told.get(port) != settings]
+        news = [port for port, settings in enumerate(wanted) if self._told.get(port, {}) != settings]
         if isinstance(self._card, AdjustableCard):
             for port in news[:TOLD_AT_ONCE]:
                 before = self._told.get(port, {})
@@ -411,7 +415,7 @@ class Recorder:
                     status_at = now
                     self._write_status(card_id, card.counters, processor)
                     if not measured and settings.known:
-                        measured, self._measuring = True, [settings.measuring(number) for number in channels]
+                        measured = self._measure(processor, settings)
                     if self._connected and now - quality_at >= QUALITY_S:
                         quality_at = now
                         self._write_quality(processor)
@@ -425,6 +429,29 @@ class Recorder:
                         cutting.wake()
                 if stopping and (block is None or now > self._process_until):
                     return
+
+    def _measure(self, processor: Processor, settings: SettingsReader) -> bool:
+        """Have the card told how to measure, on a channel with a call or a recording by hand from its end on; whether
+        nothing waits for that. What is far behind the line does not know whether a call runs.
+        """
+        behind = self._feed.newest - processor.next_block >= MOST_BLOCKS_BEHIND and not self._options.simulated_time
+        in_force = self._measuring or [{}] * len(processor.trackers)
+        wanted: list[Mapping[str, object]] = [settings.measuring(tracker.channel) for tracker in processor.trackers]
+        held = [
+            port
+            for port, tracker in enumerate(processor.trackers)
+            if wanted[port] != in_force[port] and (behind or tracker.occupied)
+        ]
+        self._held_back = {
+            port: tuple(key for key, value in wanted[port].items() if in_force[port].get(key) != value)
+            for port in held
+            if in_force[port]
+        }
+        for port in held:
+            wanted[port] = in_force[port]
+        if wanted != self._measuring:
+            self._measuring = wanted
+        return not held
 
     def _process_block(self, processor: Processor, block: TapeBlock) -> None:
         if self._failures[block.number] >= MOST_FAILURES:
@@ -457,7 +484,7 @@ class Recorder:
         from recorder.status import write_status
 
         path = self._home.status / f"{self._options.name}.live"
-        write_status(path, card_id, self._options.simulated, self._connected, counters, processor)
+        write_status(path, card_id, self._options.simulated, self._connected, counters, processor, self._held_back)
 
     def _write_quality(self, processor: Processor) -> None:
         from recorder.status import write_quality

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from firmware.parameters import Parameter
 from recorder.dsp.tone_profiles import COUNTRIES, DEFAULT_COUNTRY
-from recorder.tracking.numbers import parse_numbers
+from recorder.tracking.numbers import check_numbers
 from recorder.tracking.pauses import check_code
 from recorder.tracking.schedule import parse_holidays, parse_hours
 
 PARAMETERS = (
+    Parameter(
+        "enabled", "channel", bool, True, "In use", "启用",
+        "No: nothing on this channel is recorded, listed or told of. A running call is recorded to its end.",
+        "为“否”时,本通道不录音、不记通话、不弹出、不告警。正在进行的通话仍录到结束。",
+    ),
     Parameter(
         "record_mode", "channel", str, "all", "Record mode", "录音模式",
         "Which calls are recorded; on demand keeps a call when somebody asks for it.",
@@ -46,13 +51,13 @@ PARAMETERS = (
     ),
     Parameter(
         "never_record_numbers", "channel", str, "", "Never record", "不录音号码",
-        "Numbers whose calls are never recorded; separated by spaces, * stands for any digits.",
-        "这些号码的通话从不录音;用空格分隔,* 代表任意数字。", check_text=parse_numbers,
+        "Numbers whose calls are never recorded; separated by commas or spaces, * stands for any digits.",
+        "这些号码的通话从不录音;用逗号或空格分隔,* 代表任意数字。", check_text=check_numbers,
     ),
     Parameter(
         "always_record_numbers", "channel", str, "", "Always record", "必录号码",
         "Numbers whose calls are recorded whatever mode, hours and share say.",
-        "无论模式、时段、抽样如何都要录音的号码。", check_text=parse_numbers,
+        "无论模式、时段、抽样如何都要录音的号码。", check_text=check_numbers,
     ),
     Parameter(
         "record_percent", "channel", int, 100, "Share recorded", "抽样比例",

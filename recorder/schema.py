@@ -52,6 +52,17 @@ def _calls_0007(db: sqlite_utils.Database) -> None:
         db.execute(f"CREATE INDEX {name} ON {what}")
 
 
+@_calls(name="0008_number_keys")
+def _calls_0008(db: sqlite_utils.Database) -> None:
+    for statement in _NUMBER_KEYS:
+        db.execute(statement)
+
+
+@_calls(name="0009_marked_recordings")
+def _calls_0009(db: sqlite_utils.Database) -> None:
+    db.execute(_MARKED_INDEX)
+
+
 @_crm(name="0001_storage_rules")
 def _crm_0001(db: sqlite_utils.Database) -> None:
     for statement in _STORAGE_RULES:
@@ -239,6 +250,21 @@ _WALKED = (
     ("recordings_by_start", "recordings (started_ms, channel, duration_ms)"),
     ("recordings_by_channel", "recordings (channel, started_ms, duration_ms)"),
     ("recordings_by_length", "recordings (channel, duration_ms)"),
+)
+
+# Numbers as E.164, else the literal digits, by the settings of the site at which they were heard (recorder.numbers).
+# Calls from before get theirs by and by: see recorder.library.keeping.number_keys.
+_NUMBER_KEYS = (
+    "ALTER TABLE calls ADD COLUMN caller_key TEXT",
+    "ALTER TABLE calls ADD COLUMN dialled_key TEXT",
+    "CREATE INDEX calls_by_caller_key ON calls (caller_key, started_ms, channel) WHERE caller_key IS NOT NULL",
+    "CREATE INDEX calls_by_dialled_key ON calls (dialled_key, started_ms, channel) WHERE dialled_key IS NOT NULL",
+    "INSERT INTO meta SELECT 'calls_without_key', '0' WHERE EXISTS (SELECT 1 FROM calls)",
+)
+
+# What the keeper is to delete is looked for every minute.
+_MARKED_INDEX = (
+    "CREATE INDEX recordings_marked ON recordings (started_ms, id) WHERE state = 'ready' AND deleted_rule IS NOT NULL"
 )
 
 # What people in the office decide; the recorder and the keeper only read it.

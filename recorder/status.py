@@ -5,6 +5,7 @@ lines sound every few seconds.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,9 +28,10 @@ class LinkStatus(msgspec.Struct, frozen=True):
 
 
 class PortStatus(msgspec.Struct, frozen=True):
-    """One port right now; ``volts`` in V (signed), ``level_dbm0`` the RMS level.
+    """One port right now; ``volts`` in V (signed), ``level_dbm0`` the RMS level; nothing of a channel that is off.
 
     ``recording``: what is heard goes into a recording. ``paused``: somebody paused it.
+    ``rings``: how often it rang for the call so far. ``waiting``: parameters that hold from the end of the call on.
     """
 
     channel: int
@@ -37,10 +39,12 @@ class PortStatus(msgspec.Struct, frozen=True):
     hook: str
     ringing: bool
     volts: float | None
-    level_dbm0: float
+    level_dbm0: float | None
     recording: bool
     call_id: str | None
     paused: bool
+    rings: int
+    waiting: list[str]
 
 
 class CardStatus(msgspec.Struct, frozen=True):
@@ -55,24 +59,35 @@ class CardStatus(msgspec.Struct, frozen=True):
 
 
 def write_status(
-    path: Path, card_id: str, simulated: bool, connected: bool, counters: LinkCounters, processor: Processor
+    path: Path,
+    card_id: str,
+    simulated: bool,
+    connected: bool,
+    counters: LinkCounters,
+    processor: Processor,
+    held_back: Mapping[int, Sequence[str]],
 ) -> None:
-    """Write the status file anew; a full disk only stops the board."""
+    """Write the status file anew; a full disk only stops the board.
+
+    ``held_back``: by port what the card is told only once the call is over.
+    """
     ports = []
     levels = processor.levels_dbm0.tolist()
     for port, tracker in enumerate(processor.trackers):
-        state, paused = tracker.state, tracker.paused
+        state, paused, watched = tracker.state, tracker.paused, tracker.watched
         ports.append(
             PortStatus(
                 tracker.channel,
-                state.line if connected else "unknown",
-                state.hook if connected else "unknown",
+                state.line if connected and watched else "unknown",
+                state.hook if connected and watched else "unknown",
                 state.ringing,
-                processor.volts[port],
-                round(levels[port], 1),
+                processor.volts[port] if watched else None,
+                round(levels[port], 1) if watched else None,
                 connected and tracker.recording,
                 state.call.id if state.call else None,
                 paused,
+                state.rings if state.call else 0,
+                [*tracker.waiting, *held_back.get(port, ())],
             )
         )
     link = LinkStatus(

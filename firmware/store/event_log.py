@@ -6,9 +6,11 @@ fill up behind them.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -16,10 +18,16 @@ import sqlite_utils
 
 from firmware.errors import BadInput
 
+_DATA = msgspec.json.Decoder(dict[str, Any])
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One row of the event log. ``at_ms`` is Unix ms UTC; ``data`` is a JSON object."""
+    """One row of the event log. ``at_ms`` is Unix ms UTC; ``data`` is a JSON object.
+
+    ``damaged``: the row's data is not what it must be, and is empty here; one row must not hold up those behind it.
+    """
 
     id: int
     at_ms: int
@@ -27,6 +35,7 @@ class Event:
     channel: int | None
     call_id: str | None
     data: Mapping[str, Any]
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +76,33 @@ def append(
 
 def read_after(db: sqlite_utils.Database, last_id: int, limit: int = 500) -> list[Event]:
     """Events with an id above ``last_id``, oldest first."""
-    rows = db.conn.execute(
-        "SELECT id, at_ms, kind, channel, call_id, data FROM events WHERE id > ? ORDER BY id LIMIT ?", (last_id, limit)
+    return select(db, "id > ? ORDER BY id LIMIT ?", last_id, limit)
+
+
+def select(db: sqlite_utils.Database, condition: str, *given: object) -> list[Event]:
+    """Events by what stands behind WHERE. A damaged one is told once, and is among them."""
+    rows = db.conn.execute(  # as bytes: SQLite refuses all rows for one text that is not UTF-8
+        "SELECT id, at_ms, CAST(kind AS BLOB), channel, CAST(call_id AS BLOB), CAST(data AS BLOB)"
+        f" FROM events WHERE {condition}",
+        given,
     )
-    return [Event(row[0], row[1], row[2], row[3], row[4], msgspec.json.decode(row[5])) for row in rows]
+    return [_event(db, row) for row in rows]
+
+
+def _event(db: sqlite_utils.Database, row: sqlite3.Row) -> Event:
+    call_id = None if row[4] is None else row[4].decode(errors="replace")
+    try:
+        data, damaged = _DATA.decode(row[5]), False
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        data, damaged = {}, True
+        _tell_damage(db.conn.execute("PRAGMA database_list").fetchone()[2], row[0], str(error))
+    return Event(row[0], row[1], row[2].decode(errors="replace"), row[3], call_id, data, damaged)
+
+
+@lru_cache(maxsize=1024)
+def _tell_damage(store: str, event_id: int, why: str) -> None:
+    """Once a process, however often the row is read."""
+    _log.error("%s: event %d is damaged: %s", store, event_id, why)
 
 
 def last_id(db: sqlite_utils.Database) -> int:

@@ -34,7 +34,7 @@ def rebuild_command(home: Home, dry_run: bool, as_json: bool) -> None:
     from recorder.library.rebuilding.shelf import places
 
     home.create()
-    total = sum(1 for _ in places(home.recordings))
+    total = sum(1 for _ in places(home.recordings, {}))
     with click.progressbar(length=total, label="folders", hidden=as_json) as bar:
 
         def progress(now: Pass) -> bool:
@@ -76,5 +76,7 @@ def _show(found: Pass, as_json: bool) -> None:
     click.echo(f"found again: {found.found_again}   leftovers cleared away: {found.cleared}")
     for kind, count in sorted(found.counts.items()):
         click.echo(f"{_TEXTS[kind]}: {count}")
+    for place, why in sorted(found.unread.items()):
+        click.echo(f"not read: {place or 'recordings'}: {why}")
     for one in found.findings:
         click.echo(f"  {one.path}: {_TEXTS[one.kind]}")

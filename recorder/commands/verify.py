@@ -130,11 +130,13 @@ def key_command(home: Home, practice: bool) -> None:
 @click.pass_obj
 def head_command(home: Home, practice: bool) -> None:
     """Print the newest signed head of every log."""
-    from recorder.library.evidence.anchors import newest_heads
+    from recorder.library.evidence.anchors import damaged_heads, newest_heads
 
     for line in newest_heads(home, practice):
         head = line.head
         click.echo(f"{head.log}  {head.tree_size}  {head.root}  {iso_utc(head.at_ms)}  {head.reason}")
+    for name, problem in damaged_heads(home, practice).items():
+        click.echo(f"{name}: {problem}", err=True)
 
 
 @evidence_group.command("proof")

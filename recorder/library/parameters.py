@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from firmware.mail import check_server
 from firmware.parameters import Parameter
 
 PARAMETERS = (
@@ -67,8 +68,17 @@ PARAMETERS = (
     ),
     Parameter(
         "smtp_server", "system", str, "", "Mail server", "邮件服务器",
-        "HOST:PORT, or smtps://HOST, of the server that takes the box's mail.",
-        "发送邮件的服务器(主机:端口)。", effect="at once",
+        "HOST:PORT, smtps://HOST or starttls://HOST, of the server that takes the box's mail.",
+        "发送邮件的服务器:主机:端口、smtps://主机 或 starttls://主机。", effect="at once", check_text=check_server,
+    ),
+    Parameter(
+        "smtp_user", "system", str, "", "Mail server's user", "邮件服务器用户名",
+        "Empty: without logging in. A password goes over an encrypted connection only.",
+        "留空则不登录。密码只通过加密连接发送。", effect="at once",
+    ),
+    Parameter(
+        "smtp_password", "system", str, "", "Mail server's password", "邮件服务器密码",
+        "Many providers give one for programs.", "许多邮件服务商称之为授权码。", effect="at once", secret=True,
     ),
     Parameter(
         "smtp_sender", "system", str, "tapdeck@localhost", "Mail sender", "发件人",

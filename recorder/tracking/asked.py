@@ -82,6 +82,8 @@ def _record(life: CallLife, order: Order, at: int) -> str:
     state = life.state
     if state.call is not None:
         return _keep(life, order, at)
+    if not life.settings.enabled:
+        raise Refused("this channel is switched off")
     if state.manual is not None:
         raise Refused("a recording that was asked for is running already")
     begin = max(at, state.manual_to)

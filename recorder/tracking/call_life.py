@@ -26,6 +26,7 @@ from recorder.calls import (
     RecordingKind,
     Withdrawn,
 )
+from recorder.numbers import match_key
 from recorder.signals import CallerId
 from recorder.tracking import pauses
 from recorder.tracking.channel import ChannelState, Take, TrackerSettings
@@ -129,6 +130,7 @@ class CallLife:
         call.caller_id = msgspec.json.encode(heard).decode()
         if heard.valid and (heard.number or heard.absence):
             call.caller_number, call.caller_name, call.absence = heard.number, heard.name, heard.absence
+            call.caller_key = None
             self.tell(CallEventKind.CALLER_ID, at)
 
     def tell_waiting(self, heard: CallerId, at: int) -> None:
@@ -158,10 +160,18 @@ class CallLife:
         about_line = kind in (CallEventKind.LINE_LOST, CallEventKind.LINE_PRESENT)
         call = None if about_line or self.state.call is None else self.state.call
         if call is not None:
+            self._key_numbers(call)
             self._decide(call)
             call.pauses = [] if call.from_sample is None else pauses.touching(self.state.pauses, call.from_sample)
             call = msgspec.structs.replace(call)
         self.out.append(CallEvent(kind, self.channel, at, self.wall_ms(at), call, waiting))
+
+    def _key_numbers(self, call: Call) -> None:
+        """What the numbers mean here and now, once."""
+        if call.caller_number and call.caller_key is None:
+            call.caller_key = match_key(call.caller_number, self.settings.site) or None
+        if call.dialled_number and call.dialled_key is None:
+            call.dialled_key = match_key(call.dialled_number, self.settings.site) or None
 
     def end_unanswered(self, at: int, reason: str) -> None:
         """Ringing ended without an answer."""

@@ -9,14 +9,16 @@ from typing import Any, Literal
 import msgspec
 
 from recorder.calls import Call, Pause
+from recorder.numbers import Site
 from recorder.signals import CallerId
 from recorder.tracking.pulses import PulseTrain
 
 
 @dataclass(frozen=True, slots=True)
 class TrackerSettings:
-    """Channel parameters that the tracker follows (see ``recorder.parameters``); the last three are the system's."""
+    """Channel parameters that the tracker follows (see ``recorder.parameters``); the last ones are the system's."""
 
+    enabled: bool = True
     record_mode: Literal["all", "incoming", "outgoing", "on_demand", "none"] = "all"
     start_trigger: Literal["hook", "voice", "signalling"] = "hook"
     continuous: bool = False
@@ -42,11 +44,18 @@ class TrackerSettings:
     tone_country: str = "cn"
     voice_level_dbm0: int = -45
     holidays: str = ""
+    site_country: str = "CN"
     site_area_code: str = "010"
     outside_line_prefix: str = ""
+    time_zone: str = "Asia/Shanghai"
+
+    @property
+    def site(self) -> Site:
+        """By whose rules numbers are read."""
+        return Site(self.site_country, self.site_area_code, self.outside_line_prefix)
 
 
-SYSTEM_SETTINGS = ("holidays", "site_area_code", "outside_line_prefix")
+SYSTEM_SETTINGS = ("holidays", "site_country", "site_area_code", "outside_line_prefix", "time_zone")
 """Fields of TrackerSettings that are system parameters."""
 
 
@@ -81,6 +90,7 @@ class ChannelState(msgspec.Struct, omit_defaults=True):
     where it ends unless it goes on within the patience of the trigger. ``wish`` is what ``wish_by`` asked for last.
     ``calls_at``: the last place where a call began, and how many began there or, told late, before it.
     ``pulses``: the digit that the hook switch is dialling.
+    ``rings``: how often it rang for the running call.
     ``code`` and ``code_at``: digits heard within the call, and where each begins. ``heard_to``: where the audio of the
     last call ended. ``manual_to``: where the last recording by hand ended. ``settings``: what the running call follows,
     where it differs from the factory, once other settings came.
@@ -92,6 +102,7 @@ class ChannelState(msgspec.Struct, omit_defaults=True):
     call: Call | None = None
     ring_on: int | None = None
     ring_off: int | None = None
+    rings: int = 0
     answered: int | None = None
     off_hook: int | None = None
     on_hook: int | None = None

@@ -1,75 +1,111 @@
 """Lists of telephone numbers in parameters: is a number on the list, however it is spelled?
 
-Entries are separated by spaces or commas; ``*`` stands for any digits. An entry is compared as digits, without ``+``,
-with the usual spellings of the number:
-
-==============================  ===========================================================
-number as heard or dialled      also found as
-==============================  ===========================================================
-``13800138000``                 ``013800138000``, ``8613800138000``, ``008613800138000``
-``01062345678``                 ``861062345678``, ``00861062345678``, ``62345678`` in area 010
-``62345678`` in area 010        ``01062345678`` and its spellings
-``9`` and any of these          the same, where 9 is the outside-line prefix
-``0044…``, ``+44…``             ``44…``, ``0044…``
-``10086``, ``8001``             itself
-==============================  ===========================================================
+Numbers are separated by commas, semicolons, line ends or spaces; words that only together are a whole number are one
+(``138 1234 5678``). A number is on the list if one of its keys is the same (``recorder.numbers``). ``*`` stands for any
+digits: such an entry is compared with the usual spellings of a number, one that begins with ``+`` with the number as
+E.164.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from typing import TYPE_CHECKING
 
 from firmware.errors import ConfigError
 
-_ENTRY = re.compile(r"\+?\**[0-9][0-9*]*")
+if TYPE_CHECKING:  # parameters are declared in every daemon, and few of them need telephone numbers
+    from recorder.numbers import Site
+
+_SEPARATORS = re.compile(r"[,;\n\uff0c\uff1b\u3001]+")
+_WORD = re.compile(r"\+?\**[0-9][0-9*]*")
 _MOST_STARS = 2
 """More would make a search slow."""
-_MOBILE = re.compile(r"1[3-9]\d{9}")
-_LOCAL = re.compile(r"[2-8]\d{6,7}")
-_AREA = re.compile(r"(?:10|[2-9]\d{1,2})[2-8]\d{6,7}")
-"""Area code without its zero, and subscriber."""
+_WHOLE_DIGITS = 7
+"""A word of fewer digits may be a part of a number."""
+_LOCAL = re.compile(r"[2-9]\d{6,7}")
+"""Short words that are together like this may be a local number."""
 
 
-@lru_cache(maxsize=256)
-def parse_numbers(text: str) -> re.Pattern[str] | None:
-    """The list as one pattern over a spelling; None for an empty list. Raises ConfigError naming the entry."""
-    entries = text.replace(",", " ").split()
-    for entry in entries:
-        if not _ENTRY.fullmatch(entry) or entry.count("*") > _MOST_STARS:
-            raise ConfigError(f"{entry!r} is no number: digits, a leading +, and up to {_MOST_STARS} * for any digits")
-    return re.compile("|".join(entry.lstrip("+").replace("*", r"\d*") for entry in entries)) if entries else None
+@dataclass(frozen=True, slots=True)
+class _List:
+    """``patterns``: of entries with stars, over spellings."""
+
+    keys: frozenset[str]
+    patterns: tuple[re.Pattern[str], ...]
 
 
-def on_list(number: str | None, numbers: str, area_code: str, outside_prefix: str) -> bool:
+def check_numbers(text: str) -> None:
+    """Raises ConfigError naming the entry that is no number, or may be one or two."""
+    for words in _pieces(text):
+        for short, run in groupby(words, lambda word: len(word) < _WHOLE_DIGITS):
+            parts = [*run]
+            if short and len(parts) > 1 and _LOCAL.fullmatch("".join(parts)):
+                told = f"{''.join(parts)} or {','.join(parts)}"
+                raise ConfigError(f"{' '.join(parts)!r} is one number or several: write {told}")
+
+
+def numbers_on(text: str, site: Site) -> list[str]:
+    """The entries. Raises ConfigError naming one that is no number."""
+    return [entry for words in _pieces(text) for entry in _joined(words, site)]
+
+
+def on_list(number: str | None, numbers: str, site: Site) -> bool:
     """Whether a number is on a list. Raises ConfigError for a list that is none."""
-    pattern = parse_numbers(numbers)
-    if pattern is None or not number:
+    if not number or not numbers:
         return False
-    return any(pattern.fullmatch(spelling) for spelling in _spellings(number, area_code, outside_prefix))
+    from recorder.numbers import match_key, spellings
+
+    listed = _parsed(numbers, site)
+    if match_key(number, site) in listed.keys:
+        return True
+    if not listed.patterns:
+        return False
+    spelled = {re.sub(r"[^0-9+]", "", one) for one in spellings(number, site)}
+    return any(pattern.fullmatch(one) for pattern in listed.patterns for one in spelled)
 
 
-@lru_cache(maxsize=1024)
-def _spellings(number: str, area_code: str, outside_prefix: str) -> frozenset[str]:
-    digits = re.sub(r"\D", "", number)
-    found = {digits, "00" + digits} if number.startswith("+") else {digits}
-    if outside_prefix and digits.startswith(outside_prefix):
-        found.add(digits[len(outside_prefix) :])
-    for one in tuple(found):
-        found |= _of_country(one, area_code)
-    return frozenset(found - {""})
+def _pieces(text: str) -> Iterator[list[str]]:
+    for piece in _SEPARATORS.split(text):
+        words = piece.split()
+        for word in words:
+            if not _WORD.fullmatch(word) or word.count("*") > _MOST_STARS:
+                raise ConfigError(f"{word!r} is no number: digits, a leading +, and up to {_MOST_STARS} * for digits")
+        if words:
+            yield words
 
 
-def _of_country(digits: str, area_code: str) -> set[str]:
-    area = area_code.lstrip("0")
-    plain = digits.removeprefix("00")
-    for prefix in ("86", "0", ""):
-        rest = plain.removeprefix(prefix) if plain.startswith(prefix) else ""
-        if _MOBILE.fullmatch(rest):
-            return {plain, rest, "0" + rest, "86" + rest, "0086" + rest}
-        if prefix and _AREA.fullmatch(rest):
-            local = {rest.removeprefix(area)} if area and rest.startswith(area) else set()
-            return {plain, "0" + rest, "86" + rest, "0086" + rest, *(one for one in local if _LOCAL.fullmatch(one))}
-    if area and _LOCAL.fullmatch(digits):
-        return {"0" + area + digits, "86" + area + digits, "0086" + area + digits}
-    return {plain}
+def _joined(words: Sequence[str], site: Site) -> Iterator[str]:
+    """Words between two separators; those that are one number are one entry."""
+    at = 0
+    while at < len(words):
+        end = next((end for end in range(len(words), at + 1, -1) if _is_one(words[at:end], site)), at + 1)
+        yield "".join(words[at:end])
+        at = end
+
+
+def _is_one(words: Sequence[str], site: Site) -> bool:
+    """Whether words are the parts of one number: whole with its area code, which none of them is by itself."""
+    from recorder.numbers import Site, e164
+
+    nowhere = Site(site.country, "", site.outside_prefix)
+    return (
+        not any("*" in word for word in words)
+        and not any(word.startswith("+") for word in words[1:])
+        and e164("".join(words), nowhere) is not None
+        and all(e164(word, nowhere) is None for word in words)
+    )
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str, site: Site) -> _List:
+    from recorder.numbers import match_key
+
+    entries = numbers_on(text, site)
+    return _List(
+        frozenset(match_key(entry, site) for entry in entries if "*" not in entry) - {""},
+        tuple(re.compile(re.escape(entry).replace(r"\*", r"\d*")) for entry in entries if "*" in entry),
+    )

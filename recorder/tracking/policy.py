@@ -5,6 +5,7 @@ The first rule that applies decides; ``kept_reason`` is its code.
 ================  =====  ==============================================================================
 code              kept   when
 ================  =====  ==============================================================================
+``switched_off``  no     the channel is not in use
 ``never_list``    no     the other party's number must never be recorded: the law stands above all else
 ``discarded``     no     somebody asked to discard the call; who asks last is heard
 ``asked``         yes    somebody asked to keep it
@@ -32,6 +33,7 @@ from datetime import datetime
 from typing import Literal
 
 from firmware.errors import ConfigError
+from firmware.time_zone import parse_zone
 from recorder.tracking.channel import TrackerSettings
 from recorder.tracking.numbers import on_list
 from recorder.tracking.schedule import When, look_up
@@ -60,8 +62,10 @@ class Decision:
 
 
 def decide(settings: TrackerSettings, facts: CallFacts) -> Decision:
-    """The rule that decides about a call. Hours are in the box's local time."""
+    """The rule that decides about a call. Hours are by the clock of ``time_zone``."""
     mode = settings.record_mode
+    if not settings.enabled:
+        return Decision(False, "switched_off")
     if _listed(settings, facts.number, settings.never_record_numbers):
         return Decision(False, "never_list")
     if facts.wish is not None:
@@ -89,7 +93,7 @@ def share(call_id: str) -> int:
 
 def _listed(settings: TrackerSettings, number: str | None, numbers: str) -> bool:
     try:
-        return on_list(number, numbers, settings.site_area_code, settings.outside_line_prefix)
+        return on_list(number, numbers, settings.site)
     except ConfigError:
         return False
 
@@ -97,8 +101,8 @@ def _listed(settings: TrackerSettings, number: str | None, numbers: str) -> bool
 def _when(settings: TrackerSettings, started_ms: int) -> When:
     if not settings.record_schedule and settings.record_on_holidays:
         return When(True, False)
-    local = datetime.fromtimestamp(started_ms / 1000).astimezone()
     try:
+        local = datetime.fromtimestamp(started_ms / 1000, parse_zone(settings.time_zone))
         return look_up(local, settings.record_schedule, settings.holidays)
     except ConfigError:
         return When(True, False)

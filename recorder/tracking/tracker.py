@@ -7,6 +7,7 @@ stored and taken up again. Every time-out counts samples.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 
 from drivers.api import LineEvent
 from recorder.calls import CallState, News
@@ -17,7 +18,7 @@ from recorder.tracking.call_life import LATE_S, CallLife
 from recorder.tracking.channel import ChannelState, Take, TrackerSettings, differences, settings_of
 from recorder.tracking.pauses import is_paused
 from recorder.tracking.pulses import PulseTrain
-from recorder.tracking.triggers import TRIGGERS
+from recorder.tracking.triggers import SWITCHED_OFF, TRIGGERS
 from recorder.tracking.triggers.line import (
     MOST_DIGITS,
     end_running,
@@ -86,6 +87,22 @@ class ChannelTracker:
         return state.call is not None or state.continuous is not None or state.manual is not None
 
     @property
+    def occupied(self) -> bool:
+        """Whether a call or a recording by hand runs, which a line card that measures otherwise might cut off."""
+        return self._life.state.call is not None or self._life.state.manual is not None
+
+    @property
+    def watched(self) -> bool:
+        """Whether the channel is switched on, or goes on until its call or recording is over."""
+        return self._life.settings.enabled or self.running
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Settings that came while the call runs and hold from its end on."""
+        now, newest = asdict(self._life.settings), asdict(self._newest)
+        return tuple(key for key, value in newest.items() if value != now[key]) if newest != now else ()
+
+    @property
     def on_hook(self) -> bool:
         """Whether the line is to be listened to as one that waits for calls."""
         state = self._life.state
@@ -114,14 +131,17 @@ class ChannelTracker:
         """One event of this channel; returns what follows from it."""
         life = self._life
         life.wall_ms = wall_ms
-        trigger = TRIGGERS[life.settings.start_trigger]
-        watch_pulses(life, signal)
+        enabled = life.settings.enabled
+        trigger = TRIGGERS[life.settings.start_trigger] if enabled else SWITCHED_OFF
+        if enabled:
+            watch_pulses(life, signal)
         if isinstance(signal, LineEvent):
             handler = trigger.on_event.get(signal.kind)
             if handler:
                 handler(life, signal)
         elif isinstance(signal, ToneHeard):
-            on_tone(life, signal)
+            if enabled:
+                on_tone(life, signal)
         else:
             trigger.on_voice(life, signal)
         return self._take()
@@ -180,7 +200,7 @@ class ChannelTracker:
     def round_the_clock(self, at: int, wall_ms: Callable[[int], int]) -> list[News]:
         """Begin or end the recording around the clock at ``at``, as the newest settings say."""
         self._life.wall_ms = wall_ms
-        if not self._newest.continuous:
+        if not (self._newest.continuous and self._newest.enabled):
             self._life.end_continuous(at)
         elif self._life.state.continuous is None:
             self._life.state.continuous = Take(at, wall_ms(at))

@@ -34,6 +34,39 @@ def test_an_event_comes_back_as_it_was_written(home: Home) -> None:
     db.conn.close()
 
 
+@pytest.mark.parametrize(
+    "data",
+    ["CAST(x'7B2261223A22FF227D' AS TEXT)", "'{\"名\":'", "'[\"不是对象\"]'", "'null'", "''", f"'{'[' * 9_999}'"],
+)
+def test_a_damaged_row_is_told_once_and_the_others_come(
+    home: Home, caplog: pytest.LogCaptureFixture, data: str
+) -> None:
+    db = open_store(home.calls_db)
+    with write(db) as connection:
+        append(connection, at_ms=1, kind="call_started", data={"名": "值"})
+        connection.execute(f"INSERT INTO events (at_ms, kind, call_id, data) VALUES (2, 'call_ended', 'c1', {data})")
+        append(connection, at_ms=3, kind="call_ended", call_id="c2", data={"名": "值"})
+    for _ in range(3):
+        found = read_after(db, 0)
+    assert [(one.id, one.kind, one.call_id, one.damaged) for one in found] == [
+        (1, "call_started", None, False),
+        (2, "call_ended", "c1", True),
+        (3, "call_ended", "c2", False),
+    ]
+    assert [one.data for one in found] == [{"名": "值"}, {}, {"名": "值"}]
+    assert [one.getMessage().split(": ")[:2] for one in caplog.records] == [[str(home.calls_db), "event 2 is damaged"]]
+    db.conn.close()
+
+
+def test_a_kind_that_is_no_text_holds_up_nobody(home: Home) -> None:
+    db = open_store(home.calls_db)
+    with write(db) as connection:
+        connection.execute("INSERT INTO events (at_ms, kind) VALUES (1, CAST(x'FF61' AS TEXT))")
+        append(connection, at_ms=2, kind="call_started")
+    assert [one.kind for one in read_after(db, 0)] == ["\ufffda", "call_started"]
+    db.conn.close()
+
+
 def test_resume_by_id_misses_and_repeats_nothing(home: Home) -> None:
     db = open_store(home.calls_db)
     with write(db) as connection:

@@ -22,6 +22,7 @@ from recorder.library.audio.vault import encrypt_recording
 from recorder.library.evidence.log import EvidenceLog
 from recorder.library.keeping.library import open_library
 from recorder.library.keeping.task import Library
+from recorder.numbers import Site, match_key
 
 START_MS = 1_790_000_000_000
 RATE_HZ = 8000
@@ -35,7 +36,7 @@ class ArchiveBox:
         self.home = home
         self.calls, self.crm = open_store(home.calls_db), open_store(home.crm_db)
         self.count = 0
-        (home.recordings / _FOLDER).mkdir(parents=True)
+        (home.recordings / _FOLDER).mkdir(parents=True, exist_ok=True)
 
     def close(self) -> None:
         self.calls.conn.close()
@@ -58,6 +59,8 @@ class ArchiveBox:
             "caller_id": msgspec.json.encode({"number": number}).decode() if incoming else None,
             "started_ms": at_ms, "ended_ms": at_ms + 3000, "talk_ms": 3000,
         } | changes  # fmt: skip
+        keys = {f"{of}_key": match_key(row[f"{of}_number"] or "", Site()) or None for of in ("caller", "dialled")}
+        row = keys | row
         path = f"{_FOLDER}/{at_ms}_CH001_{number}_{row['id']}.json"
         self._write_manifest(path, {"kind": "call", "id": row["id"], "call": dict(row)})
         with write(self.calls) as connection:
@@ -86,8 +89,13 @@ class ArchiveBox:
         audio = _flac(self.count, str(number))
         manifest = {
             "kind": "recording", "id": row["id"], "call": call, "started_at": iso_utc(call["started_ms"]),
-            "audio": {"file": f"{Path(stem).name}.flac", "bytes": len(audio), "sha256": _sha256(audio)},
-            "stored": None,
+            "audio": {
+                "file": f"{Path(stem).name}.flac", "format": "flac", "sample_rate_hz": RATE_HZ, "samples": RATE_HZ,
+                "bytes": len(audio), "sha256": _sha256(audio),
+            },
+            "stored": None, "channel": 1, "segment": 0, "started_ms": row["started_ms"],
+            "tape": {"card": "test-1", "port": 0, "epoch": "e", "from_sample": row["from_sample"],
+                     "to_sample": row["to_sample"]},
         }  # fmt: skip
         row |= {"path": f"{stem}.flac", "bytes": len(audio), "sha256": _sha256(audio)}
         if encrypted:

@@ -17,9 +17,12 @@ from firmware.clock import iso_utc
 from firmware.config import Home
 from firmware.durable import write_whole
 from firmware.store.connection import open_store, write
+from recorder.library.archive.folder import FolderTarget
+from recorder.library.archive.marks import settle_mark
 from recorder.library.evidence.log import canonical, read_manifest
 from recorder.library.keeping.library import open_library
 from recorder.library.keeping.task import Library
+from recorder.numbers import Site, match_key
 
 RATE_HZ = 8000
 DAY_MS = 86_400_000
@@ -82,7 +85,9 @@ class Box:
         """A finished incoming call of ten seconds."""
         row = {
             "id": call_id, "channel": channel, "card_id": "c", "direction": "incoming", "state": "ended",
-            "started_ms": started_ms, "ended_ms": started_ms + 10_000, **more,
+            "started_ms": started_ms, "ended_ms": started_ms + 10_000,
+            **{f"{of}_key": match_key(more.get(f"{of}_number") or "", Site()) or None for of in ("caller", "dialled")},
+            **more,
         }  # fmt: skip
         self.in_calls(f"INSERT INTO calls ({', '.join(row)}) VALUES ({','.join('?' * len(row))})", *row.values())
         return call_id
@@ -130,12 +135,23 @@ class Box:
         return str(row["id"])
 
     def archive(self, name: str, required: bool = True) -> None:
-        self.in_crm("INSERT INTO archive_targets VALUES (?,?,1,?,'1',1)", name, f"file:///{name}", required)
+        """A folder that has been marked."""
+        folder = self.home.root / "archives" / name
+        folder.mkdir(parents=True)
+        self.in_crm("INSERT INTO archive_targets VALUES (?,?,1,?,'1',1)", name, f"file://{folder}", required)
+        settle_mark(self.library.calls, name, FolderTarget(folder, must_be_mounted=False))
 
     def archived(self, recording_id: str, target: str, state: str = "verified") -> None:
+        """A copy of the recording's audio; only a verified one is there."""
+        path = str(self.row(recording_id)["path"])
+        copy, content = self.home.root / "archives" / target / path, (self.home.recordings / path).read_bytes()
+        if state == "verified":
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(content)
         self.in_calls(
-            "INSERT OR REPLACE INTO archive_copies (recording_id, target, state) VALUES (?,?,?)",
-            recording_id, target, state,
+            "INSERT OR REPLACE INTO archive_copies (recording_id, target, state, path, sha256, verified_ms)"
+            " VALUES (?,?,?,?,?,1)",
+            recording_id, target, state, path, hashlib.sha256(content).hexdigest(),
         )  # fmt: skip
 
     def row(self, recording_id: str) -> dict[str, Any]:

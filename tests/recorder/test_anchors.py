@@ -21,7 +21,7 @@ from evidence_material import DAY_MS, Box
 from outside_world import Authority, mail_server, web_server
 
 from firmware.config import Home
-from firmware.errors import ConfigError, Refused
+from firmware.errors import ConfigError, Refused, StoreError
 from firmware.parameters import get_all, set_value
 from firmware.store.connection import open_store
 from recorder.library.evidence import anchor_task
@@ -35,6 +35,7 @@ from recorder.library.evidence.anchors import (
     read_anchor,
 )
 from recorder.library.evidence.files import read_entries
+from recorder.library.evidence.log import EvidenceLog
 from recorder.library.evidence.outlets import OutletFailed, ask_time_stamp, send_email, send_webhook
 from recorder.library.evidence.proof import proof_for
 from recorder.library.evidence.signing import canonical
@@ -273,9 +274,9 @@ def library(box: Box) -> Iterator[Library]:
         crm.conn.close()
 
 
-def alarms(desk: Library) -> list[Any]:
+def alarms(desk: Library, code: str = "anchor_failed") -> list[Any]:
     return [tuple(row) for row in desk.calls.conn.execute(
-        "SELECT subject, cleared_ms IS NULL FROM alarms WHERE code = 'anchor_failed' ORDER BY id")]  # fmt: skip
+        "SELECT subject, cleared_ms IS NULL FROM alarms WHERE code = ? ORDER BY id", (code,))]  # fmt: skip
 
 
 def test_the_daily_task(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,6 +300,60 @@ def test_the_daily_task(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
         assert alarms(desk) == [("webhook", 0)]
         newest = read_anchor(anchor_paths(box.home, False)[-1])
         assert [receipt["kind"] for receipt in newest.receipts] == ["webhook"]
+
+
+def test_a_damaged_log_is_left_out_and_told(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a removed card and of practice, whose logs nobody opens any more: the others are anchored, and sent."""
+    monkeypatch.setattr(anchor_task, "now_ms", lambda: box.now_ms)
+    practice = box.home.evidence / "practice"
+    practice.mkdir()
+    for folder, name in ((box.log.path.parent, "aaa"), (practice, "sim")):
+        (folder / f"{name}.heads").write_bytes(b"\0 no head\n")
+    with library(box) as desk, web_server(lambda body: (200, b"")) as (url, seen):
+        set_value(desk.crm, "system", "anchor_webhook", url)
+        AnchorTask().run(desk, lambda: False)
+        assert len(seen) == 1
+        assert alarms(desk, "evidence_unreadable") == [("device/aaa", 1), ("practice/sim", 1)]
+        (made,) = anchor_paths(box.home, False)
+        assert {head.log for head in read_anchor(made).anchor.heads} == {"card-a", "library"}
+        (practice / "sim.heads").unlink()
+        box.now_ms += 24 * HOUR_MS
+        AnchorTask().run(desk, lambda: False)
+        assert alarms(desk, "evidence_unreadable") == [("device/aaa", 1), ("practice/sim", 0)]
+        assert len(anchor_paths(box.home, False)) == 2
+
+
+@pytest.mark.parametrize("damage", ["line", "end", "other"])
+def test_a_log_that_nobody_opens_is_looked_at_as_well(box: Box, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    """Its heads are whole, so it is anchored; but it is not what they say."""
+    EvidenceLog(box.home, "removed", False).close()
+    log = box.log.path.with_name("removed.log")
+    content = log.read_bytes()
+    index = content.index(b'"commitment":"') + 14
+    other = content[:index] + (b"0" if content[index : index + 1] != b"0" else b"1") + content[index + 1 :]
+    log.write_bytes({"line": b"{}\n", "end": b"", "other": other}[damage])
+    task = AnchorTask()
+    with library(box) as desk:
+        task.run(desk, lambda: False)
+        assert task._look is not None
+        task._look._thread.join()
+        task.run(desk, lambda: False)
+        assert alarms(desk, "evidence_unreadable") == [("device/removed", 1)]
+        log.write_bytes(content)
+        monkeypatch.setattr(task, "_look_due_s", 0.0)
+        task.run(desk, lambda: False)
+        task._look._thread.join()
+        task.run(desk, lambda: False)
+        assert alarms(desk, "evidence_unreadable") == [("device/removed", 0)]
+
+
+def test_trouble_with_practice_does_not_keep_the_box_from_being_anchored(box: Box) -> None:
+    EvidenceLog(box.home, "sim", True).close()
+    (box.home.keys / "practice.pem").write_bytes(b"no key")
+    with library(box) as desk:
+        with pytest.raises(StoreError, match="practice"):
+            AnchorTask().run(desk, lambda: False)
+        assert len(anchor_paths(box.home, False)) == 1
 
 
 def test_an_outlet_that_was_set_today_is_not_late(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:

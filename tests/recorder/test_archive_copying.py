@@ -24,6 +24,7 @@ from firmware.errors import BadInput, BoxError, NotFound, Refused
 from firmware.store.connection import write
 from recorder.library.archive import copying
 from recorder.library.archive.copying import ArchiveTask
+from recorder.library.archive.marks import MARK
 from recorder.library.archive.office import add_place, archive_status, remove_place
 from recorder.library.storage.deletion import delete_recordings
 
@@ -69,7 +70,7 @@ def test_audio_manifest_and_key_arrive_and_are_noted(box: ArchiveBox, disk: Path
     add(box, "disk", f"file://{disk}")
     run(box)
     wanted = [path.relative_to(box.home.recordings).as_posix() for path in box.files() if path.suffix != ".peaks"]
-    assert names(disk) == wanted
+    assert names(disk) == [*wanted, MARK]
     assert len(wanted) == 5
     for name in wanted:
         assert (disk / name).read_bytes() == (box.home.recordings / name).read_bytes()

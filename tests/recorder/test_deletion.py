@@ -22,6 +22,7 @@ from recorder.library.storage import deletion_tasks, removal
 from recorder.library.storage.deletion import delete_recordings
 from recorder.library.storage.deletion_tasks import FinishTask, MarkedTask, OrdersTask
 from recorder.library.storage.removal import finish_removals
+from recorder.library.verification.everything import Summary, verify_box
 from recorder.orders import add_order
 
 
@@ -330,8 +331,67 @@ def test_a_hold_that_was_set_after_the_kill_protects(home: Home, monkeypatch: py
         box.hold("call", "c")
         FinishTask().run(box.library, never)
         assert box.row(recording)["state"] == "ready"
-        assert box.endings(recording) == ["flac", "json", "peaks"]
+        assert box.endings(recording) == ["flac", "json", "peaks", "tombstone.json"]
+        assert box.tombstone(recording)["what"] == "tombstone"
         assert finish_removals(box.library) == 0
+
+
+@pytest.mark.parametrize("rule", ["order", "never_list"])
+def test_a_hold_protects_what_is_still_there_although_the_row_is_changed(
+    home: Home, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    """Killed between the row and the files; a mark of the recorder stays one."""
+    with open_box(home) as box, monkeypatch.context() as patched:
+        recording = box.recording(box.call("c"))
+        patched.setattr(removal, "_remove_files", lambda *_: (_ for _ in ()).throw(Killed()))
+        with pytest.raises(Killed):
+            delete(box.library, recording, rule=rule)
+    with open_box(home) as box:
+        before = box.row(recording)
+        assert before["state"] == "deleted"
+        hold = box.hold("call", "c")
+        FinishTask().run(box.library, never)
+        row = box.row(recording)
+        mark = (rule, "8001") if rule == "never_list" else (None, None)
+        assert (row["state"], row["deleted_ms"], row["deleted_rule"], row["deleted_by"]) == ("ready", None, *mark)
+        assert box.endings(recording) == ["flac", "json", "peaks", "tombstone.json"]
+        assert (box.tombstone(recording)["what"], box.tombstone(recording)["rule"]) == ("tombstone", "hold")
+        assert events(box) == []
+        assert finish_removals(box.library) == 0
+        assert "manifest_missing" not in [one.code for one in verify_box(home, Summary())]
+        box.in_crm("UPDATE holds SET released_ms = 1 WHERE id = ?", hold)
+        MarkedTask().run(box.library, never)
+        assert box.row(recording)["state"] == ("deleted" if rule == "never_list" else "ready")
+        assert delete(box.library, recording, remove_manifest=True).refused == {}
+        assert "manifest_missing" not in [one.code for one in verify_box(home, Summary())]
+
+
+def test_a_hold_that_came_when_the_audio_was_gone_lets_the_deletion_end(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_box(home) as box, monkeypatch.context() as patched:
+        recording = box.recording(box.call("c"))
+        patched.setattr(removal, "_tell", lambda *_: (_ for _ in ()).throw(Killed()))
+        with pytest.raises(Killed):
+            delete(box.library, recording)
+    with open_box(home) as box:
+        box.hold("call", "c")
+        FinishTask().run(box.library, never)
+        check_deleted(box, recording)
+
+
+def test_what_was_discarded_waits_for_no_archive(box: Box) -> None:
+    """A marked recording is never archived."""
+    box.archive("a")
+    recording = box.recording(box.call("c"), deleted_rule="discarded", deleted_by="1001")
+    MarkedTask().run(box.library, never)
+    assert box.row(recording)["state"] == "deleted"
+    assert box.tombstone(recording)["rule"] == "discarded"
+
+
+def test_marked_recordings_are_found_by_an_index(box: Box) -> None:
+    plan = box.rows(f"EXPLAIN QUERY PLAN {deletion_tasks.MARKED}")
+    assert [row["detail"] for row in plan] == ["SCAN recordings USING INDEX recordings_marked"]
 
 
 def test_what_cannot_be_finished_holds_up_nothing_else(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,7 +428,6 @@ def test_a_mark_is_seen_although_the_clock_was_in_another_year(box: Box, monkeyp
     task.run(box.library, never)
     assert box.row(marked)["state"] == "deleted"
     old = box.recording(box.call("d"), age_days=30, deleted_rule="never_list")
-    monkeypatch.setattr(deletion_tasks, "WHOLE_PASS_S", 0.0)
     MarkedTask().run(box.library, never)
     assert box.row(old)["state"] == "deleted"
 

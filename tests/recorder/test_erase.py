@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import soundfile
 from archive_box import START_MS, ArchiveBox
@@ -20,10 +21,10 @@ from erased_number import ASKED, NUMBER, OTHER, SALT, erase_it, traces
 from crm_client_api.domain.audit import CONSOLE, Actor
 from crm_client_api.domain.customers import Phone, add_customer
 from crm_client_api.domain.erasure import OfficeEraser
-from crm_client_api.domain.numbers import Site
 from firmware.cli import root as tapdeck
 from firmware.config import Home
 from firmware.errors import BadInput, Refused, StoreError
+from firmware.store import event_log
 from firmware.store.connection import write
 from recorder.cutting.manifest import recording_name
 from recorder.library.archive.copying import ArchiveTask
@@ -38,6 +39,7 @@ from recorder.library.keeping.task import Stores
 from recorder.library.rebuilding.reconciliation import Finding, Pass, load_pass, save_pass
 from recorder.library.storage import deletion_tasks, removal
 from recorder.library.storage.deletion import delete_recordings
+from recorder.numbers import Site
 
 
 @pytest.fixture
@@ -125,6 +127,26 @@ def test_nothing_is_left_of_it_and_everything_of_the_others(box: ArchiveBox, tmp
         assert (stone.manifest["kind"], stone.manifest["rule"]) == ("tombstone", "erasure")
         assert stone.manifest["of"] == row["id"]
     assert len(list(box.home.recordings.rglob("*.tombstone.json"))) == 4
+
+
+@pytest.mark.parametrize("held", [None, "call", "number"])
+def test_a_number_that_was_shown_during_another_call(box: ArchiveBox, held: str | None) -> None:
+    """Call waiting: the number stands in an event of somebody else's call, which stays as it is."""
+    call = box.call(OTHER)
+    heard = {"signalling": "fsk-bell202", "format": "mdmf", "number": "+8613800138000", "name": "张三"}
+    with write(box.calls) as connection:
+        event_log.append(connection, at_ms=1, kind="call_waiting", channel=1, call_id=call["id"],
+                         data={**call, "waiting": heard})  # fmt: skip
+    kept = hold(box, held, call["id"] if held == "call" else NUMBER) if held else None
+    (found,) = [one for one in find(box) if one.kind == "call waiting"]
+    assert found.kept == (f"hold {kept}" if held else None)
+    certificate = erase_it(box)
+    assert certificate.found == {"call waiting": 1, **({"hold": 1} if held == "number" else {})}
+    (event,) = [row["data"] for row in box.calls.query("SELECT data FROM events WHERE kind = 'call_waiting'")]
+    data = msgspec.json.decode(event)
+    assert data["caller_number"] == OTHER
+    assert data["waiting"] == (heard if held else None)
+    assert bool(traces(box)) is bool(held)
 
 
 def test_the_certificate_is_signed_entered_and_tells_no_number(box: ArchiveBox) -> None:

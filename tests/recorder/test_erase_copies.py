@@ -16,8 +16,12 @@ from firmware.store.connection import write
 from recorder.library.archive import copying as archive_copying
 from recorder.library.archive.copying import ArchiveTask
 from recorder.library.archive.folder import FolderTarget
+from recorder.library.archive.marks import MARK
 from recorder.library.archive.office import add_place, remove_place
+from recorder.library.erasure import erasers
 from recorder.library.keeping.library import open_stores
+from recorder.library.rebuilding.rebuild import rebuild
+from recorder.library.storage.deletion import Outcome, delete_recordings
 
 
 @pytest.fixture
@@ -55,8 +59,9 @@ def copying(box: ArchiveBox, monkeypatch: pytest.MonkeyPatch) -> Iterator[thread
     put = FolderTarget.put
 
     def slow(target: FolderTarget, name: str, source: Path) -> None:
-        begun.set()
-        assert go_on.wait(30)
+        if name != MARK:
+            begun.set()
+            assert go_on.wait(30)
         put(target, name, source)
 
     def copy() -> None:
@@ -127,3 +132,71 @@ def test_copies_that_a_rebuilt_store_does_not_know_go_too(box: ArchiveBox, tmp_p
         connection.execute("DELETE FROM archive_copies")
     erase_it(box)
     assert traces(box, disk) == []
+
+
+def rebuilt(box: ArchiveBox) -> ArchiveBox:
+    """The store is lost, and made anew from the recordings."""
+    box.close()
+    for file in box.home.root.glob("calls.db*"):
+        file.unlink()
+    rebuild(box.home, "asked for", lambda _: False)
+    return ArchiveBox(box.home)
+
+
+def test_the_keeper_goes_on_trying_after_a_rebuild(box: ArchiveBox, tmp_path: Path) -> None:
+    """What is left of an erased recording on the box names it no more."""
+    disk, away = tmp_path / "second", tmp_path / "away"
+    disk.mkdir()
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    box.recording()
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+    disk.rename(away)
+    erase_it(box)
+    box = rebuilt(box)
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+        away.rename(disk)
+        ArchiveTask().run(library, lambda: False)
+    assert traces(box, disk) == []
+    assert list((box.home.root / "copies-to-remove").iterdir()) == []
+    box.close()
+
+
+@pytest.mark.parametrize("rule", ["never_list", "discarded", "order"])
+def test_copies_of_what_was_withdrawn_before_a_rebuild(box: ArchiveBox, tmp_path: Path, rule: str) -> None:
+    """The tombstone says by which rule; after an order the copy stays."""
+    disk, away = tmp_path / "second", tmp_path / "away"
+    disk.mkdir()
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=False, by="1000")
+    recording = box.recording()
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+        disk.rename(away)
+        delete_recordings(library, [recording["id"]], rule, "box", "")
+    box = rebuilt(box)
+    away.rename(disk)
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+    assert bool(list(disk.rglob("*.flac"))) is (rule == "order")
+    box.close()
+
+
+def test_a_hold_that_comes_between_keeps_the_copies(
+    box: ArchiveBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note of what is to be removed was written, and then the recording was refused."""
+    add_place(box.calls, box.crm, "disk", f"file://{tmp_path / 'second'}", required=True, by="1000")
+    (tmp_path / "second").mkdir()
+    recording = box.recording()
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+    monkeypatch.setattr(
+        erasers, "delete_recordings", lambda library, ids, *_, **__: Outcome((), dict.fromkeys(ids, "held"))
+    )
+    erase_it(box)
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+    assert len(list((tmp_path / "second").rglob("*.flac"))) == 1
+    assert box.row(recording["id"])["state"] == "ready"
+    assert list((box.home.root / "copies-to-remove").iterdir()) == []

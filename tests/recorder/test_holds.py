@@ -21,15 +21,17 @@ from crm_client_api.domain.holds import (
     set_hold,
 )
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.numbers import Site
+from crm_client_api.domain.operators import Operator, add_operator
+from crm_client_api.domain.permissions import ALL_PERMISSIONS, Level
 from crm_client_api.domain.scope import RecordScope
 from firmware.config import Home
 from firmware.errors import NotFound, Refused
-from firmware.store.connection import open_store
+from firmware.store.connection import open_store, write
 from recorder.library.storage.deletion import delete_recordings
 from recorder.library.storage.holds import Heard, Hold, holding
 from recorder.library.storage.judge import Judge
 from recorder.library.storage.stock import StoredRecording
+from recorder.numbers import Site
 
 SITE = Site()
 ANNA, BERT, CARL = Actor("1", "10.0.0.1"), Actor("2"), Actor("3")
@@ -170,7 +172,17 @@ def crm(home: Home) -> Iterator[sqlite3.Connection]:
 
 
 def audited(crm) -> list[tuple[str, str]]:
-    return [tuple(row) for row in crm.conn.execute("SELECT actor, action FROM audit ORDER BY id")]
+    holds = "SELECT actor, action FROM audit WHERE action LIKE 'hold.%' ORDER BY id"
+    return [tuple(row) for row in crm.conn.execute(holds)]
+
+
+def employ(crm, *actors: Actor) -> None:
+    """People who may lift holds."""
+    for actor in actors:
+        one = Operator(actor.staff_no, f"name of {actor.staff_no}", Level.SUPER, None, frozenset(), ALL_PERMISSIONS)
+        add_operator(crm, one, Actor(CONSOLE), grantor=None, password="one of 12 words")
+        with write(crm) as connection:
+            connection.execute("UPDATE operators SET must_change_password = 0")
 
 
 def a_hold(crm) -> HoldRecord:
@@ -179,6 +191,7 @@ def a_hold(crm) -> HoldRecord:
 
 def test_two_people_lift_a_hold(box: Box) -> None:
     crm = box._crm
+    employ(crm, ANNA)
     recording = box.recording(box.call("c"))
     hold = a_hold(crm)
     asked = ask_release(crm, hold.id, ANNA)
@@ -198,6 +211,7 @@ def test_two_people_lift_a_hold(box: Box) -> None:
 
 
 def test_a_request_that_was_taken_back_begins_anew(crm) -> None:
+    employ(crm, BERT, CARL)
     hold = a_hold(crm)
     ask_release(crm, hold.id, BERT)
     assert cancel_release(crm, hold.id, ANNA).release_asked_by is None
@@ -211,6 +225,7 @@ def test_a_request_that_was_taken_back_begins_anew(crm) -> None:
 
 
 def test_steps_out_of_order_are_refused(crm) -> None:
+    employ(crm, ANNA)
     hold = a_hold(crm)
     for step in (confirm_release, cancel_release):
         with pytest.raises(Refused, match="nobody has asked"):

@@ -233,6 +233,25 @@ def test_a_damaged_log_of_the_library_is_told(home: Home) -> None:
     assert alarm == {"code": "evidence_damaged", "subject": "device/library"}
 
 
+@pytest.mark.parametrize("damage", ["log", "key"])
+def test_what_was_wrong_with_a_log_is_told_by_whoever_opens_it_next(home: Home, damage: str) -> None:
+    """The store was locked, or the power went, when the log had been set aside already."""
+    with open_library(home) as library:
+        path = library.device_log.path
+    if damage == "log":
+        path.write_bytes(path.read_bytes().replace(b'"index":0', b'"index":7'))
+    else:
+        (path.parent / "key.pub").write_bytes(b"another")
+    with open_library(home) as library:
+        assert library.device_log.problems
+    with open_library(home) as library:
+        HeartbeatTask().run(library, lambda: False)
+    (alarm,) = rows(home, "SELECT code, subject FROM alarms")
+    assert alarm == {"code": "evidence_damaged", "subject": "device/library"}
+    with open_library(home) as library:
+        assert library.device_log.untold == []
+
+
 def start_keeper(home: Home) -> subprocess.Popen[bytes]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("TAPDECK_")}
     command = [sys.executable, "-m", "firmware", "--home", str(home.root), "keeper", "--no-exchange"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import product
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 
 from firmware.errors import ConfigError
 from firmware.parameters import find_parameter, parameter_table
+from recorder.numbers import Site
 from recorder.tracking.asked import REACH_S
 from recorder.tracking.call_life import REMEMBERED_S
 from recorder.tracking.channel import SYSTEM_SETTINGS, TrackerSettings
-from recorder.tracking.numbers import on_list, parse_numbers
+from recorder.tracking.numbers import check_numbers, numbers_on, on_list
 from recorder.tracking.policy import WITHDRAWN, CallFacts, Decision, decide, share
 
 MOBILE, LANDLINE = "13800138000", "01062345678"
@@ -25,7 +27,7 @@ HOURS = "mon-fri 08:00-18:00"
 
 
 def facts(number: str | None = MOBILE, at: str = WORKING, **more: Any) -> CallFacts:
-    started_ms = int(datetime.fromisoformat(at).astimezone().timestamp() * 1000)
+    started_ms = int(datetime.fromisoformat(at).replace(tzinfo=ZoneInfo("Asia/Shanghai")).timestamp() * 1000)
     return CallFacts("a call", more.pop("direction", "incoming"), number, started_ms, **more)
 
 
@@ -63,6 +65,7 @@ def test_the_first_rule_that_applies_decides(of_call: dict[str, Any], decision: 
 def test_modes() -> None:
     assert reason(TrackerSettings()) == (True, "mode_all")
     assert reason(TrackerSettings(record_mode="none")) == (False, "mode_none")
+    assert reason(TrackerSettings(enabled=False), wish="keep") == (False, "switched_off")
     assert reason(TrackerSettings(record_mode="on_demand")) == (False, "not_asked")
     assert reason(TrackerSettings(record_mode="on_demand"), wish="keep") == (True, "asked")
     assert reason(TrackerSettings(record_mode="outgoing"), direction="outgoing") == (True, "mode_outgoing")
@@ -100,6 +103,14 @@ def test_the_share_is_drawn_once_for_each_call_and_is_about_right() -> None:
     assert (share("call-1"), share("call-2")) == (share("call-1"), share("call-2"))
 
 
+def test_recording_hours_follow_the_clock_of_the_time_zone_of_the_box() -> None:
+    office = TrackerSettings(record_schedule=HOURS)  # it is ten o'clock in Shanghai, two in London, half a day in Lima
+    assert reason(office) == (True, "mode_all")
+    told = {"Europe/London": "outside_hours", "America/Lima": "outside_hours", "Asia/Tokyo": "mode_all"}
+    assert {name: reason(replace(office, time_zone=name))[1] for name in told} == told
+    assert reason(replace(office, time_zone="Middle-earth/Shire")) == (True, "mode_all")  # rather one too many
+
+
 def test_what_cannot_be_read_rather_records() -> None:
     broken = TrackerSettings(record_schedule="soon", never_record_numbers="?", always_record_numbers="?")
     assert reason(broken) == (True, "mode_all")
@@ -135,10 +146,58 @@ def test_what_cannot_be_read_rather_records() -> None:
         ("10086", "10086,10010", True),
         ("10086", "100861", False),
         ("8001", "80*", True),
+        ("1795113800138000", MOBILE, True),  # by another carrier
+        ("1259313800138000", MOBILE, True),
+        ("17951013800138000", MOBILE, True),
+        ("13800138000#", MOBILE, True),  # with the send key
+        ("4008001234", "+864008001234", True),
+        ("910086", "10086", True),
+        ("+13125551234", "13125551234", False),  # Chicago, and a mobile number of the mainland
+        ("+13125551234", "1312*", False),
+        ("13125551234", "+1312*", False),
+        (MOBILE, "138 0013 8000", True),
+        ("0013", "138 0013 8000", False),
+        ("138", "138 0013 8000", False),
+        (LANDLINE, "10086 010 6234 5678", True),
+        ("10086", "10086 010 6234 5678", True),
+        ("8002", "8001 8002 8003", True),
+        (MOBILE, "8001;10086、" + MOBILE, True),
     ],
 )
 def test_numbers_in_their_usual_spellings(number: str | None, numbers: str, listed: bool) -> None:
-    assert on_list(number, numbers, "010", "9") is listed
+    assert on_list(number, numbers, Site("CN", "010", "9")) is listed
+
+
+LONDON = Site("GB", "020", "9")
+
+
+@pytest.mark.parametrize(
+    ("number", "numbers", "listed"),
+    [
+        ("02071234567", "+442071234567", True),
+        ("71234567", "+442071234567", True),
+        ("902071234567", "020 7123 4567", True),
+        ("+442071234567", "02071*", True),
+        ("13800138000", "+8613800138000", False),
+        ("008613800138000", "+8613800138000", True),
+    ],
+)
+def test_numbers_are_read_by_the_country_of_the_site(number: str, numbers: str, listed: bool) -> None:
+    assert on_list(number, numbers, LONDON) is listed
+    settings = TrackerSettings(
+        never_record_numbers=numbers, site_country="GB", site_area_code="020", outside_line_prefix="9"
+    )
+    facts = CallFacts("x", "incoming", number, 1_790_000_000_000)
+    assert (decide(settings, facts).reason == "never_list") is listed
+
+
+def test_what_may_be_one_number_or_several_is_refused_when_it_is_set() -> None:
+    for text in ("6234 5678", "8001 8002", "10086,623 4567", "13800138000 8001 8002"):
+        with pytest.raises(ConfigError, match="one number or several"):
+            find_parameter("channel", "never_record_numbers").check(text)
+    for text in ("138 2234 5678", "020 7123 4567", "110 119 120", "8001,8002", "62345678 13800138000", "10086 10010"):
+        find_parameter("channel", "never_record_numbers").check(text)
+    assert numbers_on("138 2234 5678 10086", Site()) == ["13822345678", "10086"]
 
 
 def test_numbers_on_a_list_that_are_none_are_refused_when_they_are_set() -> None:
@@ -158,10 +217,10 @@ def test_numbers_on_a_list_that_are_none_are_refused_when_they_are_set() -> None
 @given(number=st.text("0123456789+*# -", max_size=30), numbers=st.text("0123456789+* ,", max_size=60))
 def test_any_number_on_any_list(number: str, numbers: str) -> None:
     try:
-        parse_numbers(numbers)
+        check_numbers(numbers)
     except ConfigError:
         return
-    on_list(number, numbers, "010", "")
+    on_list(number, numbers, Site())
 
 
 def test_pauses_are_remembered_longer_than_any_pre_roll() -> None:

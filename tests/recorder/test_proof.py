@@ -11,7 +11,7 @@ from evidence_material import Box, read
 
 from firmware.cli import root
 from firmware.config import Home
-from firmware.errors import NotFound, StoreError
+from firmware.errors import NotFound, Refused
 from recorder.library.evidence.anchors import add_receipt, make_anchor
 from recorder.library.evidence.proof import proof_for
 from recorder.library.verification.verifier import tapdeck_verify
@@ -60,7 +60,7 @@ def test_what_no_log_names_has_no_proof(box: Box) -> None:
     box.miss("1")
     lines = box.log.path.read_bytes().splitlines(keepends=True)
     box.log.path.write_bytes(lines[1] + lines[0])
-    with pytest.raises(StoreError):
+    with pytest.raises(Refused, match="damaged"):
         proof_for(box.home, "nothing")
 
 

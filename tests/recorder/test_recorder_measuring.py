@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+import msgspec
 import pytest
 from test_recorder import SLICE, MemoryCard, recording, wait_until
 
+from drivers.api import EventKind, LineEvent
 from firmware.config import Home
 from firmware.errors import ConfigError
+from firmware.live_file import read_live
 from firmware.parameters import set_value
 from firmware.store.connection import open_store
 from recorder.daemon import Recorder, RecorderOptions
+from recorder.status import CardStatus, PortStatus
 
 
 class AdjustableMemoryCard(MemoryCard):
@@ -27,6 +31,71 @@ class AdjustableMemoryCard(MemoryCard):
         self.told.append((port, dict(settings)))
         if self.refuses:
             raise ConfigError("not with this card")
+
+
+def port_status(home: Home) -> PortStatus | None:
+    try:
+        return msgspec.json.decode(read_live(home.status / "t.live") or b"", type=CardStatus).ports[0]
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def in_call(home: Home, wanted: bool) -> bool:
+    found = port_status(home)
+    return found is not None and (found.call_id is not None) == wanted
+
+
+def test_a_running_call_is_measured_to_its_end_as_it_began(home: Home) -> None:
+    crm, card = open_store(home.crm_db), AdjustableMemoryCard()
+    card.now = 10 * SLICE
+    with recording(home, card) as box:
+        wait_until(lambda: card.told, "the settings")
+        before = len(card.told)
+        card.events.append(LineEvent(EventKind.OFF_HOOK, 0, 10 * SLICE))
+        card.now = 60 * SLICE
+        wait_until(lambda: in_call(home, True), "a call")
+        set_value(crm, "channel", "line_lost_v", 10.0, subject="1")
+        set_value(crm, "channel", "hook_debounce_ms", 30, subject="1")
+        set_value(crm, "channel", "record_mode", "none", subject="1")
+        for piece in range(61, 100):
+            card.now = piece * SLICE
+            time.sleep(0.02)
+        wait_until(lambda: (found := port_status(home)) and len(found.waiting) == 3, "it is told that the changes wait")
+        found = port_status(home)
+        assert found is not None
+        assert found.waiting == ["record_mode", "line_lost_v", "hook_debounce_ms"]
+        assert len(card.told) == before, "the card was told in mid-call"
+        card.gone = True  # and it comes back with what was in force
+        wait_until(lambda: len(card.resumed) > 1, "the loss")
+        card.gone = False
+        wait_until(lambda: len(card.told) > before, "the settings in force again")
+        assert card.told[before][1]["line_lost_v"] == 3.0
+        card.events.append(LineEvent(EventKind.ON_HOOK, 0, 110 * SLICE))
+        card.now = 400 * SLICE
+        box.wait_for(390 * SLICE)
+        wait_until(lambda: in_call(home, False), "the end of the call")
+        wait_until(lambda: len(card.told) > before + 1, "the new settings")
+        assert card.told[before + 1 :] == [(0, {"line_lost_v": 10.0, "hook_debounce_ms": 30})]
+        wait_until(lambda: (found := port_status(home)) and not found.waiting, "nothing waits any more")
+
+
+def test_a_recorder_that_begins_in_mid_call_leaves_the_card_as_it_is(home: Home) -> None:
+    crm, card = open_store(home.crm_db), AdjustableMemoryCard()
+    card.events.append(LineEvent(EventKind.OFF_HOOK, 0, 5 * SLICE))
+    card.now = 60 * SLICE
+    with recording(home, card):
+        wait_until(lambda: in_call(home, True), "a call")
+    set_value(crm, "channel", "line_lost_v", 10.0, subject="1")
+    before = len(card.told)
+    with recording(home, card):
+        card.now = 70 * SLICE
+        wait_until(lambda: (home.status / "t.quality").exists(), "a first look at the settings")
+        time.sleep(0.5)
+        assert len(card.told) == before
+        card.events.append(LineEvent(EventKind.ON_HOOK, 0, 80 * SLICE))
+        card.now = 400 * SLICE
+        wait_until(lambda: len(card.told) > before, "the settings")
+        assert card.told[-1][1]["line_lost_v"] == 10.0
 
 
 def test_a_store_that_cannot_be_read_tells_the_card_nothing(home: Home) -> None:

@@ -24,7 +24,7 @@ from recorder.tracking.channel import TrackerSettings
 
 def ports(home: Home, processor: Processor, connected: bool = True) -> list[PortStatus]:
     path = home.status / "t.live"
-    write_status(path, CARD_ID, False, connected, LinkCounters(frames=3), processor)
+    write_status(path, CARD_ID, False, connected, LinkCounters(frames=3), processor, {})
     status = msgspec.json.decode(read_live(path) or b"", type=CardStatus)
     assert (status.card_id, status.connected, status.link.frames) == (CARD_ID, connected, 3)
     return status.ports
@@ -52,6 +52,11 @@ def test_what_is_recorded_and_what_is_paused(home: Home, tmp_path: Path) -> None
     ]  # fmt: skip
     assert [port.call_id is not None for port in found] == [True, True, False]
     assert found[2].volts == -48.5
+    assert [port.rings for port in found] == [0, 0, 0]
+    processor.trackers[2].feed(LineEvent(EventKind.RING_ON, 2, 8000), wall_ms)
+    assert ports(home, processor)[2].rings == 1
+    processor.trackers[2].feed(LineEvent(EventKind.LINE_LOST, 2, 8100), wall_ms)
+    assert ports(home, processor)[2].rings == 0
     processor.trackers[0].order(asks(0.5, "pause"), 4000, RATE_HZ, wall_ms)
     processor.trackers[2].order(asks(0.5, "record"), 4000, RATE_HZ, wall_ms)
     assert [(port.recording, port.paused) for port in ports(home, processor)] == [

@@ -77,6 +77,16 @@ class Line:
         return [n.kind.value for n in self.news if isinstance(n, CallEvent)]
 
 
+def test_rings_are_counted_for_each_call() -> None:
+    assert Line().play(rings(3), 11.5, store=True).tracker.state.rings == 3
+    twice = Line().play([*rings(2), line(6.2, K.RING_ON)], 6.5)
+    assert twice.tracker.state.rings == 2, "the card said so twice"
+    again = Line().play([*rings(2), line(7.5, K.OFF_HOOK), line(9, K.ON_HOOK)], 11)
+    double = [line(at_s, kind) for at_s, kind in ((12, K.RING_ON), (12.4, K.RING_OFF), (12.6, K.RING_ON))]
+    again.play(double, 12.8)
+    assert (len(again.calls), again.tracker.state.rings) == (1, 1), "two bursts of one ring"
+
+
 def test_incoming_answered() -> None:
     story = [*rings(2), caller_id(3.0), line(7.4, K.OFF_HOOK), line(20.0, K.ON_HOOK)]
     told = Line().play(story, 30)

@@ -146,6 +146,23 @@ def test_a_tombstone_that_no_log_names_excuses_nothing(box: Box) -> None:
     assert found == ["manifest_missing", "manifest_not_in_log", "row_without_manifest", "row_without_manifest"]
 
 
+def test_a_call_whose_end_is_in_no_manifest_is_told(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its only recording was cut while it went on; nothing shows whether the store tells its end as it was."""
+    sign = box.log.sign
+    with monkeypatch.context() as patched:
+        patched.setattr(box.log, "sign", lambda one: sign(one | {"call": one["call"] | {"state": "talking"}}))
+        path = box.record("1", 1, audio_format="alaw")
+    assert codes(findings(box.home, at_ms=box.now_ms)) == ["end_not_in_evidence"]
+    call = read(path.with_suffix(".json")).manifest["call"] | {"state": "ended"}
+    signed = sign(box.log.describe("call", call["id"]) | {"call": call})
+    manifest = path.with_name(f"ended_{call['id']}.json")
+    manifest.write_bytes(msgspec.json.encode(signed))
+    box.log.enter(call["id"], "call", box.now_ms, signed)
+    assert codes(findings(box.home, at_ms=box.now_ms)) == []
+    box.sql("UPDATE calls SET result = 'missed' WHERE id = ?", call["id"])
+    assert codes(findings(box.home, at_ms=box.now_ms)) == ["row_differs"]
+
+
 def test_a_log_that_was_damaged_and_set_aside_still_counts(box: Box) -> None:
     audio = box.record("1", 1)
     box.run(1)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlite_utils
 
 from firmware.clock import now_ms
+from firmware.config import Home
 from firmware.store.connection import write
+from recorder.library.archive.owed import owed, settle
 from recorder.library.audio import names
 from recorder.library.storage.deletion import MUST_GO
 
@@ -17,6 +20,11 @@ PAGE = 200
 _ANY = 1 << 31
 TOMBSTONE = "tombstone:"
 """Before a recording's id: the row of the tombstone's own copy."""
+CHANGED, GONE = "another medium is there", "the copy is gone or damaged"
+"""Why a copy that was verified counts no more."""
+DAY_MS = 86_400_000
+ANYWHERE = "*"
+"""In the place of a target: wherever there may be a copy."""
 ERASURE = "erasure"
 """``recordings.deleted_rule`` of what was erased because of its number."""
 _GO_TOO = f"({','.join(repr(rule) for rule in sorted(MUST_GO))})"
@@ -31,6 +39,14 @@ class Waiting:
     copy_id: str
     path: str
     attempts: int
+
+
+class Copy(NamedTuple):
+    """A copy that was verified. ``path``: its name at the target."""
+
+    recording_id: str
+    path: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +149,65 @@ def note_failed(calls: sqlite_utils.Database, target: str, one: Waiting, error: 
         _put(connection, target, one, state="failed", sha256=None, error=error, verified_ms=None)
 
 
+def verified_copies(calls: sqlite_utils.Database, target: str, recording_ids: Collection[str]) -> list[Copy]:
+    """Of these recordings, those that the target holds as far as the store knows."""
+    ids = list(recording_ids)
+    rows = calls.conn.execute(
+        "SELECT recording_id, path, sha256 FROM archive_copies WHERE target = ? AND state = 'verified'"
+        f" AND path IS NOT NULL AND sha256 IS NOT NULL AND recording_id IN ({','.join('?' * len(ids))})",
+        (target, *ids),
+    )
+    return [Copy(*row) for row in rows]
+
+
+def longest_unseen(calls: sqlite_utils.Database, target: str, most: int) -> list[Copy]:
+    """Copies that nobody has read for a day, those that nobody has read for longest first.
+
+    Also those that were gone, of recordings that the box has no more: nobody can make them again, but they may be back.
+    """
+    rows = calls.conn.execute(
+        "SELECT c.recording_id, c.path, c.sha256 FROM archive_copies c LEFT JOIN recordings r ON r.id = c.recording_id"
+        " WHERE c.target = ? AND c.path IS NOT NULL AND c.sha256 IS NOT NULL AND c.recording_id NOT LIKE ?"
+        " AND coalesce(c.verified_ms, 0) < ?"
+        " AND (c.state = 'verified' OR (c.state = 'failed' AND c.error = ? AND coalesce(r.state, '') <> 'ready'))"
+        " ORDER BY c.verified_ms, c.recording_id LIMIT ?",
+        (target, f"{TOMBSTONE}%", now_ms() - DAY_MS, GONE, most),
+    )
+    return [Copy(*row) for row in rows]
+
+
+def note_look(calls: sqlite_utils.Database, target: str, recording_id: str, *, is_there: bool) -> None:
+    """What was seen of a copy just now; one that is not there is made again. Raises StoreError."""
+    with write(calls) as connection:
+        connection.execute(
+            "UPDATE archive_copies SET state = ?, error = ?, attempts = 0, verified_ms = ?"
+            " WHERE recording_id = ? AND target = ? AND state IN ('verified', 'failed')",
+            ("verified" if is_there else "failed", None if is_there else GONE, now_ms(), recording_id, target),
+        )
+
+
+def doubt_all(calls: sqlite_utils.Database, target: str) -> None:
+    """Another medium is there: what the box still has is to be copied again. Raises StoreError."""
+    changed = 1
+    while changed:
+        with write(calls) as connection:
+            changed = connection.execute(
+                "UPDATE archive_copies SET state = 'failed', error = ?, attempts = 0 WHERE rowid IN ("
+                "SELECT c.rowid FROM archive_copies c JOIN recordings r ON r.id = c.recording_id AND r.state = 'ready'"
+                " WHERE c.target = ? AND c.state = 'verified' LIMIT ?)",
+                (CHANGED, target, PAGE),
+            ).rowcount
+
+
+def doubted(calls: sqlite_utils.Database, target: str) -> tuple[int, str]:
+    """How many copies that were verified once are missing, and why one of them is."""
+    row = calls.conn.execute(
+        "SELECT count(*), min(error) FROM archive_copies WHERE target = ? AND state = 'failed' AND error IN (?, ?)",
+        (target, CHANGED, GONE),
+    ).fetchone()
+    return int(row[0]), str(row[1] or "")
+
+
 def _put(connection: sqlite3.Connection, target: str, one: Waiting, **found: Any) -> None:
     row = {"recording_id": one.copy_id, "target": target, "path": one.path, "attempts": one.attempts + 1, **found}
     updates = ", ".join(f"{name} = excluded.{name}" for name in row if name not in {"recording_id", "target"})
@@ -155,18 +230,45 @@ def expect_removal(connection: sqlite3.Connection, targets: list[str], recording
     )
 
 
-def to_remove(calls: sqlite_utils.Database, target: str | None) -> list[tuple[str, str, str]]:
-    """Copies, not removed yet, of recordings that must not exist: recording, target, path. ``target`` None: all."""
+def expect_removal_anywhere(connection: sqlite3.Connection, recording_id: str, path: str) -> None:
+    """The same at whatever targets there are, for a store that was made anew: ``spread`` names them."""
+    expect_removal(connection, [ANYWHERE], recording_id, path)
+
+
+def spread(calls: sqlite_utils.Database, targets: list[str]) -> None:
+    """Give what is to be removed anywhere a row for each target. Raises StoreError."""
+    while targets:
+        rows = calls.conn.execute(
+            "SELECT recording_id, path FROM archive_copies WHERE target = ? LIMIT ?", (ANYWHERE, PAGE)
+        ).fetchall()
+        if not rows:
+            return
+        with write(calls) as connection:
+            for row in rows:
+                expect_removal(connection, targets, row["recording_id"], row["path"])
+                connection.execute(
+                    "DELETE FROM archive_copies WHERE recording_id = ? AND target = ?", (row["recording_id"], ANYWHERE)
+                )
+
+
+def to_remove(home: Home, calls: sqlite_utils.Database, target: str | None) -> list[tuple[str, str, str]]:
+    """Copies, not removed yet, of recordings that must not exist: recording, target, path. ``target`` None: all.
+
+    Also those that only a note beside the store still knows.
+    """
     rows = calls.conn.execute(
         "SELECT c.recording_id, c.target, c.path FROM recordings r JOIN archive_copies c ON c.recording_id = r.id"
         f" WHERE r.deleted_rule IN {_GO_TOO} AND r.state <> 'ready' AND c.state <> 'removed' AND c.path IS NOT NULL"
         " AND coalesce(?, c.target) = c.target ORDER BY 1, 2",
         (target,),
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    found = {(row[0], row[1]): str(row[2]) for row in rows}
+    for note in owed(home):
+        found |= {(note.recording_id, one): note.path for one in note.targets if target in (None, one)}
+    return [(recording_id, at, path) for (recording_id, at), path in sorted(found.items())]
 
 
-def note_removed(calls: sqlite_utils.Database, recording_id: str, target: str) -> None:
+def note_removed(home: Home, calls: sqlite_utils.Database, recording_id: str, target: str) -> None:
     """The copy is gone, and the name that told the number with it. Raises StoreError."""
     with write(calls) as connection:
         connection.execute(
@@ -174,3 +276,4 @@ def note_removed(calls: sqlite_utils.Database, recording_id: str, target: str) -
             " WHERE recording_id IN (?, ?) AND target = ?",
             (recording_id, TOMBSTONE + recording_id, target),
         )
+    settle(home, recording_id, target)

@@ -17,6 +17,8 @@ from firmware.errors import BadInput, BoxError, StoreBusy
 from firmware.parameters import get_all
 from recorder.library.archive import copies
 from recorder.library.archive.copies import Waiting
+from recorder.library.archive.looking import CHANGED_ALARM, LOOK_EVERY_S, look_at_copies, tell_of_doubts
+from recorder.library.archive.marks import MARK, known_mark, settle_mark
 from recorder.library.archive.places import Place, open_place, read_places
 from recorder.library.archive.target import Target, TargetError
 from recorder.library.audio import names
@@ -45,6 +47,7 @@ class _Course:
     rests_until_s: float = 0.0
     rest_s: float = SHORTEST_REST_S
     whole_pass_s: float = 0.0
+    look_s: float = 0.0
     error: str = ""
 
     def failed(self, error: BoxError) -> None:
@@ -67,10 +70,15 @@ class ArchiveTask:
 
     def __init__(self) -> None:
         self._courses: dict[str, _Course] = {}
+        self._spread_s = 0.0
 
     def run(self, stores: Stores, stopping: Stopping) -> None:
         """Copy what waits. Looks at recent recordings every time; at all, and at what failed, once an hour."""
-        places = [place for place in read_places(stores.crm) if place.enabled]
+        every_place = read_places(stores.crm)
+        places = [place for place in every_place if place.enabled]
+        if time.monotonic() >= self._spread_s:
+            copies.spread(stores.calls, [place.name for place in every_place])
+            self._spread_s = time.monotonic() + WHOLE_PASS_S
         for place in places:
             course = self._courses.setdefault(place.name, _Course())
             if stopping():
@@ -81,28 +89,38 @@ class ArchiveTask:
 
     def _serve(self, stores: Stores, place: Place, course: _Course, stopping: Stopping) -> None:
         whole = time.monotonic() >= course.whole_pass_s
+        looking = time.monotonic() >= course.look_s
         try:
-            serve(stores, place, 0 if whole else now_ms() - _RECENT_MS, stopping)
+            serve(stores, place, 0 if whole else now_ms() - _RECENT_MS, stopping, looking=looking)
             course.served(whole and not stopping())
+            if looking and not stopping():
+                course.look_s = time.monotonic() + LOOK_EVERY_S
         except (TargetError, BadInput) as error:
             log.warning("archive %s rests: %s", place.name, error)
             course.failed(error)
+        if whole or looking:
+            tell_of_doubts(stores.calls, place.name)
         if whole and _lags(stores, place, course.error):
             course.whole_pass_s = 0.0  # the alarm ends as soon as it may
 
 
-def serve(stores: Stores, place: Place, since_ms: int, stopping: Stopping) -> None:
+def serve(stores: Stores, place: Place, since_ms: int, stopping: Stopping, *, looking: bool = False) -> None:
     """Do what is to do at one target; it is not even asked when that is nothing. Removes only with ``since_ms`` 0.
 
+    ``looking``: read some of the copies there again, too.
     Raises TargetError: the target itself is out of order; BadInput: its address; StoreError.
     """
-    removing = not since_ms and bool(copies.to_remove(stores.calls, place.name))
-    if not removing and not copies.lacking(stores.calls, place.name, since_ms):
+    removing = not since_ms and bool(copies.to_remove(stores.home, stores.calls, place.name))
+    if not removing and not looking and not copies.lacking(stores.calls, place.name, since_ms):
         return
     with open_place(stores.home, place.name, place.url) as target:
+        if settle_mark(stores.calls, place.name, target):
+            tell_of_doubts(stores.calls, place.name)
         copy_all(stores, place.name, target, since_ms, stopping)
         if removing:  # last: a target that refuses to remove still archives
-            remove_erased(stores.calls, place.name, target, stopping)
+            remove_erased(stores.home, stores.calls, place.name, target, stopping)
+        if looking:
+            look_at_copies(stores, place.name, target, stopping)
 
 
 def _lags(stores: Stores, place: Place, error: str) -> bool:
@@ -122,9 +140,12 @@ def _lag_ms(crm: sqlite_utils.Database) -> int:
 
 
 def _clear_alarms_of_others(calls: sqlite_utils.Database, served: set[str]) -> None:
-    rows = calls.conn.execute("SELECT subject FROM alarms WHERE code = ? AND cleared_ms IS NULL", (LAG_ALARM,))
-    for subject in {str(row[0]) for row in rows} - served:
-        clear_alarm(calls, LAG_ALARM, subject)
+    for code in (LAG_ALARM, CHANGED_ALARM):
+        rows = calls.conn.execute(
+            "SELECT subject FROM alarms WHERE code = ? AND cleared_ms IS NULL", (code,)
+        ).fetchall()
+        for subject in {str(row[0]) for row in rows} - served:
+            clear_alarm(calls, code, subject)
 
 
 def copy_all(stores: Stores, name: str, target: Target, since_ms: int, stopping: Stopping) -> None:
@@ -202,14 +223,14 @@ def _file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def remove_erased(calls: sqlite_utils.Database, name: str, target: Target, stopping: Stopping) -> None:
+def remove_erased(home: Home, calls: sqlite_utils.Database, name: str, target: Target, stopping: Stopping) -> None:
     """Remove the copies of erased recordings from a target, their keys first. Raises TargetError, StoreError."""
-    for recording_id, _, path in copies.to_remove(calls, name):
+    for recording_id, _, path in copies.to_remove(home, calls, name):
         if stopping():
             return
         for file in copies.all_names(path):
             target.remove(file)
-        copies.note_removed(calls, recording_id, name)
+        copies.note_removed(home, calls, recording_id, name)
 
 
 def remove_copies(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.Database) -> dict[str, str]:
@@ -227,13 +248,16 @@ def remove_copies(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.Da
 def _remove_copies(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.Database) -> dict[str, str]:
     places = {place.name: place for place in read_places(crm)}
     left: dict[str, str] = {}
-    for name in sorted({target for _, target, _ in copies.to_remove(calls, None)}):
+    for name in sorted({target for _, target, _ in copies.to_remove(home, calls, None)}):
         if name not in places:
             left[name] = "no longer a target of this box"
             continue
         try:
             with open_place(home, name, places[name].url) as target:
-                remove_erased(calls, name, target, lambda: False)
+                if (mark := known_mark(calls, name)) is not None and target.sha256(MARK) != mark:
+                    left[name] = copies.CHANGED
+                    continue
+                remove_erased(home, calls, name, target, lambda: False)
         except BoxError as error:
             left[name] = str(error)
     return left

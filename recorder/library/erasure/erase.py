@@ -1,7 +1,6 @@
 """Everything about one telephone number: found, shown, exported, and erased where no hold protects it.
 
-Each room that keeps something about numbers registers an eraser (entry points ``tapdeck.erasers``). Which spellings
-are one number the office knows (entry point ``tapdeck.spellings``).
+Each room that keeps something about numbers registers an eraser (entry points ``tapdeck.erasers``).
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import hashlib
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -22,20 +21,24 @@ import sqlite_utils
 
 from firmware.clock import now_ms, uuid7
 from firmware.durable import write_whole
-from firmware.errors import BadInput, ConfigError, Refused, StoreError
+from firmware.errors import BadInput, Refused, StoreError
 from firmware.store.connection import BUSY_TIMEOUT_MS
 from recorder.library.evidence.log import canonical
+from recorder.library.keeping.number_keys import is_keyed_for
 from recorder.library.keeping.task import Library, Stores
+from recorder.numbers import match_key, site_of, spellings
 
 ERASERS = "tapdeck.erasers"
-SPELLINGS = "tapdeck.spellings"
 SALT_BYTES = 16
 _EMPTY_WAL_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The number that is asked about. ``key``: what all spellings have in common; ``spellings`` holds it, too."""
+    """The number that is asked about. ``key``: what all that are the same number have in common.
+
+    ``spellings``: the usual ones, to be looked for within texts; ``key`` is among them.
+    """
 
     number: str
     key: str
@@ -83,20 +86,17 @@ def registered_erasers() -> list[Eraser]:
 
 
 def subject_of(crm: sqlite_utils.Database, number: str) -> Subject:
-    """Raises BadInput: that is no number; ConfigError: nobody knows spellings."""
-    points = list(entry_points(group=SPELLINGS))
-    if len(points) != 1:
-        raise ConfigError(f"one entry point of {SPELLINGS} is needed, there are {len(points)}")
-    spell: Callable[[sqlite_utils.Database, str], tuple[str, frozenset[str]]] = points[0].load()
-    key, spellings = spell(crm, number)
+    """Raises BadInput: that is no number."""
+    site = site_of(crm)
+    key = match_key(number, site)
     if not any(character.isdigit() for character in key):
         raise BadInput(f"{number!r} is not a telephone number")
-    return Subject(number, key, spellings)
+    return Subject(number, key, frozenset({key, *spellings(number, site)}))
 
 
 def find_all(stores: Stores, subject: Subject) -> list[Found]:
     """Everything about the number, on all floors. Raises Refused: the store is being made anew."""
-    _require_whole(stores.calls)
+    _require_whole(stores)
     return [one for eraser in registered_erasers() for one in eraser.find(stores, subject)]
 
 
@@ -105,7 +105,7 @@ def export_all(stores: Stores, subject: Subject, folder: Path) -> list[Found]:
 
     Raises BadInput: the folder holds something; Refused: the store is being made anew; StoreError.
     """
-    _require_whole(stores.calls)
+    _require_whole(stores)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -149,7 +149,7 @@ def erase_number(library: Library, number: str, by: str, salt: str) -> Certifica
     show that the certificate is about the number, and nobody else can find the number by trying all.
     Raises BadInput; Refused: the store is being made anew; StoreError, sqlite3.Error, ConfigError: call it again.
     """
-    _require_whole(library.calls)
+    _require_whole(library)
     subject = subject_of(library.crm, number)
     with overwriting(library.calls):
         erasers = registered_erasers()
@@ -158,13 +158,15 @@ def erase_number(library: Library, number: str, by: str, salt: str) -> Certifica
     return _certify(library, subject, by, salt, found, left)
 
 
-def _require_whole(calls: sqlite_utils.Database) -> None:
-    """What a rebuild has not found yet would stay, and the certificate would not say so. Raises Refused."""
+def _require_whole(stores: Stores) -> None:
+    """What cannot be found yet would stay, and the certificate would not say so. Raises Refused."""
     from recorder.library.rebuilding.reconciliation import load_pass
 
-    now = load_pass(calls)
+    now = load_pass(stores.calls)
     if now is not None and now.rebuilding and now.phase != "done":
         raise Refused("the store is being rebuilt and does not know all recordings yet: ask again when that is done")
+    if not is_keyed_for(stores.calls.conn, site_of(stores.crm)):
+        raise Refused("older calls are not searchable by number yet: ask again in some minutes")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -20,10 +20,12 @@ from firmware.store.connection import write
 from recorder.cutting.manifest import recording_name
 from recorder.library.archive import copies
 from recorder.library.archive.copying import remove_copies
+from recorder.library.archive.owed import Owed, owe, withdraw
 from recorder.library.archive.places import read_places
 from recorder.library.audio import names
 from recorder.library.audio.stored import open_audio
 from recorder.library.audio.vault import ENDING
+from recorder.library.erasure.call_waiting import FIELD, erase_waiting, find_waiting
 from recorder.library.erasure.erase import Found, Subject
 from recorder.library.evidence.log import canonical
 from recorder.library.keeping.task import Library, Stores
@@ -33,7 +35,12 @@ from recorder.library.storage.removal import finish_removals, make_tombstone
 from recorder.library.storage.stock import StoredRecording
 
 _AT_ONCE = 200
-_TELLING = frozenset({"caller_number", "caller_name", "caller_id", "dialled_number", "path", "manifest"})
+_TELLING = frozenset(
+    {
+        "caller_number", "caller_name", "caller_id", "dialled_number", "caller_key", "dialled_key", "path", "manifest",
+        FIELD,
+    }
+)  # fmt: skip
 """Fields of events that tell the number, in the names of files too."""
 
 
@@ -62,6 +69,7 @@ class RecorderEraser:
                     for copy in _copies(stores.calls, row["id"])
                 ]
             found += _heard_among_others(stores.calls, call.row)
+        found += find_waiting(stores, subject, _keeper(stores, subject))
         return list({(one.kind, one.id): one for one in found}.values())
 
     def export(self, stores: Stores, found: Sequence[Found], folder: Path) -> None:
@@ -79,23 +87,22 @@ class RecorderEraser:
         targets = [place.name for place in read_places(library.crm)]
         for call in going:
             _erase_call(library, call, targets, by)
+        erase_waiting(library, subject, _keeper(library, subject))
         left = self.find(library, subject)
         reasons = remove_copies(library.home, library.calls, library.crm)
         return left + [
             Found("archive copy", f"{recording_id}@{target}", {}, reasons.get(target, "not removed yet"))
-            for recording_id, target, _ in copies.to_remove(library.calls, None)
+            for recording_id, target, _ in copies.to_remove(library.home, library.calls, None)
             if any(recording_id == row["id"] for call in going for row in call.recordings)
         ]
 
 
 def _calls(stores: Stores, subject: Subject) -> list[_Call]:
     """The calls with the number, oldest first, judged by the holds of this moment."""
-    marks = ",".join("?" * len(subject.spellings))
-    spellings = sorted(subject.spellings)
     rows = stores.calls.conn.execute(
-        "SELECT * FROM calls WHERE id IN (SELECT id FROM calls WHERE caller_number IN"
-        f" ({marks}) UNION SELECT id FROM calls WHERE dialled_number IN ({marks})) ORDER BY started_ms, id",
-        (*spellings, *spellings),
+        "SELECT * FROM calls WHERE id IN (SELECT id FROM calls WHERE caller_key = ?1"
+        " UNION SELECT id FROM calls WHERE dialled_key = ?1) ORDER BY started_ms, id",
+        (subject.key,),
     )
     calls = [_Call(dict(row)) for row in rows]
     judge = Judge(stores.calls, stores.crm)
@@ -110,14 +117,32 @@ def _calls(stores: Stores, subject: Subject) -> list[_Call]:
     return calls
 
 
+def _keeper(stores: Stores, subject: Subject) -> Callable[[str], str | None]:
+    """Why events in which the number was shown during another call must stay."""
+    judge = Judge(stores.calls, stores.crm)
+    own = next((hold for hold in judge.holds if subject.key in hold.numbers), None)
+
+    def kept(call_id: str) -> str | None:
+        row = stores.calls.conn.execute("SELECT * FROM calls WHERE id = ?", (call_id,)).fetchone()
+        if own is not None or row is None:
+            return None if own is None else f"hold {own.id}"
+        recordings = stores.calls.conn.execute("SELECT * FROM recordings WHERE call_id = ?", (call_id,))
+        return _kept(judge, _Call(dict(row), [dict(one) for one in recordings]))
+
+    return kept
+
+
 def _kept(judge: Judge, call: _Call) -> str | None:
     if call.row["state"] != "ended":
         return "the call is not over"
     if any(row["state"] == "pending" for row in call.recordings) or call.row["manifest"] is None:
         return "the recorder has not finished it"
     heard = [_as_stored(call.row, call.row["id"]), *(_as_stored(row, row["call_id"]) for row in call.recordings)]
-    hold = next((one.hold for one in judge.judge(heard) if one.hold is not None), None)
-    return None if hold is None else f"hold {hold.id}"
+    judged = judge.judge(heard)
+    hold = next((one.hold for one in judged if one.hold is not None), None)
+    if hold is not None:
+        return f"hold {hold.id}"
+    return "a folder of that time cannot be read" if any(one.unread for one in judged) else None
 
 
 def _as_stored(row: dict[str, Any], call_id: str) -> StoredRecording:
@@ -157,18 +182,25 @@ def _heard_among_others(calls: sqlite_utils.Database, call: dict[str, Any]) -> I
 
 def _erase_call(library: Library, call: _Call, targets: list[str], by: str) -> None:
     stored = [row for row in call.recordings if row["path"] is not None]
+    notes = [Owed(row["id"], row["path"], targets) for row in stored]
+    for note in notes:
+        owe(library.home, note)
     with write(library.calls) as connection:
         for row in stored:
             copies.expect_removal(connection, targets, row["id"], row["path"])
     done = delete_recordings(library, [row["id"] for row in stored], copies.ERASURE, by, "", remove_manifest=True)
     lost = {row["id"] for row in stored if row["state"] == "lost"}
     if done.refused.keys() - lost:  # held since we looked, or an older removal names its files and is not finished
+        for recording_id in done.refused:
+            withdraw(library.home, recording_id)
         return
     for row in stored:
         if row["id"] in lost:
             papers = names.papers(row["path"])
             _bury(library, row, papers, _stone_file(row["path"], row["id"]), "audio and manifest", by)
         _remove_files(library.home.recordings / row["path"])
+    for note in notes:
+        owe(library.home, msgspec.structs.replace(note, erased=True))
     stone = _bury_call(library, call, by)
     with write(library.calls) as connection:
         _forget_events(connection, call.row["id"])
@@ -178,7 +210,7 @@ def _erase_call(library: Library, call: _Call, targets: list[str], by: str) -> N
         )
         connection.execute(
             "UPDATE calls SET caller_number = NULL, caller_name = NULL, caller_id = NULL, dialled_number = NULL,"
-            " manifest = ? WHERE id = ?",
+            " caller_key = NULL, dialled_key = NULL, manifest = ? WHERE id = ?",
             (stone, call.row["id"]),
         )
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from firmware.clock import now_ms
 from firmware.errors import BoxError, Refused
 from firmware.parameters import get_all
-from recorder.library.keeping.alarms import clear_alarm, raise_alarm
+from recorder.library.keeping.alarms import clear_alarm, let_stand, raise_alarm
 from recorder.library.keeping.task import Library, Stopping
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from recorder.library.evidence.anchors import AnchorFile
+    from recorder.library.evidence.log_health import LogLook
 
 log = logging.getLogger("library")
 
 DAY_MS = 86_400_000
 ALARM = "anchor_failed"
+UNREADABLE_ALARM = "evidence_unreadable"
 ALARM_AFTER_MS = 3 * DAY_MS
 
 
@@ -30,12 +33,36 @@ class AnchorTask:
     name = "anchor"
     every_s = 3600.0
 
+    def __init__(self) -> None:
+        self._look: LogLook | None = None
+        self._look_due_s = 0.0
+        self._damaged: Mapping[str, str] = {}
+
     def run(self, library: Library, stopping: Stopping) -> None:
-        """Anchor the device's logs and those of practice. Raises StoreError."""
-        _todays(library, True)
+        """Anchor the device's logs, and then those of practice; tell which are damaged. Raises StoreError."""
+        self._look_at_logs(library)
         newest = _todays(library, False)
         if newest is not None:
             _send(library, newest, get_all(library.crm, "system"), stopping)
+        _todays(library, True)
+
+    def _look_at_logs(self, library: Library) -> None:
+        """Heads every time, and once a day the logs, which takes longer."""
+        from recorder.library.evidence.anchors import damaged_heads
+        from recorder.library.evidence.files import evidence_folder
+        from recorder.library.evidence.log_health import LogLook
+
+        if self._look is not None and self._look.is_over:
+            self._damaged, self._look = self._look.damaged, None
+        if self._look is None and time.monotonic() >= self._look_due_s:
+            self._look, self._look_due_s = LogLook(library.home), time.monotonic() + DAY_MS / 1000
+        heads = {
+            f"{evidence_folder(library.home, simulated).name}/{name}": problem
+            for simulated in (False, True)
+            for name, problem in damaged_heads(library.home, simulated).items()
+        }
+        found = {**self._damaged, **heads}
+        let_stand(library.calls, UNREADABLE_ALARM, {name: {"problem": problem} for name, problem in found.items()})
 
 
 def _todays(library: Library, simulated: bool) -> Path | None:

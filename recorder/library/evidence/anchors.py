@@ -22,7 +22,7 @@ from firmware.clock import iso_utc
 from firmware.config import Home
 from firmware.durable import write_whole
 from firmware.errors import Refused, StoreError
-from recorder.library.evidence.files import GENESIS, evidence_folder
+from recorder.library.evidence.files import GENESIS, SET_ASIDE, evidence_folder
 from recorder.library.evidence.heads import HeadLine, last_head
 from recorder.library.evidence.signing import canonical, sha256_hex, signer
 
@@ -128,16 +128,26 @@ def add_receipt(home: Home, simulated: bool, path: Path, receipt: Mapping[str, A
 
 
 def newest_heads(home: Home, simulated: bool) -> Iterator[HeadLine]:
-    """The last signed head of every log, by name. Raises StoreError: one is damaged."""
+    """The last signed head of every log, by name; a log whose heads are damaged is left out."""
+    return (head for _, head in _last_heads(home, simulated) if isinstance(head, HeadLine))
+
+
+def damaged_heads(home: Home, simulated: bool) -> dict[str, str]:
+    """The logs whose last head cannot be read or is not genuine, with the reason: no anchor can speak of them."""
+    return {name: head for name, head in _last_heads(home, simulated) if isinstance(head, str)}
+
+
+def _last_heads(home: Home, simulated: bool) -> Iterator[tuple[str, HeadLine | str]]:
     for path in sorted(evidence_folder(home, simulated).glob("*.heads")):
-        if path.name.endswith(".set-aside.heads"):
+        if path.name.endswith(f"{SET_ASIDE}.heads"):
             continue
         try:
             head = last_head(path)
         except (OSError, ValueError) as error:
-            raise StoreError(f"evidence log {path.stem}: {error}") from error
-        if head is not None:
-            yield head
+            yield path.stem, str(error)
+        else:
+            if head is not None:
+                yield path.stem, head
 
 
 @contextmanager

@@ -17,6 +17,9 @@ from recorder.library.evidence.signing import canonical, is_signed, sha256_hex
 GENESIS = "0" * 64
 """What the first line of a log, or of its heads, names as its predecessor."""
 
+SET_ASIDE = ".set-aside"
+"""How the name of a log ends that was set aside."""
+
 _HASH = re.compile("[0-9a-f]{64}")
 
 
@@ -56,6 +59,13 @@ class LogEntry(msgspec.Struct, frozen=True):
     previous: str
 
 
+class Leaf(msgspec.Struct, frozen=True):
+    """What a line of an evidence log says of a manifest, whatever else stands in it."""
+
+    commitment: str
+    manifest_id: str
+
+
 def read_manifest(path: Path) -> SignedManifest | None:
     """The manifest file at ``path``; None when it is damaged. Raises StoreError when it cannot be read."""
     try:
@@ -76,8 +86,15 @@ def log_path(home: Home, name: str, simulated: bool) -> Path:
     return evidence_folder(home, simulated) / f"{name}.log"
 
 
+def log_name(log_file: Path) -> str:
+    """The name that a log's heads and anchors give it; one that was set aside keeps it."""
+    if log_file.name.endswith(SET_ASIDE):
+        return log_file.name.removesuffix(SET_ASIDE).rpartition("-")[0]
+    return log_file.name.removesuffix(".log")
+
+
 def heads_path(log_file: Path) -> Path:
-    """The heads of a log."""
+    """The heads of a log, also of one that was set aside."""
     return log_file.with_name(f"{log_file.name.removesuffix('.log')}.heads")
 
 
@@ -109,3 +126,20 @@ def read_entries(
                 raise ValueError(f"line {index + 1} names no commitment")
             yield entry, line
             previous, index = sha256_hex(line[:-1]), index + 1
+
+
+def read_leaves(path: Path) -> Iterator[Leaf | None]:
+    """Every whole line of a log, None in the place of one that cannot be read. Raises OSError.
+
+    Whether lines follow each other is not looked at: what they say counts where a signed root is theirs.
+    """
+    with path.open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            try:
+                leaf = msgspec.json.decode(line, type=Leaf)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                yield None
+            else:
+                yield leaf if _HASH.fullmatch(leaf.commitment) else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -58,6 +60,17 @@ def last_head(path: Path) -> HeadLine | None:
     if not head.is_genuine():
         raise ValueError("its last head is not genuine")
     return head
+
+
+def read_heads(path: Path) -> Iterator[HeadLine]:
+    """Every line of a heads file that can be read, its signature not looked at; none without a file. Raises OSError."""
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    yield msgspec.json.decode(line, type=HeadLine)
+    except FileNotFoundError:
+        return
 
 
 class HeadsFile:

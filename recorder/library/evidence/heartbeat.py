@@ -19,5 +19,6 @@ class HeartbeatTask:
         """Write a heartbeat into both logs; tell what was found wrong with one when it was opened."""
         for log in (library.device_log, library.practice_log):
             log.heartbeat(now_ms())
-            for problem in log.problems:
+            for problem in log.untold:
                 raise_alarm(library.calls, DAMAGED_ALARM, f"{log.path.parent.name}/{log.name}", {"problem": problem})
+            log.told()

@@ -38,6 +38,7 @@ from recorder.library.evidence.log_aside import Aside, is_version_1
 from recorder.library.evidence.log_lines import LogLines, NewEntry
 from recorder.library.evidence.public_key import publish_key
 from recorder.library.evidence.signing import canonical, device_id, load_key, signer
+from recorder.library.evidence.untold import forget_untold, keep_untold, read_untold
 
 __all__ = [
     "EvidenceLog", "LogEntry", "LogInUse", "NewEntry", "SignedManifest", "canonical", "device_id", "load_key",
@@ -63,7 +64,8 @@ def new_salt() -> str:
 class EvidenceLog:
     """One log, open for writing. Thread: one writer, guarded by a lock on ``run/evidence-….lock``.
 
-    ``problems`` says what was found wrong at opening; the log goes on, or was set aside and a new one begun.
+    ``problems`` says what was found wrong at opening; the log goes on, or was set aside and a new one begun. ``untold``
+    has what was found at earlier openings, too, without anybody being told: call ``told`` when an alarm stands.
     """
 
     def __init__(self, home: Home, name: str, simulated: bool) -> None:
@@ -74,6 +76,7 @@ class EvidenceLog:
         """
         self.name, self.simulated = name, simulated
         self.problems: list[str] = []
+        self.untold: list[str] = []
         self._signer = signer(home, simulated)
         self.device = self._signer.device
         self.path = log_path(home, name, simulated)
@@ -82,6 +85,7 @@ class EvidenceLog:
             if not self.path.parent.is_dir():
                 self.path.parent.mkdir()
                 sync_folder(self.path.parent.parent)
+            self.untold += read_untold(self.path)
             self._open()
         except OSError as error:
             os.close(self._lock)
@@ -91,7 +95,7 @@ class EvidenceLog:
             raise
         problem = publish_key(home, simulated, self._signer)
         if problem is not None and not self.problems:  # another key was told of with the log
-            self.problems.append(problem)
+            self._found(problem)
 
     def _open(self) -> None:
         try:
@@ -120,11 +124,20 @@ class EvidenceLog:
             log.info("evidence log %s is of an older version: a new one follows it", self.path)
         else:
             log.error("evidence log %s is set aside: %s", self.path, problem)
-            self.problems.append(f"{self.path.name}: {problem}")
+            self._found(f"{self.path.name}: {problem}")
         aside = Aside(self.path)
         aside.take_begun()
         self._save_begun({"file": aside.path.name, "sha256": aside.sha256})
         aside.take_log()
+
+    def _found(self, problem: str) -> None:
+        self.problems.append(problem)
+        self.untold.append(problem)
+        keep_untold(self.path, self.untold)
+
+    def told(self) -> None:
+        """An alarm stands for what was untold; the next opening need not tell it again."""
+        forget_untold(self.path)
 
     def _begin(self) -> None:
         """Enter the first leaf; its manifest may be there already, from an attempt that a power cut ended."""

@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 
 from firmware.durable import sync_folder
-from recorder.library.evidence.files import begun_path, heads_path
+from recorder.library.evidence.files import SET_ASIDE, begun_path, heads_path
 
 
 class Aside:
@@ -23,7 +23,7 @@ class Aside:
         log_file.touch()
         with log_file.open("rb") as file:
             self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        self.path = log_file.with_name(f"{log_file.stem}-{secrets.token_hex(4)}.set-aside")
+        self.path = log_file.with_name(f"{log_file.stem}-{secrets.token_hex(4)}{SET_ASIDE}")
 
     def take_begun(self) -> None:
         """Move the manifest of the first leaf; a new one can then be written."""

@@ -14,6 +14,7 @@ import msgspec
 
 from firmware.clock import now_ms
 from firmware.errors import BoxError, ConfigError
+from firmware.mail import MailNotTaken, send_mail
 from recorder.library.evidence.anchors import AnchorFile, printed_page
 from recorder.library.evidence.signing import canonical
 
@@ -58,7 +59,6 @@ def ask_time_stamp(anchor: AnchorFile, settings: Settings) -> Receipt:
 
 def send_email(anchor: AnchorFile, settings: Settings) -> Receipt:
     """Mail the printed page with the anchor file attached. Raises OutletFailed, ConfigError."""
-    import smtplib
     from email.message import EmailMessage
 
     to, server = str(settings["anchor_email"]), str(settings["smtp_server"])
@@ -71,15 +71,10 @@ def send_email(anchor: AnchorFile, settings: Settings) -> Receipt:
     attached = msgspec.json.format(msgspec.json.encode(anchor), indent=1)
     name = f"anchor-{anchor.anchor.number}.json"
     message.add_attachment(attached, maintype="application", subtype="json", filename=name)
-    encrypted, place = server.startswith("smtps://"), server.removeprefix("smtps://").removeprefix("smtp://")
-    parts = urlsplit(f"//{place}")
     try:
-        kind = smtplib.SMTP_SSL if encrypted else smtplib.SMTP
-        port = parts.port or (465 if encrypted else 25)
-        with kind(parts.hostname or "", port, timeout=TIMEOUT_S) as smtp:
-            smtp.send_message(message)
-    except (OSError, smtplib.SMTPException, ValueError) as error:
-        raise OutletFailed(f"mail to {to} by {server}: {error}") from error
+        send_mail(message, server, str(settings.get("smtp_user", "")), str(settings.get("smtp_password", "")))
+    except MailNotTaken as error:
+        raise OutletFailed(str(error)) from error
     return {"kind": "email", "to": to, "at_ms": now_ms()}
 
 

@@ -34,3 +34,12 @@ def clear_alarm(calls: sqlite_utils.Database, code: str, subject: str) -> None:
         return
     with write(calls) as connection:
         connection.execute(f"UPDATE alarms SET cleared_ms = ? WHERE {_STANDING}", (now_ms(), code, subject))
+
+
+def let_stand(calls: sqlite_utils.Database, code: str, alarms: Mapping[str, Mapping[str, Any]]) -> None:
+    """Let alarms with this code stand for these subjects, each with its data, and for no others. Raises StoreError."""
+    rows = calls.conn.execute("SELECT subject FROM alarms WHERE code = ? AND cleared_ms IS NULL", (code,)).fetchall()
+    for subject in {str(row[0]) for row in rows} - alarms.keys():
+        clear_alarm(calls, code, subject)
+    for subject, data in alarms.items():
+        raise_alarm(calls, code, subject, data)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from recorder.library.archive.copying import ArchiveTask
 from recorder.library.evidence.anchor_task import AnchorTask
 from recorder.library.evidence.heartbeat import HeartbeatTask
+from recorder.library.keeping.number_keys import NumberKeysTask
 from recorder.library.keeping.task import Library, LibraryTask, Stores
 from recorder.library.rebuilding.examination import ExaminationTask
 from recorder.library.rebuilding.reconcile import ReconcileTask
@@ -25,6 +26,7 @@ TASKS: list[Callable[[], LibraryTask[Library]]] = [
     FinishTask,
     OrdersTask,
     MarkedTask,
+    NumberKeysTask,
     RetentionTask,
     QuotaTask,
     ConversionTask,

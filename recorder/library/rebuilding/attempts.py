@@ -6,6 +6,7 @@ the cutter, so what is left of it is removed after a day, unless it alone still 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
@@ -18,29 +19,41 @@ from recorder.library.rebuilding.entering import enter
 from recorder.library.rebuilding.gather import Found, gather
 from recorder.library.rebuilding.shelf import OLD_S, read_shelf
 
+log = logging.getLogger("library")
+
 
 class _Line(msgspec.Struct):
     manifest_id: str
 
 
 def settle_attempts(home: Home, calls: sqlite_utils.Database, manifests: Sequence[str]) -> None:
-    """Enter what has been a recording as lost, remove what never was one. Raises OSError, StoreError."""
+    """Enter what has been a recording as lost, remove what never was one; what cannot be read waits for another pass.
+
+    Raises StoreError.
+    """
     identifiers = {PurePosixPath(path).stem.rpartition("_")[2] for path in manifests}
     named, oldest = _named(home, identifiers) if manifests else (set(), None)
     for path in manifests:
-        shelf = read_shelf(home.recordings, str(PurePosixPath(path).parent))
-        bundle = next((one for one in shelf.bundles if f"{shelf.place}/{one.stem}.json" == path), None)
-        if bundle is None or bundle.audio:
-            continue
-        known = {one.identifier for one in shelf.bundles} - {bundle.identifier}
-        found = gather(home.recordings, shelf, known).found
-        written = (home.recordings / path).stat().st_mtime
-        old = written < time.time() - OLD_S
-        was_logged = bundle.identifier in named or oldest is None or written < oldest
-        if was_logged or (old and not all(_has_call(calls, one) for one in found)):
-            enter(calls, found)
-        elif old:
-            (home.recordings / path).unlink(missing_ok=True)
+        try:
+            _settle(home, calls, path, named, oldest)
+        except OSError as error:
+            log.warning("%s", error)
+
+
+def _settle(home: Home, calls: sqlite_utils.Database, path: str, named: Collection[str], oldest: float | None) -> None:
+    shelf = read_shelf(home.recordings, str(PurePosixPath(path).parent))
+    bundle = next((one for one in shelf.bundles if f"{shelf.place}/{one.stem}.json" == path), None)
+    if bundle is None or bundle.audio:
+        return
+    known = {one.identifier for one in shelf.bundles} - {bundle.identifier}
+    found = gather(home.recordings, shelf, known).found
+    written = (home.recordings / path).stat().st_mtime
+    old = written < time.time() - OLD_S
+    was_logged = bundle.identifier in named or oldest is None or written < oldest
+    if was_logged or (old and not all(_has_call(calls, one) for one in found)):
+        enter(calls, found)
+    elif old:
+        (home.recordings / path).unlink(missing_ok=True)
 
 
 def _has_call(calls: sqlite_utils.Database, found: Found) -> bool:
@@ -50,7 +63,17 @@ def _has_call(calls: sqlite_utils.Database, found: Found) -> bool:
 
 
 def _named(home: Home, identifiers: Collection[str]) -> tuple[set[str], float | None]:
-    """Those that any evidence log names, set-aside ones too; and since when there are logs (Unix s, None: never)."""
+    """Those that any evidence log names, set-aside ones too; and since when there are logs (Unix s, None: never, or
+    one cannot be read: it may name any).
+    """
+    try:
+        return _read_named(home, identifiers)
+    except OSError as error:
+        log.warning("%s", error)
+        return set(), None
+
+
+def _read_named(home: Home, identifiers: Collection[str]) -> tuple[set[str], float | None]:
     named: set[str] = set()
     oldest: float | None = None
     for log in sorted(home.evidence.glob("*/*")):

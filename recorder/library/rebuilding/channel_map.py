@@ -17,7 +17,7 @@ import sqlite_utils
 
 from firmware.config import Home
 from firmware.durable import write_whole
-from recorder.library.rebuilding.paperwork import Count, Paper, read_paper
+from recorder.library.rebuilding.paperwork import Count, read_paper
 from recorder.library.rebuilding.shelf import places, read_shelf
 
 log = logging.getLogger("library")
@@ -66,14 +66,14 @@ def read_kept(home: Home) -> list[Channel]:
 
 
 def told_by_papers(recordings: Path) -> list[Channel]:
-    """The channels that manifests tell of, as the newest have them. Raises OSError."""
+    """The channels that manifests tell of, as the newest have them. What cannot be read tells nothing."""
     found: dict[int, Channel] = {}
     looked: dict[int, int] = {}
-    for place in places(recordings):
+    for place in places(recordings, {}):
         number = int(place.rpartition("CH")[2])
         for path in _papers(recordings, place) if looked.get(number, 0) < PAPERS_A_CHANNEL else ():
             looked[number] = looked.get(number, 0) + 1
-            told = _told(read_paper(path))
+            told = _told(path)
             if told is not None and told.number == number:
                 newest = found.setdefault(number, told)
                 if newest.port is None and newest.card_id == told.card_id:
@@ -86,11 +86,21 @@ def told_by_papers(recordings: Path) -> list[Channel]:
 
 
 def _papers(recordings: Path, place: str) -> Iterator[Path]:
-    for bundle in read_shelf(recordings, place).bundles:
+    try:
+        bundles = read_shelf(recordings, place).bundles
+    except OSError as error:
+        log.warning("%s", error)
+        return
+    for bundle in bundles:
         yield from (recordings / place / name for name in bundle.papers)
 
 
-def _told(paper: Paper | None) -> Channel | None:
+def _told(path: Path) -> Channel | None:
+    try:
+        paper = read_paper(path)
+    except OSError as error:
+        log.warning("%s", error)
+        return None
     if paper is None or paper.kind == "tombstone":
         return None
     call = paper.call or {}

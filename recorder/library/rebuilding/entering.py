@@ -10,10 +10,14 @@ from typing import TypeVar
 import sqlite_utils
 
 from firmware.store.connection import write
+from recorder.library.archive.copies import expect_removal_anywhere
+from recorder.library.keeping.number_keys import note_unkeyed
 from recorder.library.rebuilding.gather import Finding, Found
 from recorder.library.rebuilding.rows import STORE_LOST, Row
 from recorder.library.rebuilding.shelf import Shelf
+from recorder.library.storage.deletion import MUST_GO
 
+_KEYED = (("caller_number", "caller_key"), ("dialled_number", "dialled_key"))
 BATCH = 200
 """Rows a transaction: some 10 ms."""
 _IDS_A_QUERY = 500
@@ -74,19 +78,31 @@ def _has_twin(connection: sqlite3.Connection, one: Found) -> bool:
 
 def _enter_call(connection: sqlite3.Connection, row: Row | None) -> int:
     """A later segment knows more of a call than an earlier one that was cut while the call was running."""
-    if row is None or _insert(connection, "calls", row):
-        return row is not None
+    if row is None:
+        return 0
+    entered = _insert(connection, "calls", row)
+    if not entered:
+        _complete_call(connection, row)
+    if any(row.get(number) and not row.get(key) for number, key in _KEYED):
+        note_unkeyed(connection, row["id"])
+    return entered
+
+
+def _complete_call(connection: sqlite3.Connection, row: Row) -> None:
     names = [name for name in row if name != "id"]
     connection.execute(
         f"UPDATE calls SET {', '.join(f'{name} = ?' for name in names)}"
         " WHERE id = ? AND end_reason = ? AND (? <> end_reason OR ? > ended_ms)",
         (*(row[name] for name in names), row["id"], STORE_LOST, row.get("end_reason") or "", row.get("ended_ms")),
     )
-    return 0
 
 
 def _enter_recording(connection: sqlite3.Connection, row: Row | None) -> int:
-    return 0 if row is None else _insert(connection, "recordings", row)
+    """Of one that must not exist, an archive may still have a copy that the store knows nothing of."""
+    entered = 0 if row is None else _insert(connection, "recordings", row)
+    if row is not None and entered and row.get("deleted_rule") in MUST_GO and row.get("path"):
+        expect_removal_anywhere(connection, row["id"], row["path"])
+    return entered
 
 
 def _insert(connection: sqlite3.Connection, table: str, row: Row) -> int:

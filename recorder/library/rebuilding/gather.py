@@ -50,21 +50,26 @@ class Found:
     port: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Gathered:
-    """All of one folder."""
+    """All of one folder. ``unread``: why some of it could not be read; None: all was."""
 
     found: list[Found] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    unread: str | None = None
 
 
 def gather(recordings: Path, shelf: Shelf, known: Collection[str]) -> Gathered:
-    """Read the papers of one folder, but those of the ids ``known``. Raises OSError."""
+    """Read the papers of one folder, but those of the ids ``known``. What cannot be read is left for another day."""
     gathered = Gathered()
     papers: dict[str, tuple[Bundle, list[Paper]]] = {}
     for bundle in shelf.bundles:
-        if bundle.identifier not in known:
+        if bundle.identifier in known:
+            continue
+        try:
             papers[bundle.stem] = bundle, _read_all(recordings, shelf.place, bundle, gathered.findings)
+        except OSError as error:
+            gathered.unread = str(error.strerror)
     audio = {name: size for bundle in shelf.bundles for name, size in bundle.audio.items()}
     tombstones = {paper.of: paper for _, read in papers.values() for paper in read if paper.kind == "tombstone"}
     conversions = {

@@ -32,11 +32,11 @@ def look_at_rows(home: Home, calls: sqlite_utils.Database, after: int) -> tuple[
     rows = calls.conn.execute(_ROWS, (after, ROWS)).fetchall()
     if not rows:
         return None, 0, []
-    lost = [row for row in rows if not _is_there(home, row)]
+    there = {row["id"]: _is_there(home, row) for row in rows}
+    lost = [row for row in rows if there[row["id"]] is False]
     if len(lost) == len(rows) and not any(home.recordings.iterdir()):
         raise StoreError(f"{home.recordings} is empty: is its disk mounted?")
-    missing = {row["id"] for row in lost}
-    again = [row for row in rows if row["state"] == "lost" and row["id"] not in missing and _is_whole(home, row)]
+    again = [row for row in rows if row["state"] == "lost" and there[row["id"]] and _is_whole(home, row)]
     _settle(home, calls, [row for row in lost if row["state"] == "ready"], again)
     findings = [
         Finding("wrong_size" if (home.recordings / row["path"]).exists() else "missing", row["path"]) for row in lost
@@ -44,11 +44,14 @@ def look_at_rows(home: Home, calls: sqlite_utils.Database, after: int) -> tuple[
     return int(rows[-1]["rowid"]), len(again), findings
 
 
-def _is_there(home: Home, row: sqlite3.Row) -> bool:
+def _is_there(home: Home, row: sqlite3.Row) -> bool | None:
+    """None: the disk does not say, and the recording stays what it is."""
     try:
         found = os.stat(home.recordings / row["path"])  # noqa: PTH116 - half a million times
     except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError:
+        return None
     return row["bytes"] is None or found.st_size == row["bytes"]
 
 

@@ -53,9 +53,11 @@ def recover(home: Home, damage: str) -> bool:
 
 
 def _has_a_past(home: Home) -> bool:
+    unread: dict[str, str] = {}
     with suppress(OSError):
-        return newest_set_aside(home.calls_db) is not None or next(places(home.recordings), None) is not None
-    return False
+        if newest_set_aside(home.calls_db) is not None or next(places(home.recordings, unread), None) is not None:
+            return True
+    return bool(unread)
 
 
 def rebuild(home: Home, reason: str, enough: Enough, *, dry_run: bool = False) -> Pass:

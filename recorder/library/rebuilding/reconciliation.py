@@ -8,6 +8,7 @@ it has come stands in the store, so a pass that was cut off goes on where it was
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable
 from typing import Literal
 
@@ -17,13 +18,16 @@ import sqlite_utils
 from firmware.clock import now_ms
 from firmware.config import Home
 from firmware.store.connection import write
-from recorder.library.keeping.alarms import clear_alarm, raise_alarm
+from recorder.library.keeping.alarms import clear_alarm, let_stand, raise_alarm
 from recorder.library.rebuilding.attempts import settle_attempts
 from recorder.library.rebuilding.entering import enter, known_ids
 from recorder.library.rebuilding.gather import Finding, gather
 from recorder.library.rebuilding.lost import look_at_rows
 from recorder.library.rebuilding.outlines import make_outlines
 from recorder.library.rebuilding.shelf import Shelf, places, read_shelf
+from recorder.library.rebuilding.unread import PASS_KEY
+
+log = logging.getLogger("library")
 
 STORE_REBUILT = "store_rebuilt"
 """The alarm of a store that was made anew; it ends with the first pass of another day."""
@@ -32,7 +36,9 @@ _ALARMS = {
     "manifest_missing": ("without_manifest", "damaged", "unreadable"),
 }
 _EXAMPLES = 20
-_KEY = "reconciliation"
+UNREADABLE = "folder_unreadable"
+"""The alarm of a folder that could not be read, named by its path; it ends with a pass that can."""
+MOST_FOLDERS_TOLD = 20
 MOST_FINDINGS = 100
 MOST_ATTEMPTS = 1000
 MOST_OUTLINES = 20
@@ -43,7 +49,8 @@ class Pass(msgspec.Struct):
     """How far a pass has come, and what it found. ``counts`` by kind of finding; ``findings``: the first of them.
 
     ``cursor``: the last folder, or the last row, that was looked at. ``rebuilding``: the store was made anew, and
-    until ``phase`` is ``done`` some of the past is missing in it.
+    until ``phase`` is ``done`` some of the past is missing in it. ``unread``: folders that could not be read, or not
+    all of it, with the reason; ``missing``: those whose recordings a store that was made anew does not know.
     """
 
     began_ms: int
@@ -59,6 +66,8 @@ class Pass(msgspec.Struct):
     counts: dict[str, int] = {}
     findings: list[Finding] = []
     attempts: list[str] = []
+    unread: dict[str, str] = {}
+    missing: dict[str, str] = {}
 
     def note(self, *findings: Finding) -> None:
         """Count findings, and keep the first."""
@@ -70,7 +79,7 @@ class Pass(msgspec.Struct):
 
 def load_pass(calls: sqlite_utils.Database) -> Pass | None:
     """The pass that is under way, or the last one. Raises sqlite3.Error."""
-    row = calls.conn.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
+    row = calls.conn.execute("SELECT value FROM meta WHERE key = ?", (PASS_KEY,)).fetchone()
     with contextlib.suppress(msgspec.DecodeError):
         return None if row is None else msgspec.json.decode(row[0], type=Pass)
     return None
@@ -81,7 +90,7 @@ def save_pass(calls: sqlite_utils.Database, now: Pass) -> None:
     with write(calls) as connection:
         connection.execute(
             "INSERT INTO meta VALUES (?,?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            (_KEY, msgspec.json.encode(now).decode()),
+            (PASS_KEY, msgspec.json.encode(now).decode()),
         )
 
 
@@ -98,7 +107,7 @@ def begin_pass(calls: sqlite_utils.Database) -> Pass:
     last = load_pass(calls)
     if last is not None and last.rebuilding and last.phase != "done":
         return last
-    save_pass(calls, now := Pass(now_ms()))
+    save_pass(calls, now := Pass(now_ms(), missing={} if last is None else last.missing))
     return now
 
 
@@ -106,12 +115,14 @@ def advance(home: Home, calls: sqlite_utils.Database, now: Pass, enough: Callabl
     """Go on until ``enough``; True when the pass is done. Raises StoreError, OSError, sqlite3.Error."""
     try:
         if now.phase == "disk":
-            for place in places(home.recordings, now.cursor or None):
+            for place in places(home.recordings, now.unread, now.cursor or None):
                 if enough():
                     return False
                 _look_at_folder(home, calls, now, place)
                 now.folders, now.cursor = now.folders + 1, place
             settle_attempts(home, calls, now.attempts)
+            now.missing = _still_missing(now)
+            _tell_of_unread(calls, now)
             now.phase, now.cursor, now.attempts = "store", "0", []
         while now.phase == "store":
             if enough():
@@ -127,6 +138,23 @@ def advance(home: Home, calls: sqlite_utils.Database, now: Pass, enough: Callabl
         return True
     finally:
         save_pass(calls, now)
+
+
+def _still_missing(now: Pass) -> dict[str, str]:
+    """A store that was not made anew knows what is in a folder that cannot be read today."""
+    if now.rebuilding:
+        return dict(now.unread)
+    return {
+        place: why
+        for place, why in now.unread.items()
+        if any(f"{place}/".startswith(f"{one}/") or f"{one}/".startswith(f"{place}/") or not (one and place)
+               for one in now.missing)
+    }  # fmt: skip
+
+
+def _tell_of_unread(calls: sqlite_utils.Database, now: Pass) -> None:
+    told = sorted(now.unread.items(), reverse=True)[:MOST_FOLDERS_TOLD]
+    let_stand(calls, UNREADABLE, {place or "recordings": {"error": why} for place, why in told})
 
 
 def _tell(calls: sqlite_utils.Database, done: Pass) -> None:
@@ -146,9 +174,11 @@ def _look_at_folder(home: Home, calls: sqlite_utils.Database, now: Pass, place: 
     try:
         shelf = read_shelf(home.recordings, place)
         gathered = gather(home.recordings, shelf, known_ids(calls, shelf))
-    except OSError:
-        now.note(Finding("unreadable", place))
+    except OSError as error:
+        now.unread[place] = str(error.strerror)
         return
+    if gathered.unread is not None:
+        now.unread[place] = gathered.unread
     attempts = {one.path for one in gathered.findings if one.kind == "attempt"}
     now.attempts += sorted(attempts)[: MOST_ATTEMPTS - len(now.attempts)]
     new_calls, new_recordings, findings = enter(calls, [one for one in gathered.found if one.path not in attempts])
@@ -173,6 +203,11 @@ def _without_manifest(shelf: Shelf, told: list[Finding]) -> list[Finding]:
 def _clear(home: Home, shelf: Shelf) -> int:
     if any((home.root / "removals").glob("*.json")):
         return 0  # what is written down there may still want its files
+    cleared = 0
     for name in shelf.leftovers:
-        (home.recordings / shelf.place / name).unlink(missing_ok=True)
-    return len(shelf.leftovers)
+        try:
+            (home.recordings / shelf.place / name).unlink(missing_ok=True)
+            cleared += 1
+        except OSError as error:  # a disk that only reads: another day
+            log.warning("%s", error)
+    return cleared

@@ -18,7 +18,7 @@ _CALL_COLUMNS = frozenset(
         "id", "channel", "card_id", "direction", "state", "result", "caller_number", "caller_name", "absence",
         "dialled_number", "caller_id", "answer_basis", "end_reason", "started_ms", "answered_ms", "ended_ms",
         "ring_ms", "talk_ms", "tape_epoch", "from_sample", "to_sample", "kept", "kept_reason", "pauses",
-        "machine",
+        "machine", "caller_key", "dialled_key",
     )
 )  # fmt: skip
 

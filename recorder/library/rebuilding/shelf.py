@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+log = logging.getLogger("library")
 
 _LEVELS = tuple(re.compile(pattern) for pattern in (r"\d{4}", r"\d\d", r"\d\d", r"CH\d{3,9}"))
 _AUDIO = (".flac", ".wav", ".opus", ".ogg", ".mp3")
@@ -43,14 +46,25 @@ class Shelf:
     leftovers: list[str]
 
 
-def places(recordings: Path, before: str | None = None) -> Iterator[str]:
-    """The folders, newest first; those after ``before``, which has been seen. Raises OSError."""
-    yield from _below(recordings, "", 0, before.split("/") if before else [])
+def places(recordings: Path, unread: dict[str, str], before: str | None = None) -> Iterator[str]:
+    """The folders, newest first; those after ``before``, which has been seen.
+
+    What cannot be read is passed over and noted in ``unread`` by its path ("": all), with the reason. Raises
+    FileNotFoundError, NotADirectoryError: ``recordings`` is no folder.
+    """
+    yield from _below(recordings, "", 0, before.split("/") if before else [], unread)
 
 
-def _below(folder: Path, place: str, level: int, before: list[str]) -> Iterator[str]:
-    with os.scandir(folder) as entries:
-        names = sorted((entry.name for entry in entries if _LEVELS[level].fullmatch(entry.name)), reverse=True)
+def _below(folder: Path, place: str, level: int, before: list[str], unread: dict[str, str]) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted((entry.name for entry in entries if _LEVELS[level].fullmatch(entry.name)), reverse=True)
+    except (NotADirectoryError, FileNotFoundError):
+        raise
+    except OSError as error:
+        log.warning("%s", error)
+        unread[place] = str(error.strerror)
+        return
     last = level == len(_LEVELS) - 1
     for name in names:
         if before and (name > before[0] or (last and name == before[0])):
@@ -60,7 +74,7 @@ def _below(folder: Path, place: str, level: int, before: list[str]) -> Iterator[
             yield path
             continue
         try:
-            yield from _below(folder / name, path, level + 1, before[1:] if before[:1] == [name] else [])
+            yield from _below(folder / name, path, level + 1, before[1:] if before[:1] == [name] else [], unread)
         except (NotADirectoryError, FileNotFoundError):
             continue
 

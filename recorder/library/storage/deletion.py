@@ -17,16 +17,20 @@ from recorder.library.storage.removal import Removal, carry_out, make_tombstone,
 from recorder.library.storage.stock import StoredRecording, find
 
 AT_ONCE = 50
-MUST_GO = frozenset({"never_list", "erasure"})
-"""Rules of law: what they name must not exist at all, so no archive is waited for. A hold stands above them too."""
+MUST_GO = frozenset({"never_list", "erasure", "discarded"})
+"""What they name must not exist at all, so no archive is waited for, and copies go too. A hold stands above them."""
+Refusal = Literal["absent", "unreachable", "unchecked"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of each recording. ``absent``: there is no such recording with audio, or its removal is under way."""
+    """What became of each recording. ``absent``: there is no such recording with audio, or its removal is under way;
+    ``unreachable``: the disk does not let its folder be read; ``unchecked``: the copy in a required archive could not
+    be looked at.
+    """
 
     deleted: tuple[str, ...]
-    refused: Mapping[str, Protection | Literal["absent"]]
+    refused: Mapping[str, Protection | Refusal]
 
 
 def delete_recordings(
@@ -39,22 +43,50 @@ def delete_recordings(
     Raises StoreError, sqlite3.Error, ConfigError; what was begun is finished later.
     """
     deleted: list[str] = []
-    refused: dict[str, Protection | Literal["absent"]] = dict.fromkeys(ids, "absent")
+    refused: dict[str, Protection | Refusal] = dict.fromkeys(ids, "absent")
     states = ("ready", "deleted") if remove_manifest else ("ready",)
     for first in range(0, len(ids), AT_ONCE):
         some = set(ids[first : first + AT_ONCE])
         some -= unfinished(library, some)
         removals = []
-        for one in Judge(library.calls, library.crm).judge(find(library.calls, some, states)):
-            why = protection(one, rule)
+        judge = Judge(library.calls, library.crm)
+        judged = judge.judge(find(library.calls, some, states))
+        unsafe: dict[str, Protection | Refusal] = {}
+        if judge.required_targets and rule not in MUST_GO:
+            may_go = [one.recording.id for one in judged if one.protection is None]
+            unsafe = dict.fromkeys(some - set(may_go), "unchecked")
+            unsafe |= _unconfirmed(library, judge.required_targets, may_go)
+            judged = Judge(library.calls, library.crm).judge(find(library.calls, some, states))  # that took a while
+        for one in judged:
+            recording_id = one.recording.id
+            why = protection(one, rule) or _unreachable(library, one.recording) or unsafe.get(recording_id)
             if why is None:
                 removals.append(_removal(library, one.recording, rule, by, reason, remove_manifest))
-                del refused[one.recording.id]
+                del refused[recording_id]
             else:
-                refused[one.recording.id] = why
+                refused[recording_id] = why
         carry_out(library, removals)
         deleted += [one.recording_id for one in removals]
     return Outcome(tuple(deleted), refused)
+
+
+def _unconfirmed(library: Library, targets: Sequence[str], ids: Sequence[str]) -> Mapping[str, Protection | Refusal]:
+    """The box's audio is the last but for what the archives have: they are asked whether they have it."""
+    if not ids:
+        return {}
+    from recorder.library.archive.confirming import unconfirmed  # rarely wanted
+
+    return unconfirmed(library, targets, ids)
+
+
+def _unreachable(library: Library, recording: StoredRecording) -> Refusal | None:
+    try:
+        (library.home.recordings / recording.path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return "unreachable"
+    return None
 
 
 def protection(one: Judged, rule: str) -> Protection | None:
@@ -69,21 +101,28 @@ def _removal(
     manifest = manifest_at(library, names.manifest_file(path))
     papers = names.papers(path)
     # The new tombstone takes the place of one that was left by a deletion that did not come to its end.
-    without = papers if remove_manifest else (names.manifest_file(path), names.tombstone_file(path))
+    own = PurePosixPath(path).with_name(f"{recording.id}.tombstone.json").as_posix()  # names tell the number
+    without = (*papers, own) if remove_manifest else (names.manifest_file(path), names.tombstone_file(path))
     gone = [manifest_at(library, one) for one in without]
     tombstone = make_tombstone(
         library.log(recording.simulated),
         str(manifest.manifest["id"]) if manifest else recording.id,
-        [one.commitment() for one in gone if one is not None],
+        list(dict.fromkeys(commitment for one in gone if one is not None for commitment in _stood_for(one))),
         "audio and manifest" if remove_manifest else "audio",
         rule, by, reason, iso_utc(at_ms),
     )  # fmt: skip
     files, stone = names.audio_files(path), names.tombstone_file(path)
     if remove_manifest:
         files += papers
-        stone = PurePosixPath(path).with_name(f"{recording.id}.tombstone.json").as_posix()  # names tell the number
+        stone = own
     row = {"state": "deleted", "deleted_ms": at_ms, "deleted_rule": rule, "deleted_by": by}
     return Removal(recording.id, recording.simulated, tombstone, stone, files, row, "recording_deleted")
+
+
+def _stood_for(manifest: SignedManifest) -> list[str]:
+    """Its commitment, and those that it spoke of as a tombstone: whatever takes its place speaks of all."""
+    earlier = manifest.manifest.get("of_commitments")
+    return [manifest.commitment(), *(map(str, earlier) if isinstance(earlier, list) else ())]
 
 
 def manifest_at(library: Library, file: str) -> SignedManifest | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
+from itertools import groupby, islice
 
 from firmware.clock import now_ms
 from firmware.errors import BadInput, Refused
@@ -11,14 +11,24 @@ from firmware.store.connection import write
 from recorder.library.keeping.handling import handle_order
 from recorder.library.keeping.task import Library, Stopping
 from recorder.library.rebuilding.reconciliation import past_is_missing
-from recorder.library.storage.deletion import Outcome, delete_recordings
+from recorder.library.storage.deletion import AT_ONCE, Outcome, delete_recordings
+from recorder.library.storage.judge import is_on_disk
 from recorder.library.storage.removal import finish_removals
-from recorder.library.storage.retention import DAY_MS
 from recorder.orders import Order, last_settled, read_orders, settle_order
 
 READER = "library"
-WHOLE_PASS_S = 3600.0
-_WORDS = {"held": "a hold protects it", "unarchived": "an archive does not hold it yet", "absent": "it has no audio"}
+MARKED = (
+    "SELECT id, path, deleted_rule, deleted_by FROM recordings"
+    " WHERE state = 'ready' AND deleted_rule IS NOT NULL ORDER BY started_ms, id"
+)
+_WORDS = {
+    "held": "a hold protects it",
+    "unread": "a folder of that time cannot be read, so a hold may protect it",
+    "unarchived": "an archive does not hold it yet",
+    "absent": "it has no audio",
+    "unreachable": "its folder cannot be read",
+    "unchecked": "its copy in an archive could not be looked at",
+}
 
 
 class FinishTask:
@@ -102,26 +112,13 @@ class MarkedTask:
     name = "marked recordings"
     every_s = 60.0
 
-    def __init__(self) -> None:
-        self._whole_pass_s = 0.0
-
     def run(self, library: Library, stopping: Stopping) -> None:
-        """Delete it; what a hold protects stays marked. Looks at recent recordings every time, at all once an hour."""
+        """Delete it, oldest first; what a hold protects stays marked."""
         if past_is_missing(library.calls):
             return
-        whole = time.monotonic() >= self._whole_pass_s
-        rows = library.calls.conn.execute(
-            "SELECT id, path, deleted_rule, deleted_by FROM recordings"
-            " WHERE started_ms >= ? AND state = 'ready' AND deleted_rule IS NOT NULL ORDER BY started_ms",
-            (0 if whole else now_ms() - 2 * DAY_MS,),
-        ).fetchall()
-        refused = False
-        for row in rows:
-            if stopping():
-                return
-            if not (library.home.recordings / row["path"]).exists():
-                continue  # its disk may not be mounted
-            outcome = delete_recordings(library, [row["id"]], row["deleted_rule"], row["deleted_by"] or "box", "")
-            refused = refused or bool(outcome.refused)
-        if whole and not refused:
-            self._whole_pass_s = time.monotonic() + WHOLE_PASS_S
+        rows = library.calls.conn.execute(MARKED).fetchall()
+        there = (row for row in rows if is_on_disk(library.home, row["path"]))  # its disk may not be mounted
+        for (rule, by), some in groupby(there, lambda row: (row["deleted_rule"], row["deleted_by"] or "box")):
+            ids = (row["id"] for row in some)
+            while not stopping() and (batch := list(islice(ids, AT_ONCE))):
+                delete_recordings(library, batch, rule, by, "")

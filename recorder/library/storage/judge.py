@@ -16,11 +16,13 @@ import sqlite_utils
 
 from firmware.config import Home
 from recorder.library.keeping.office import CallSubjects, open_office
+from recorder.library.rebuilding.unread import read_unknown
 from recorder.library.storage.holds import Heard, Hold, holding, needs_office, read_holds
 from recorder.library.storage.retention import DAY_MS, NOT_SET_BEFORE_MS, Kept, RetentionRules, kept_for, read_rules
 from recorder.library.storage.stock import EVER_MS, EVERYTHING, Sql, StoredRecording, pages
 
-Protection = Literal["held", "unarchived"]
+Protection = Literal["held", "unread", "unarchived"]
+"""``unread``: a folder of that time could not be read since the store was made anew, so a hold may mean it."""
 FOR_EVER_MS = 1 << 62
 _TAIL_DIGITS = 6
 _MOST_CONDITIONS = 200
@@ -49,12 +51,15 @@ class Judged:
     kept: Kept
     hold: Hold | None
     archived: bool | None
+    unread: bool = False
 
     @property
     def protection(self) -> Protection | None:
         """Why it must not be deleted, None when it may be."""
         if self.hold is not None:
             return "held"
+        if self.unread:
+            return "unread"
         return "unarchived" if self.archived is False else None
 
 
@@ -70,6 +75,7 @@ class Judge:
         self._office = open_office(crm) if self.rules.need_office or needs_office(crm) else None
         self.holds = read_holds(crm, self._office)
         self._tails = {_digits(key)[-_TAIL_DIGITS:] for hold in self.holds for key in hold.numbers}
+        self._unknown = read_unknown(calls) if any(hold.kind != "period" for hold in self.holds) else []
         rows = crm.conn.execute("SELECT name FROM archive_targets WHERE required = 1 ORDER BY name")
         self.required_targets = tuple(str(row[0]) for row in rows)
 
@@ -131,6 +137,7 @@ class Judge:
                     kept_for(one.channel, about, self.rules),
                     holding(one, heard, self.holds),
                     one.id in archived if self.required_targets else None,
+                    any(it.touches(one.started_ms, one.ended_ms, one.channel) for it in self._unknown),
                 )
             )
         return judged
@@ -194,8 +201,16 @@ class Judge:
 def with_audio(home: Home, stock: Iterable[Judged]) -> Iterator[Judged]:
     """Those whose audio is on the disk. Where the disk is not mounted, no rule may call a recording deleted."""
     for one in stock:
-        if (home.recordings / one.recording.path).exists():
+        if is_on_disk(home, one.recording.path):
             yield one
+
+
+def is_on_disk(home: Home, path: str) -> bool:
+    """Whether audio is there; where the disk cannot say, nobody may act as if it were."""
+    try:
+        return (home.recordings / path).exists()
+    except OSError:
+        return False
 
 
 def _digits(text: str) -> str:

@@ -66,7 +66,7 @@ def preview(home: Home, changes: Mapping[str, Value]) -> Preview:
         rules, limits = _changed(crm, changes)
         judge = Judge(calls, crm, rules)
         at_ms = aged_now_ms(home)
-        retention, quota, protected = Share("retention"), Share("quota"), {"held": 0, "unarchived": 0}
+        retention, quota, protected = Share("retention"), Share("quota"), {"held": 0, "unread": 0, "unarchived": 0}
         for one in with_audio(home, judge.expired(at_ms)):
             if one.protection is None:
                 retention.add(one)
@@ -136,6 +136,8 @@ def _english(shares: tuple[Share, ...], protected: Mapping[str, int], short_byte
         parts.append(f"{protected['held']} protected by holds")
     if protected["unarchived"]:
         parts.append(f"{protected['unarchived']} not archived yet")
+    if protected.get("unread"):
+        parts.append(f"{protected['unread']} of a time of which a folder cannot be read")
     if short_bytes:
         parts.append(f"{short_bytes / GIB:.1f} GiB too little: new recordings would stop")
     return "; ".join(parts)
@@ -151,6 +153,8 @@ def _chinese(shares: tuple[Share, ...], protected: Mapping[str, int], short_byte
         parts.append(f"{protected['held']} 条受保全保护")
     if protected["unarchived"]:
         parts.append(f"{protected['unarchived']} 条尚未归档")
+    if protected.get("unread"):
+        parts.append(f"{protected['unread']} 条所在时段有无法读取的文件夹")
     if short_bytes:
         parts.append(f"仍缺 {short_bytes / GIB:.1f} GiB,将停止保存新录音")
     return ";".join(parts)

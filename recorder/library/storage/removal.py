@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from firmware import doorbell
-from firmware.clock import now_ms, uuid7
+from firmware.clock import iso_utc, now_ms, uuid7
 from firmware.durable import sync_folder, write_whole
 from firmware.errors import StoreError
 from firmware.store import event_log
@@ -27,6 +27,9 @@ from recorder.library.evidence.log import EvidenceLog, NewEntry, SignedManifest,
 from recorder.library.keeping.task import Library
 
 log = logging.getLogger("library")
+
+_MARKS = ("never_list", "discarded")
+"""Rules by which the recorder marks what the keeper is to delete."""
 
 
 class Removal(msgspec.Struct, frozen=True):
@@ -110,15 +113,52 @@ def _not_held(library: Library, removals: Sequence[Removal]) -> list[Removal]:
     from recorder.library.storage.judge import Judge
     from recorder.library.storage.stock import find
 
-    deletions = [one.recording_id for one in removals if one.successor is None]
-    held = {
-        one.recording.id for one in Judge(library.calls, library.crm).judge(find(library.calls, deletions)) if one.hold
-    }
+    deletions = [one.recording_id for one in removals if one.successor is None and _is_still_there(library, one)]
+    found = find(library.calls, deletions, ("ready", "deleted"))
+    judged = Judge(library.calls, library.crm).judge(found)
+    held = {one.recording.id for one in judged if one.protection in ("held", "unread")}
     for one in removals:
         if one.successor is None and one.recording_id in held:
             log.warning("recording %s stays: a hold was set before it was gone", one.recording_id)
-            (library.home.recordings / one.tombstone_file).unlink(missing_ok=True)
+            _call_off(library, one)
     return [one for one in removals if one.successor is not None or one.recording_id not in held]
+
+
+def _is_still_there(library: Library, one: Removal) -> bool:
+    """Whether its audio is, and can be played: the key of an encrypted recording goes first."""
+    audio = library.calls.conn.execute("SELECT path FROM recordings WHERE id = ?", (one.recording_id,)).fetchone()
+    if audio is None or audio[0] not in one.files:
+        return False
+    file = library.home.recordings / audio[0]
+    try:
+        return file.exists() and (not vault.is_encrypted(file) or vault.key_path(file).exists())
+    except OSError:  # nothing of it can be removed now either
+        return False
+
+
+def _call_off(library: Library, one: Removal) -> None:
+    """The recording is what it was, also where its row said already that it is gone; a mark on it stays one.
+
+    A tombstone that the log names already gets one of its own: no recording is said to be gone that is there.
+    """
+    evidence, file = library.log(one.simulated), library.home.recordings / one.tombstone_file
+    stone = one.tombstone
+    if evidence.names(stone.manifest["id"], stone):
+        at_ms = now_ms()
+        stopped = make_tombstone(
+            evidence, stone.manifest["id"], [stone.commitment()], "tombstone", "hold", "box", "", iso_utc(at_ms)
+        )
+        write_whole(file, canonical(stopped) + b"\n")
+        evidence.enter(stopped.manifest["id"], "tombstone", at_ms, stopped)
+    else:
+        file.unlink(missing_ok=True)
+    with write(library.calls) as connection:
+        connection.execute(
+            "UPDATE recordings SET state = 'ready', deleted_ms = NULL,"
+            " deleted_rule = CASE WHEN deleted_rule IN (?, ?) THEN deleted_rule END,"
+            " deleted_by = CASE WHEN deleted_rule IN (?, ?) THEN deleted_by END WHERE id = ? AND state = 'deleted'",
+            (*_MARKS, *_MARKS, one.recording_id),
+        )
 
 
 def make_tombstone(

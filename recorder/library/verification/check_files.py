@@ -84,8 +84,9 @@ class FileCheck:
             self.clock_unknown += isinstance(clock, dict) and clock.get("synchronised") is False
             call = manifest.get("call") if isinstance(manifest.get("call"), dict) else None
             self._index.add(
-                "manifests", identifier, commitment, kind, name, _ended_ms(manifest, call), str((call or {}).get("id"))
-            )
+                "manifests", identifier, commitment, kind, name, _ended_ms(manifest, call), str((call or {}).get("id")),
+                str((call or {}).get("state")),
+            )  # fmt: skip
             if kind == "tombstone":
                 yield from self._note_grave(name, manifest, commitment)
             if kind in ("recording", "conversion"):

@@ -82,27 +82,30 @@ class Rows:
             elif row["state"] == "ready" and not _is_known(index, row["id"]) and not self._is_new(row):
                 yield Finding("row_without_manifest", "store", {"table": "recording", "id": row["id"]})
         for row in self._db.execute("SELECT id, ended_ms, manifest FROM calls WHERE state = 'ended'"):
-            if index.has("SELECT 1 FROM manifests WHERE call_id = ?", row["id"]) or _is_known(index, row["id"]):
+            if index.has("SELECT 1 FROM manifests WHERE call_id = ? AND call_state = 'ended'", row["id"]):
                 continue
-            if self._has_graves(index, row["id"]):
+            if _is_buried(index, row["id"]) or self._has_graves(index, row["id"]):
                 continue
-            if row["manifest"] is not None and self._is_genuine(row["manifest"], row["id"]):
+            if row["manifest"] is not None and self._is_genuine(row["manifest"], row["id"], has_ended=True):
                 continue
+            is_told = index.has("SELECT 1 FROM manifests WHERE call_id = ?", row["id"]) or _is_known(index, row["id"])
             is_fresh = row["manifest"] is None and now_ms - (row["ended_ms"] or 0) < NOT_YET_MS
-            code = "row_not_yet" if is_fresh else "row_without_manifest"
+            code = "row_not_yet" if is_fresh else "end_not_in_evidence" if is_told else "row_without_manifest"
             yield Finding(code, "store", {"table": "call", "id": row["id"]})
 
     def _is_new(self, row: sqlite3.Row) -> bool:
         return self._is_genuine(str(PurePath(str(row["path"]).removesuffix(".tde")).with_suffix(".json")), row["id"])
 
-    def _is_genuine(self, path: str, identifier: str) -> bool:
-        """Whether a manifest that was not there before speaks of this recording or call."""
+    def _is_genuine(self, path: str, identifier: str, *, has_ended: bool = False) -> bool:
+        """Whether a manifest that was not there before speaks of this recording or call, and of the call's end."""
         try:
             file = verifier.parse(verifier.read_small(self._home.recordings / path.replace("\0", "")))
             manifest, key = verifier.open_signed(file, "manifest")
         except Malformed:
             return False
         call = manifest.get("call")
+        if has_ended and not (isinstance(call, dict) and call.get("state") == "ended"):
+            return False
         of = (manifest.get("id"), call.get("id") if isinstance(call, dict) else None)
         return verifier.device_of(key) in self._devices and identifier in of
 

@@ -87,6 +87,10 @@ TEXTS: dict[str, tuple[Severity, str, str]] = {
         "note", "the store has {table} {id}, which is not in the evidence yet",
         "数据库中的 {table} {id} 尚未存证",
     ),
+    "end_not_in_evidence": (
+        "warning", "the store says how {table} {id} ended; no manifest does",
+        "数据库记有 {table} {id} 的结束情况,但没有清单记载",
+    ),
     "deleted_without_tombstone": (
         "error", "the store says {id} was deleted; no tombstone does",
         "数据库称 {id} 已删除,但无删除凭证",

@@ -9,7 +9,8 @@ from typing import Any
 _TABLES = """
 CREATE TABLE entries (log TEXT, number INTEGER, manifest_id TEXT, commitment BLOB, kind TEXT, at_ms INTEGER,
   is_new INTEGER);
-CREATE TABLE manifests (id TEXT, commitment BLOB, kind TEXT, file TEXT, ended_ms INTEGER, call_id TEXT);
+CREATE TABLE manifests (id TEXT, commitment BLOB, kind TEXT, file TEXT, ended_ms INTEGER, call_id TEXT,
+  call_state TEXT);
 CREATE TABLE tapes (card TEXT, epoch TEXT, from_sample INTEGER, started_ms INTEGER, rate INTEGER, file TEXT);
 CREATE TABLE stones (of_id TEXT, of_commitment BLOB, what TEXT, tombstone BLOB);
 CREATE TABLE lost_audio (id TEXT, file TEXT);

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from recorder.tracking.triggers.hook import HOOK
 from recorder.tracking.triggers.line import Trigger
 from recorder.tracking.triggers.signalling import SIGNALLING
+from recorder.tracking.triggers.switched_off import SWITCHED_OFF
 from recorder.tracking.triggers.voice import VOICE
+
+__all__ = ["SWITCHED_OFF", "TRIGGERS"]
 
 TRIGGERS: Mapping[str, Trigger] = {"hook": HOOK, "voice": VOICE, "signalling": SIGNALLING}
 """By channel parameter ``start_trigger``."""

@@ -19,6 +19,8 @@ CALLER_ID_LEAD_S = 10
 DIGITS_LEAD_S = 30
 """With start trigger voice: digits dialled so long before the speech are the dialled number."""
 MOST_DIGITS = 64
+SHORTEST_PAUSE_S = 1
+"""Between two rings; what comes sooner belongs to the same one, as in the double rings of some countries."""
 _MACHINES: Mapping[Tone | None, Machine] = {
     Tone.FAX_CALLING: "fax",
     Tone.FAX_ANSWER: "fax",
@@ -163,13 +165,16 @@ def ring_on(life: CallLife, event: LineEvent) -> None:
     end_overdue(life, event.at_sample)
     state = life.state
     if state.call is not None:
-        state.ringing = state.call.state is CallState.RINGING
+        rang, state.ringing = state.ringing, state.call.state is CallState.RINGING
+        pause = None if state.ring_off is None else event.at_sample - state.ring_off
+        if state.ringing and not rang and (pause is None or pause >= SHORTEST_PAUSE_S * life.rate):
+            state.rings += 1
         return
     early = state.early_caller_id
     recent = early is not None and event.at_sample - state.early_caller_id_at <= CALLER_ID_LEAD_S * life.rate
     life.start("incoming", CallState.RINGING, event.at_sample)
     life.tell(CallEventKind.CALL_STARTED, event.at_sample)
-    life.state.ringing, life.state.ring_on = True, event.at_sample
+    life.state.ringing, life.state.ring_on, life.state.rings = True, event.at_sample, 1
     life.state.early_caller_id = None
     if early is not None and recent:
         life.take_caller_id(early, event.at_sample)

@@ -32,6 +32,8 @@ GENESIS = "0" * 64
 """What the first line of a log, of its heads, and the first anchor name as their predecessor."""
 GAP_MS = 180_000
 """A running log has a head every minute; a longer time without one is a gap."""
+SET_ASIDE = ".set-aside"
+"""How the name of a log ends that the box set aside because it was damaged."""
 INNOCENT = {"stopped", "off", "gap", "start_without_stop", "clock_back", "not_signed_yet", "line_torn", "head_torn"}
 """Problems of a log that have an explanation without any tampering too."""
 CLOCK_STEP_MS = 2_000
@@ -737,7 +739,7 @@ def check_proof(proof: Any, manifest_id: str, commitment: bytes, device: str) ->
 
 
 class Place(NamedTuple):
-    """Where a manifest stands in a log that was given whole, and whose heads cover it."""
+    """Where a manifest stands in a log that was given whole, and whose heads cover it. ``log``: the log's file."""
 
     log: str
     number: int
@@ -749,7 +751,7 @@ class Known(NamedTuple):
 
     ``devices``: device ids, or hashes of public keys. ``anchors``: digests, or their first digits. ``roots``: of
     time-stamp authorities. ``logs``: places by commitment, of whole logs that were given; None without any.
-    ``log_anchors``: anchors that were compared with those logs, with the heads that they have.
+    ``log_anchors``: anchors that were compared with those logs, with the heads that they have, by the log's file.
     """
 
     devices: Sequence[str] = ()
@@ -1062,25 +1064,29 @@ def read_known(
         except ValueError as error:
             raise Malformed(f"{text}: not a certificate in PEM") from error
     places: dict[bytes, Place] = {}
-    problems: list[tuple[str, Problem]] = []
-    agreed = held
+    wrong = {}
     for text in logs:
-        found, wrong = _read_log_file(Path(text), held)
+        found, wrong[Path(text)] = _read_log_file(Path(text), held)
         places.update(found)
-        problems += [(Path(text).stem, problem) for problem in wrong]
-        agreed = [_without(one, Path(text).stem, wrong) for one in agreed]
     devices = [read_device(text) for text in devices]
     digests += [one.digest for one in held]
-    return Known(devices, digests, trusted, places if logs else None, agreed), problems
+    agreed = [_of_files(one, wrong) for one in held]
+    return Known(devices, digests, trusted, places if logs else None, agreed), _told(wrong)
+
+
+def _log_name(path: Path) -> str:
+    """What heads and anchors call a log. One that the box set aside left its name to the next."""
+    return path.stem.rpartition("-")[0] if path.suffix == SET_ASIDE else path.stem
 
 
 def _read_log_file(path: Path, held: Sequence[Anchor]) -> tuple[dict[bytes, Place], list[Problem]]:
     """What the signed heads of a log cover, and what is wrong with it. Raises Unreadable."""
+    name = _log_name(path)
     try:
-        heads_path = path.with_suffix(".heads")
+        heads_path = path.with_name(f"{path.name.removesuffix('.log')}.heads")
         with heads_path.open("rb") as heads:
-            signers = {item.device for item in read_heads(heads) if isinstance(item, Head) and item.log == path.stem}
-        anchored = [one.heads[path.stem] for one in held if path.stem in one.heads and one.device in signers]
+            signers = {item.device for item in read_heads(heads) if isinstance(item, Head) and item.log == name}
+        anchored = [one.heads[name] for one in held if name in one.heads and one.device in signers]
         entries: list[Entry] = []
         covered, device, problems = 0, "", []
         with path.open("rb") as log, heads_path.open("rb") as heads:
@@ -1089,21 +1095,37 @@ def _read_log_file(path: Path, held: Sequence[Anchor]) -> tuple[dict[bytes, Plac
                     entries.append(item)
                 elif isinstance(item, Problem):
                     problems.append(item)
-                elif item.log != path.stem:
+                elif item.log != name:
                     problems.append(Problem("head_foreign", item.line, None, item.at_ms))
                 else:
                     covered, device = max(covered, item.tree_size), item.device
     except OSError as error:
         raise Unreadable(f"{error.filename}: {error.strerror}") from error
-    places = {one.commitment: Place(path.stem, one.number, device) for one in entries if one.number < covered}
+    places = {one.commitment: Place(str(path), one.number, device) for one in entries if one.number < covered}
     return places, problems
 
 
-def _without(anchor: Anchor, log: str, problems: Sequence[Problem]) -> Anchor:
-    """The anchor without the head of a log that is not what the anchor says."""
-    if log in anchor.heads and any((one.root, one.at) == anchor.heads[log] for one in problems):
-        return anchor._replace(heads={name: head for name, head in anchor.heads.items() if name != log})
-    return anchor
+def _of_files(anchor: Anchor, wrong: Mapping[Path, Sequence[Problem]]) -> Anchor:
+    """The anchor with the heads of the files that are what it says, by file."""
+    heads = {}
+    for path, problems in wrong.items():
+        head = anchor.heads.get(_log_name(path))
+        if head is not None and not any((one.root, one.at) == head for one in problems):
+            heads[str(path)] = head
+    return anchor._replace(heads=heads)
+
+
+def _told(wrong: Mapping[Path, Sequence[Problem]]) -> list[tuple[str, Problem]]:
+    """The problems by file. Of several files of one name, an anchor speaks of one."""
+    told = []
+    for path, problems in wrong.items():
+        others = [found for other, found in wrong.items() if _log_name(other) == _log_name(path)]
+        told += [
+            (path.stem, one)
+            for one in problems
+            if not one.root or all(any((one.root, one.at) == (it.root, it.at) for it in found) for found in others)
+        ]
+    return told
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
