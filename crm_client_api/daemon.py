@@ -17,8 +17,7 @@ import msgspec
 
 from crm_client_api.audio.encoded import EncodedCopies
 from crm_client_api.customer_upkeep import keep_customers
-from crm_client_api.domain.customers import renew_match_keys
-from crm_client_api.domain.numbers import Site
+from crm_client_api.domain.key_renewal import renew_number_keys
 from crm_client_api.domain.sessions import forget_idle_sessions
 from crm_client_api.domain.settings import read_settings
 from crm_client_api.domain.watching import Watcher
@@ -32,12 +31,14 @@ from firmware.config import Home
 from firmware.errors import BoxError
 from firmware.notify import notify, watchdog_interval_s
 from firmware.store.migrations import require_current_schema
+from recorder.numbers import site_of
 
 STOP_WITHIN_S = 3.0
 OPEN_FILES = 8192
 SWITCH_INTERVAL_S = 0.0001
 """A thread that comes back from the store waits so long for the interpreter, and not ten times that."""
 _UPKEEP_PERIOD_S = 60.0
+_SITE_PERIOD_S = 1.0
 _WATCH_PERIOD_S = 2.0
 _log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ def run_api(home: Home, bind: str, port: int) -> None:
     threading.Thread(target=keep_customers, args=(server.pool, stopping), name="customers", daemon=True).start()
     threading.Thread(target=remind, args=(server.pool, stopping), name="reminders", daemon=True).start()
     threading.Thread(target=keep_communications, args=(server.pool, stopping), name="records", daemon=True).start()
+    threading.Thread(target=_follow_site, args=(server.pool, stopping), name="site", daemon=True).start()
     threading.Thread(target=_watch, args=(server.pool, stopping), name="watch", daemon=True).start()
     period_s = watchdog_interval_s()
     while not select.select([asked_to_stop], [], [], period_s)[0]:
@@ -113,21 +115,28 @@ def _stop(server: ApiServer) -> None:
 
 
 def _upkeep(pool: StorePool, copies: EncodedCopies, stop: threading.Event) -> None:
-    """What nobody waits for: keys of numbers after the site's settings changed, old sessions, copies, number places."""
-    site: Site | None = None
+    """What nobody waits for: old sessions, copies, number places."""
     while not stop.is_set():
         try:
             with pool.use() as stores:
                 settings = read_settings(stores.crm)
-                if settings.site != site:
-                    renew_match_keys(stores.crm, settings.site)
-                    site = settings.site
                 forget_idle_sessions(stores.crm, now_ms(), settings.idle_logout_ms)
                 copies.forget_deleted(stores.calls)
-            prepare_places(pool.home)  # last: it takes seconds, and pop-ups need the keys
+            prepare_places(pool.home)  # last: it takes seconds
         except (BoxError, sqlite3.Error, OSError) as error:
             _log.warning("upkeep: %s", error)
         stop.wait(_UPKEEP_PERIOD_S)
+
+
+def _follow_site(pool: StorePool, stop: threading.Event) -> None:
+    """Renew keys of numbers when the site's settings have changed."""
+    while not stop.is_set():
+        try:
+            with pool.use() as stores:
+                renew_number_keys(stores.calls, stores.crm, site_of(stores.crm))
+        except (BoxError, sqlite3.Error) as error:
+            _log.warning("keys of numbers: %s", error)
+        stop.wait(_SITE_PERIOD_S)
 
 
 def _watch(pool: StorePool, stop: threading.Event) -> None:

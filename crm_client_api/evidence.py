@@ -47,6 +47,17 @@ def _device(home: Home, *, simulated: bool) -> DeviceEvidence:
     )
 
 
+def newest_heartbeat_ms(home: Home) -> int | None:
+    """When the keeper last signed a head of its own log (Unix ms UTC); None before the first one."""
+    signed = [
+        line.head.at_ms
+        for simulated in (False, True)
+        for line in _heads(home, simulated, [])
+        if line.head.log == "library"
+    ]
+    return max(signed, default=None)
+
+
 def _own_device(home: Home, simulated: bool, problems: list[str]) -> str | None:
     """The only device whose signature counts; None: it is not known."""
     try:

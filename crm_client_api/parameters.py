@@ -20,6 +20,12 @@ def _text_like(pattern: str, example: str) -> Callable[[str], None]:
     return check
 
 
+def _country(text: str) -> None:
+    from recorder.numbers import check_country  # parameters are declared in every daemon, and few need numbers
+
+    check_country(text)
+
+
 PARAMETERS = (
     Parameter(
         "name", "channel", str, "", "Channel name", "通道名称",
@@ -33,6 +39,17 @@ PARAMETERS = (
     Parameter(
         "popup", "channel", bool, True, "Pop-up", "来电弹出",
         "Whether calls on this channel pop up for operators.", "通道来电在客户端是否弹出。", effect="at once",
+    ),
+    Parameter(
+        "line_kind", "channel", str, "exchange", "Kind of line", "线路类型",
+        "exchange: a line of the telephone company, which may ring at many desks; extension: one desk behind a PBX.",
+        "exchange 为电话局外线,可能在多个座席振铃;extension 为交换机分机,即一个座席。",
+        choices=("exchange", "extension"), effect="at once",
+    ),
+    Parameter(
+        "setup_done", "system", bool, False, "First set-up finished", "首次设置已完成",
+        "No: the page offers the guided set-up to administrators after they log in.",
+        "为“否”时,管理员登录后页面会提供设置向导。", effect="at once",
     ),
     Parameter(
         "customers_shared_by_all", "system", bool, False, "Customers shared by all", "客户资料信息是否所有操作员共享",
@@ -54,7 +71,7 @@ PARAMETERS = (
     Parameter(
         "site_country", "system", str, "CN", "Country", "所在国家",
         "Country of the site, ISO 3166-1 alpha-2; telephone numbers are read by its rules.",
-        "所在国家代码(ISO 3166-1),按其规则识别号码。", effect="at once", check_text=_text_like(r"[A-Z]{2}", "CN"),
+        "所在国家代码(ISO 3166-1),按其规则识别号码。", effect="at once", check_text=_country,
     ),
     Parameter(
         "site_area_code", "system", str, "010", "Area code", "区号",

@@ -40,8 +40,10 @@ ACCESS_PARAMETERS = (
     ),
     Parameter(
         "watch_exports", "system", int, 20, "Unusual exports", "异常导出次数",
-        "More exports and downloads by one operator within the span raise an alarm; 0: never.",
-        "一个操作员在时段内的导出与下载超过此次数时告警;0 为不告警。", "", 0, 1_000_000, effect="at once",
+        "More exports and downloads by one operator within the span raise an alarm, every begun 1000 rows counting as"
+        " one; 0: never.",
+        "一个操作员在时段内的导出与下载超过此次数时告警,每一千行(不足按一千)计一次;0 为不告警。",
+        "", 0, 1_000_000, effect="at once",
     ),
     Parameter(
         "watch_deletions", "system", int, 200, "Unusual deletions", "异常删除数量",

@@ -193,7 +193,8 @@ class CallInfo(msgspec.Struct, frozen=True):
 
     ``kept``: whether its recording is kept, by ``kept_reason``. ``paused``: its recording is paused right now.
     ``machine``: whose tones were heard in it, fax or modem. ``handled_how``: ``taken`` by saying so, or the
-    ``only_one`` who can have answered.
+    ``only_one`` who can have answered. Numbers stand as they were received, and as E.164 by the settings of the site at
+    which they were heard (null: an extension, a short or service number).
     """
 
     id: str
@@ -203,9 +204,11 @@ class CallInfo(msgspec.Struct, frozen=True):
     state: str
     result: str | None
     caller_number: str | None
+    caller_e164: str | None
     caller_name: str | None
     absence: str | None
     dialled_number: str | None
+    dialled_e164: str | None
     number_place: str | None
     number_place_en: str | None
     started_at: str
@@ -234,13 +237,37 @@ class CallPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
+class CallNoteInfo(msgspec.Struct, frozen=True):
+    """A note on a call. ``position_ms``: at which moment, from the call's beginning (null: about all of it).
+
+    ``score``: 1 to 5, null without one.
+    """
+
+    id: int
+    call_id: str
+    at: str
+    author: str
+    author_name: str
+    position_ms: int | None
+    text: str
+    score: int | None
+
+
+class CallNotes(msgspec.Struct, frozen=True):
+    """What was noted on a call, as it was written one after the other."""
+
+    notes: list[CallNoteInfo]
+
+
 class ChannelInfo(msgspec.Struct, frozen=True):
-    """A channel: its settings, its line at this moment, and the call on it."""
+    """A channel: its settings, its line at this moment (unknown while it is not enabled), and the call on it."""
 
     number: int
     name: str
     group: int | None
     popup: bool
+    line_kind: Literal["exchange", "extension"]
+    enabled: bool
     card_id: str
     port: int
     simulated: bool

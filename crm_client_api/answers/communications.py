@@ -171,7 +171,10 @@ class NextContact(msgspec.Struct, frozen=True):
 
 
 class NextContacts(msgspec.Struct, frozen=True):
-    """Next contacts, the last that fell due first; ``next`` is the ``before`` of the next page, null at the end."""
+    """Next contacts, the last that fell due first; ``next`` is the ``before`` of the next page, null at the end.
+
+    Where many were settled, a page may be short or empty and still have a ``next``.
+    """
 
     contacts: list[NextContact]
     next: str | None
@@ -221,3 +224,18 @@ class Drafts(msgspec.Struct, frozen=True):
     """One's own drafts, the newest first."""
 
     drafts: list[DraftInfo]
+
+
+class PhraseInfo(msgspec.Struct, frozen=True):
+    """A sentence to put into notes; ``shared``: everybody may, ``owner`` alone changes it."""
+
+    id: int
+    text: str
+    shared: bool
+    owner: str
+
+
+class Phrases(msgspec.Struct, frozen=True):
+    """One's own phrases, then those that others share."""
+
+    phrases: list[PhraseInfo]

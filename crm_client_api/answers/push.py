@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from crm_client_api.answers.calls import CallInfo, CustomerInfo, CustomerName
+from crm_client_api.answers.calls import CallInfo, ChannelInfo, CustomerInfo, CustomerName
 
 AgentStateName = Literal["idle", "busy", "wrap_up", "away"]
 
@@ -94,9 +94,13 @@ class TraceLine(msgspec.Struct, frozen=True):
 
 
 class PopupTrace(msgspec.Struct, frozen=True):
-    """The pop-up rules, applied now to a call for every operator who may log in or was shown it."""
+    """The pop-up rules as they are now, applied to a call for every operator who may log in or was shown it.
+
+    ``whole`` false: customers out of the asker's scope are left out, so it may have popped up otherwise.
+    """
 
     call: CallInfo
+    whole: bool
     operators: list[TraceLine]
 
 
@@ -116,12 +120,49 @@ class SimulatedLine(msgspec.Struct, frozen=True):
 
 
 class PopupSimulation(msgspec.Struct, frozen=True):
-    """The pop-up rules, applied now to a call that nobody makes."""
+    """The pop-up rules, applied now to a call that nobody makes. ``whole``: see PopupTrace."""
 
     channel: int
     direction: str
     number: str | None
+    whole: bool
     operators: list[SimulatedLine]
+
+
+PopupCause = Literal[
+    "shown", "handed", "channel_popup", "direction", "number_present", "net_popup", "available", "customer_of_others",
+    "not_my_channel", "not_here",
+]  # fmt: skip
+"""Why a call popped up for somebody, or did not: the first condition that did not hold."""
+
+
+class MyCall(msgspec.Struct, frozen=True):
+    """A call on one's own line. ``cause``: by the rules as they are now; ``shown_at`` null: it never popped up here."""
+
+    call: CallInfo
+    cause: PopupCause
+    shown_at: str | None
+    handed_by: str | None
+
+
+class MyLine(msgspec.Struct, frozen=True):
+    """A channel as somebody who sits at it sees it: its line at this moment and its last incoming calls, newest first.
+
+    ``last_ring_at``: when the last of them began; ``last_number``: the last number that was sent.
+    """
+
+    channel: ChannelInfo
+    last_ring_at: str | None
+    last_number: str | None
+    calls: list[MyCall]
+
+
+class MyLines(msgspec.Struct, frozen=True):
+    """One's own lines. ``net_popup``: whether one gets pop-ups; ``streams``: one's pages that hear of them now."""
+
+    lines: list[MyLine]
+    net_popup: bool
+    streams: int
 
 
 class TakingInfo(msgspec.Struct, frozen=True):

@@ -142,13 +142,17 @@ class ParameterTable(msgspec.Struct, frozen=True):
 
 
 class SettingInfo(msgspec.Struct, frozen=True):
-    """The value of a parameter, null for a secret one. ``changed_at`` and ``changed_by``: null for the default."""
+    """The value of a parameter, null for a secret one. ``changed_at`` and ``changed_by``: null for the default.
+
+    ``waits``: a call runs on the channel as it was before; the value holds from the end of the call on.
+    """
 
     key: str
     value: ParameterValue
     is_default: bool
     changed_at: str | None
     changed_by: str | None
+    waits: bool
 
 
 class SettingsInfo(msgspec.Struct, frozen=True):

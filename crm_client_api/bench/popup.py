@@ -24,7 +24,6 @@ from crm_client_api.bench.push_clients import Seen
 from crm_client_api.bench.push_office import add_person
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, add_customer
-from crm_client_api.domain.numbers import Site
 from crm_client_api.push.board import read_board
 from drivers.exchange.calls import IncomingCall
 from drivers.exchange.script import Script, dump_script
@@ -34,6 +33,7 @@ from firmware.errors import BoxError
 from firmware.store.connection import open_store, write
 from firmware.store.event_log import read_after
 from firmware.store.migrations import migrate
+from recorder.numbers import Site
 
 LINES = 8
 _STAFF_NO = "1000"

@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 
 from crm_client_api.domain.customers import index
-from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.permissions import ALL_PERMISSIONS
 from firmware import doorbell
 from firmware.clock import now_ms, uuid7
@@ -25,6 +24,7 @@ from firmware.parameters import set_value
 from firmware.store import event_log
 from firmware.store.connection import open_store, write
 from firmware.store.migrations import migrate
+from recorder.numbers import Site, match_key
 
 CARD = "bench"
 KNOWN_CUSTOMERS = 2000
@@ -173,7 +173,7 @@ class Recorder:
 
     def _advance(self, kind: str, call: dict[str, Any]) -> None:
         if kind == "caller_id":
-            call["caller_number"] = call["next_number"]
+            call |= {"caller_number": call["next_number"], "caller_key": match_key(call["next_number"], Site())}
         elif kind == "call_answered":
             call |= {"state": "talking", "answered_ms": now_ms(), "ring_ms": 3000}
         else:

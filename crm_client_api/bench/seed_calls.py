@@ -11,6 +11,7 @@ import numpy as np
 
 from crm_client_api.bench.made_numbers import as_received, numbers
 from firmware.store import event_log
+from recorder.numbers import Site, match_key
 
 DAY_MS = 86_400_000
 _UTC_OFFSET_MS = 8 * 3_600_000  # China; the days below are local
@@ -47,8 +48,8 @@ class Day:
 CALLS = (
     "INSERT INTO calls (id, channel, card_id, direction, state, result, caller_number, caller_name, absence,"
     " dialled_number, answer_basis, started_ms, answered_ms, ended_ms, ring_ms, talk_ms, simulated, tape_epoch,"
-    " from_sample, to_sample, manifest, machine, handled_by)"
-    " VALUES (?,?,?,?,'ended',?,?,?,?,?,?,?,?,?,?,?,1,'e1',?,?,'made',?,?)"
+    " from_sample, to_sample, manifest, machine, handled_by, caller_key, dialled_key)"
+    " VALUES (?,?,?,?,'ended',?,?,?,?,?,?,?,?,?,?,?,1,'e1',?,?,'made',?,?,?,?)"
 )
 RECORDINGS = (
     "INSERT INTO recordings (id, call_id, channel, segment, state, card_id, tape_epoch, from_sample, to_sample,"
@@ -107,19 +108,21 @@ def _day(size: Size, ordinal: int, count: int) -> Day:
     ids = _ids(start, rng)
     recording_ids = _ids(start + ring, rng)
     by_hand = rng.random(count) < 0.3
-    made = Day([], [], [])
+    made, site = Day([], [], []), Site()
     for n, (ch, inc, took, r, t, at) in enumerate(
         zip(channel.tolist(), incoming.tolist(), answered.tolist(), ring.tolist(), talk.tolist(), start.tolist(),
             strict=True)
     ):  # fmt: skip
         number = None if withheld[n] else spelled[n]
+        key = match_key(number, site) if number else None
         end, sample = at + r + t, 8 * (at - start_of_tape(size))
         made.calls.append(
             (ids[n], ch, card_of(ch), "incoming" if inc else "outgoing",
              "answered" if took else "missed" if inc else "abandoned",
              number if inc else None, None, "withheld" if withheld[n] else None, None if inc else number,
              "polarity" if took else None, at, at + r if took else None, end, r, t, sample, sample + 8 * (r + t),
-             "fax" if fax[n] else None, staff_no_of(ch) if took else None)
+             "fax" if fax[n] else None, staff_no_of(ch) if took else None, key if inc else None,
+             None if inc else key)
         )  # fmt: skip
         if not took:
             continue

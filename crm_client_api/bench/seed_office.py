@@ -16,11 +16,11 @@ from crm_client_api.domain.audit import CONSOLE, Actor
 from crm_client_api.domain.communications.words import marks, number_words, words
 from crm_client_api.domain.communications.write import word_row
 from crm_client_api.domain.customers.custom import CustomField, add_field
-from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.operators import Operator, add_operator
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Level, Permission
 from firmware.parameters import set_value
 from firmware.store.connection import write
+from recorder.numbers import Site, match_key
 
 PASSWORD = "bench bench bench"
 """Of every made operator: such a home is for measuring on one machine and never for an office."""

@@ -1,8 +1,8 @@
-"""Jobs that clear (清除): a backup workbook first, then everything that it holds goes into the recycle bin."""
+"""Jobs that clear (清除): a backup workbook first, then what it holds and nothing else goes into the recycle bin."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from crm_client_api.domain.customers import news
 from crm_client_api.domain.customers.search import Filter as CustomerFilter
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.recycling import BackedUp
 from crm_client_api.domain.scope import customer_scope
 from crm_client_api.excel.columns import Language
 from crm_client_api.excel.exporting.communications import write_communications
@@ -29,21 +30,21 @@ NEEDED: Mapping[str, tuple[Permission, ...]] = {
     "clear_communications": (Permission.COMMUNICATION_MANAGE, Permission.COMMUNICATION_IMPORT_DELETE),
 }
 """The permissions that clearing needs, by kind of job."""
+_BACKED_UP = "backed-up.ids"
 
 
 def run_clearing(context: Context) -> None:
     """Write the backup, then clear batch by batch; one that was cut off goes on with the backup that it has.
 
-    Raises BoxError. What was added after the backup was begun stays.
+    Raises BoxError. What came or began to match after the backup stays.
     """
     operator = context.operator(*NEEDED[context.job.kind])
     result = dict(context.job.result)
-    if "up_to" not in result:
+    if "rows" not in result:
         result = _back_up(context, operator)
         context.note(phase="clearing", result=result)
-    batch = _batches(context, operator, result["up_to"])
     done = int(context.job.done_rows) if context.job.phase == "clearing" else 0
-    while keys := batch():
+    for keys in _batches(context, operator, BackedUp.read(context.folder / _BACKED_UP)):
         done += len(keys)
         context.step("clearing", done, result["rows"])
     if context.job.kind == "clear_customers":
@@ -56,23 +57,21 @@ def _back_up(context: Context, operator: Operator) -> dict[str, Any]:
     target = context.empty_folder() / WORKBOOK
     language: Language = context.job.wanted.get("language", "zh")
     if context.job.kind == "clear_customers":
-        up_to = customer_bin.newest_id(context.crm)
-        scope = customer_scope(operator.viewer)
-        rows = write_customers(context, target, _customers(context), scope, language)
+        ids = write_customers(context, target, _customers(context), customer_scope(operator.viewer), language)
     else:
-        up_to = communication_bin.newest_id(context.crm)
-        rows = write_communications(context, target, _communications(context), operator, language)
-    return {"rows": rows, "file": WORKBOOK, "up_to": up_to}
+        ids = write_communications(context, target, _communications(context), operator, language)
+    BackedUp(ids).write(context.folder / _BACKED_UP)
+    return {"rows": len(ids), "file": WORKBOOK}
 
 
-def _batches(context: Context, operator: Operator, up_to: int) -> Callable[[], list[int]]:
-    """Clears the next batch on every call."""
+def _batches(context: Context, operator: Operator, backed_up: BackedUp) -> Iterator[list[int]]:
+    """Clears a batch with every step; the ids of each."""
     actor, site = context.job.actor, context.settings().site
-    if context.job.kind == "clear_customers":
-        scope, chosen = customer_scope(operator.viewer), _customers(context)
-        return lambda: customer_bin.clear_batch(context.crm, chosen, scope, site, actor, up_to=up_to)
-    reach, wanted = reach_of(open_desk(context.stores, operator)), _communications(context)
-    return lambda: communication_bin.clear_batch(context.crm, wanted, reach, site, actor, up_to=up_to)
+    if context.job.kind == "clear_communications":
+        reach, wanted = reach_of(open_desk(context.stores, operator)), _communications(context)
+        return communication_bin.clear(context.crm, wanted, reach, site, actor, backed_up)
+    scope, chosen = customer_scope(operator.viewer), _customers(context)
+    return customer_bin.clear(context.crm, chosen, scope, site, actor, backed_up)
 
 
 def _customers(context: Context) -> CustomerFilter:

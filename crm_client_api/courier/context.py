@@ -36,6 +36,10 @@ class Cancelled(BoxError):
     """Who asked for the job gave it up."""
 
 
+class AskerGone(Refused):
+    """Who asked for the job may not do it any more: it goes no further."""
+
+
 class Stopping(BoxError):
     """The courier ends; the job is taken up again by the next one."""
 
@@ -49,6 +53,7 @@ class Context:
     stop: threading.Event
     cancellable: bool = True
     _told_s: float = field(default=0.0)
+    _asker: Operator | None = None
 
     @property
     def home(self) -> Home:
@@ -75,13 +80,23 @@ class Context:
         return self.folder
 
     def operator(self, *needed: Permission) -> Operator:
-        """Who asked, as appointed now, with no more than they asked by. Raises Refused once they may not any more."""
+        """Who asked, as appointed now, with no more than they asked by; every step asks again whether that holds.
+
+        Raises AskerGone once they may not any more.
+        """
+        operator = self._operator_now()
+        if not operator.permissions.issuperset(needed):
+            raise AskerGone("who asked for this may not do it any more")
+        self._asker = operator
+        return operator
+
+    def _operator_now(self) -> Operator:
         try:
             operator = get_operator(self.crm, self.job.staff_no)
         except NotFound as error:
-            raise Refused("who asked for this is no operator any more") from error
-        if not operator.active or not (operator.permissions & self.job.permissions).issuperset(needed):
-            raise Refused("who asked for this may not do it any more")
+            raise AskerGone("who asked for this is no operator any more") from error
+        if not operator.active:
+            raise AskerGone("who asked for this may not do it any more")
         return replace(operator, permissions=operator.permissions & self.job.permissions)
 
     def settings(self) -> Settings:
@@ -89,9 +104,14 @@ class Context:
         return read_settings(self.crm)
 
     def step(self, phase: str, done_rows: int, all_rows: int | None) -> None:
-        """Note how far the job is (twice a second at most). Raises Cancelled, Stopping, StoreError."""
+        """Note how far the job is (twice a second at most). Raises Cancelled, Stopping, StoreError.
+
+        Raises AskerGone while it may still be given up and who asked for it left, or works with other settings.
+        """
         if self.stop.is_set():
             raise Stopping("the courier ends")
+        if self.cancellable and self._asker is not None and self._operator_now().viewer != self._asker.viewer:
+            raise AskerGone("the settings of who asked for this have changed meanwhile")
         now_s = time.monotonic()
         if now_s - self._told_s < _TELL_EVERY_S:
             return

@@ -16,7 +16,7 @@ from types import FrameType
 
 import psutil
 
-from crm_client_api.courier.context import Cancelled, Context, Stopping
+from crm_client_api.courier.context import AskerGone, Cancelled, Context, Stopping
 from crm_client_api.courier.jobs import ANSWER_WITHIN_MS, KEPT_FOR_MS, Job, get_job, next_job, set_job
 from crm_client_api.courier.kinds import KINDS
 from crm_client_api.domain.invalid import Invalid
@@ -28,6 +28,7 @@ from firmware.errors import BoxError, ConfigError, Refused, StoreBusy, StoreErro
 from firmware.notify import notify, watchdog_interval_s
 from firmware.store.connection import write
 from firmware.store.migrations import require_current_schema
+from firmware.time_zone import in_zone
 
 STOP_WITHIN_S = 3.0
 MOST_TRIES = 5
@@ -144,7 +145,8 @@ class Courier:
             return
         context.note(state="running", tries=job.tries + 1)
         try:
-            work.run(context)
+            with in_zone(context.settings().zone):
+                work.run(context)
         except Stopping:
             with write(stores.crm) as connection:  # an orderly end is no failed try
                 set_job(connection, job.id, tries=job.tries)
@@ -205,6 +207,8 @@ def _told(error: Exception) -> tuple[str, str]:
     """Code and text that the person reads."""
     if isinstance(error, Invalid):
         return error.code, str(error)
+    if isinstance(error, AskerGone):
+        return "asker_gone", str(error)
     if isinstance(error, Refused):
         return "refused", str(error)
     if isinstance(error, StoreFull):

@@ -52,9 +52,10 @@ def run_export(context: Context) -> None:
         if name == CARDS:
             rows = write_cards(context, target, chosen, scope)
         else:
-            rows = write_customers(context, target, chosen, scope, language)
+            rows = len(write_customers(context, target, chosen, scope, language))
     elif job.kind == "export_communications":
-        rows = write_communications(context, target, msgspec.convert(wanted, CommunicationFilter), operator, language)
+        records = msgspec.convert(wanted, CommunicationFilter)
+        rows = len(write_communications(context, target, records, operator, language))
     else:
         rows = write_calls(context, target, msgspec.convert(wanted, CallFilter), operator, language)
     with write(context.crm) as connection:

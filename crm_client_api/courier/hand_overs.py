@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from crm_client_api.courier.context import Context, Pace
+from crm_client_api.courier.context import AskerGone, Context, Pace
 from crm_client_api.courier.jobs import add_job, set_job
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers.search import count_customers
@@ -25,7 +25,6 @@ from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Level, Permission
 from crm_client_api.domain.staff.belongings import belongings_of
 from crm_client_api.domain.staff.replacing import Replacement
-from firmware.errors import Refused
 
 HAND_OVER, TAKE_BACK = "hand_over", "take_back_hand_over"
 
@@ -84,7 +83,7 @@ def run_hand_over(context: Context) -> None:
         return
     asker = context.operator(*order.needed)
     if (asker.level, asker.group) != (order.level, order.group):
-        raise Refused("the settings of who asked for this have changed meanwhile")
+        raise AskerGone("the settings of who asked for this have changed meanwhile")
     actor, planned = context.job.actor, order.replacement
 
     def renew(connection: sqlite3.Connection) -> None:
@@ -109,7 +108,8 @@ def take_back_hand_over(context: Context) -> bool:
         return False
     context.cancellable = False  # it is cancelled already
     for hand_over in order.hand_overs.values():
-        _return(context, ReturnWork(context.crm, hand_over, context.job.actor), "taking_back")
+        work = ReturnWork(context.crm, hand_over, context.job.actor, to_leavers=True)  # all of it is as it was
+        _return(context, work, "taking_back")
     return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from crm_client_api.courier.context import Context
 from crm_client_api.courier.jobs import get_job
@@ -11,6 +12,7 @@ from crm_client_api.domain.customers import news
 from crm_client_api.domain.operators import get_operator
 from crm_client_api.domain.permissions import Level, Permission
 from crm_client_api.domain.scope import RecordScope, communication_scope, customer_scope
+from crm_client_api.domain.staff.people import last_appointment
 from crm_client_api.excel.importing.communications import CommunicationKind
 from crm_client_api.excel.importing.customer_rows import Rights
 from crm_client_api.excel.importing.customers import CustomerKind
@@ -29,11 +31,21 @@ NEEDED: Mapping[str, tuple[Permission, ...]] = {
 def _kind(context: Context) -> RecordKind:
     """For the next step. Raises Refused when who asked may not any more, unless it has taken effect already."""
     if context.job.phase == "applying":
-        return _clearing_kind(context)
+        return _applying_kind(context)
     operator = context.operator(*NEEDED[context.job.kind])
     known = {row[0] for row in context.crm.conn.execute("SELECT DISTINCT staff_no FROM operators")}
     rights = Rights(operator.staff_no, operator.level is Level.SUPER, known)
     viewer = operator.viewer
+    return _of(context, customer_scope(viewer), communication_scope(viewer), rights)
+
+
+def _applying_kind(context: Context) -> RecordKind:
+    """For changes that go on to their end, with the scope in which who asked for them works, or worked at last."""
+    asker = last_appointment(context.crm.conn, context.job.staff_no)
+    if asker is None:
+        return _clearing_kind(context)
+    viewer = replace(asker.viewer, permissions=asker.permissions & context.job.permissions)
+    rights = Rights(context.job.staff_no, False, ())
     return _of(context, customer_scope(viewer), communication_scope(viewer), rights)
 
 

@@ -1,4 +1,7 @@
-"""Jobs: what somebody asked the courier to do, how far it is, what came of it. Everybody sees the own ones only."""
+"""Jobs: what somebody asked the courier to do, how far it is, what came of it.
+
+Everybody sees the own ones only; who manages all operators may list those of others, and give them up.
+"""
 
 from __future__ import annotations
 
@@ -164,10 +167,14 @@ def answer_job(crm: sqlite_utils.Database, job_id: int, actor: Actor, answer: Ma
     return get_job(crm, job_id, actor.staff_no)
 
 
-def cancel_job(crm: sqlite_utils.Database, job_id: int, actor: Actor) -> Job:
-    """Give up a job: at once, or at the courier's next step when it runs. Raises NotFound, Refused when it is over."""
+def cancel_job(crm: sqlite_utils.Database, job_id: int, actor: Actor, *, of_others: bool = False) -> Job:
+    """Give up a job: at once, or at the courier's next step when it runs. Raises NotFound, Refused when it is over.
+
+    ``of_others``: also one that somebody else asked for; who may is the caller's to check.
+    """
+    owner = None if of_others else actor.staff_no
     with write(crm) as connection:
-        job = get_job(crm, job_id, actor.staff_no)
+        job = get_job(crm, job_id, owner)
         if job.state not in _OPEN:
             raise Refused("this job is over")
         if job.phase == "applying":
@@ -177,8 +184,9 @@ def cancel_job(crm: sqlite_utils.Database, job_id: int, actor: Actor) -> Job:
         connection.execute(
             "UPDATE jobs SET state = ?, cancel_asked = 1, changed_ms = ? WHERE id = ?", (state, now_ms(), job_id)
         )
-        audit.append(connection, actor, "job.cancel", str(job_id))
-    return get_job(crm, job_id, actor.staff_no)
+        audit.append(connection, actor, "job.cancel", str(job_id), {"asked_by": job.staff_no})
+        _tell(connection, job_id)
+    return get_job(crm, job_id, owner)
 
 
 def set_job(connection: sqlite3.Connection, job_id: int, **values: Any) -> None:

@@ -123,6 +123,12 @@ def _entries(crm: sqlite_utils.Database, keys: Sequence[tuple[int, int]], viewer
     ]
 
 
+def oversees(crm: sqlite_utils.Database, viewer: Viewer, staff_no: str) -> bool:
+    """Whether a reader sees the entries of somebody."""
+    seen = _actors(crm, viewer)
+    return seen is None or staff_no in seen
+
+
 def _actors(crm: sqlite_utils.Database, viewer: Viewer) -> list[str] | None:
     """Whose entries a reader sees; None: everybody's."""
     if viewer.level is Level.SUPER:

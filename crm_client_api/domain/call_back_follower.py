@@ -14,7 +14,6 @@ import sqlite_utils
 from crm_client_api.domain import office_events
 from crm_client_api.domain.call_backs import EVENT
 from crm_client_api.domain.calls import Call, calls_by_id, ended_since
-from crm_client_api.domain.numbers import match_key
 from crm_client_api.domain.settings import Settings
 from crm_client_api.domain.witnesses import who_sees_channel
 from firmware.store.connection import write
@@ -28,6 +27,7 @@ _KEY = "call_backs"
 _BATCH = 300
 _WRITE_POSITION_EVERY = 5_000
 _BEGIN_AT_ONCE = 200
+_FORGOTTEN_AT_ONCE = 500
 
 
 class _Position(msgspec.Struct, frozen=True):
@@ -78,8 +78,13 @@ class Follower:
             recent = ended_since(calls, at_ms - LOOKED_BACK_MS)
         finally:
             calls.conn.execute("ROLLBACK")
-        with write(crm) as connection:
-            connection.execute("DELETE FROM call_backs")  # of a beginning that was cut off
+        gone = _FORGOTTEN_AT_ONCE
+        while gone == _FORGOTTEN_AT_ONCE:  # of a beginning that was cut off
+            with write(crm) as connection:
+                gone = connection.execute(
+                    "DELETE FROM call_backs WHERE rowid IN (SELECT rowid FROM call_backs LIMIT ?)",
+                    (_FORGOTTEN_AT_ONCE,),
+                ).rowcount
         for first in range(0, len(recent), _BEGIN_AT_ONCE):
             with write(crm) as connection:
                 for call in recent[first : first + _BEGIN_AT_ONCE]:
@@ -108,7 +113,7 @@ def _follow_call(
     connection: sqlite3.Connection, call: Call, settings: Settings, at_ms: int
 ) -> Iterable[tuple[str, int]]:
     """Write what follows from a call that has ended; the call-backs that it changed, with their channels."""
-    key = match_key(call.number, settings.site) if call.number else ""
+    key = call.key(settings.site)
     if not key:
         return []
     if call.direction == "incoming" and call.result == "missed":

@@ -18,7 +18,6 @@ from crm_client_api.domain import audit, office_events
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.call_branches import EVERYTHING, channels_each
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.permissions import Level
 from crm_client_api.domain.scope import ChannelScope, Sql
 from crm_client_api.domain.settings import Settings
@@ -28,6 +27,7 @@ from crm_client_api.domain.witnesses import who_sees_channel
 from firmware.clock import now_ms
 from firmware.errors import NotFound, Refused
 from firmware.store.connection import write
+from recorder.numbers import Site, match_key
 
 State = Literal["open", "taken", "done", "dismissed"]
 WAITING: tuple[State, ...] = ("open", "taken")

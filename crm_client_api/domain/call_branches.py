@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from crm_client_api.domain.calls import NUMBER_INDEXES
-from crm_client_api.domain.numbers import Site, spellings
+from crm_client_api.domain.calls import Way, ways_to
 from crm_client_api.domain.scope import EVERY_CHANNEL, ChannelScope, Sql
 from crm_client_api.domain.walk import Branch
+from recorder.library.storage.holds import Hold
+from recorder.numbers import Site, match_key
 
 EVERYTHING: Sql = ("1", ())
 _NATIONAL_DIGITS = 10
@@ -21,15 +22,52 @@ def digits_of(number: str) -> str:
     return "".join(one for one in number if one.isascii() and one.isdigit()) or number
 
 
-def number_condition(number: str, site: Site) -> Sql:
+def number_condition(connection: sqlite3.Connection, number: str, site: Site) -> Sql:
     """Calls with a number in any spelling, or one that contains its digits."""
-    exact, digits = spellings(number, site), digits_of(number)
-    marks = ",".join("?" * len(exact))
-    return (
-        f"c.caller_number IN ({marks}) OR c.dialled_number IN ({marks})"
-        " OR instr(c.caller_number, ?) OR instr(c.dialled_number, ?)",
-        (*exact, *exact, digits, digits),
-    )
+    text, given = numbers_condition(connection, (number,), site)
+    digits = digits_of(number)
+    return f"{text} OR instr(c.caller_number, ?) OR instr(c.dialled_number, ?)", (*given, digits, digits)
+
+
+def numbers_condition(connection: sqlite3.Connection, numbers: Iterable[str], site: Site) -> Sql:
+    """Calls with one of these numbers in any spelling."""
+    ways = ways_to(connection, {match_key(number, site) for number in numbers}, site)
+    return " OR ".join(f"({_of_call(way)})" for way in ways) or "0", tuple(way.value for way in ways)
+
+
+def _of_call(way: Way) -> str:
+    """The condition with the alias of calls."""
+    return " AND ".join(f"c.{part}" for part in way.condition.split(" AND "))
+
+
+def held_condition(holds: Iterable[Hold], call_id: str, alias: str) -> Sql:
+    """What a hold protects by its own call, number or time: ``call_id`` is an expression, ``alias`` that of the table.
+
+    What runs still has no end, and ends later than every hold begins.
+    """
+    texts: list[str] = ["0"]
+    given: list[object] = []
+    for hold in holds:
+        if hold.kind == "call":
+            texts.append(f"{call_id} = ?")
+            given.append(hold.subject)
+        elif hold.kind == "period":
+            part = ["1"]
+            for text, value in (
+                (f"coalesce({alias}.ended_ms, 1 << 62) >= ?", hold.from_ms), (f"{alias}.started_ms <= ?", hold.to_ms),
+                (f"{alias}.channel = ?", hold.channel),
+            ):  # fmt: skip
+                if value is not None:
+                    part.append(text)
+                    given.append(value)
+            texts.append(f"({' AND '.join(part)})")
+        else:
+            numbers = sorted(hold.numbers)
+            marks = ",".join("?" * len(numbers))
+            for column in ("caller_number", "dialled_number", "caller_key", "dialled_key"):
+                texts.append(f"c.{column} IN ({marks})")
+                given += numbers
+    return f"({' OR '.join(texts)})", tuple(given)
 
 
 def is_whole(connection: sqlite3.Connection, number: str, scope: ChannelScope, site: Site) -> bool:
@@ -37,26 +75,25 @@ def is_whole(connection: sqlite3.Connection, number: str, scope: ChannelScope, s
 
     What may be a number of the own area or the end of a longer one is whole if there are calls in scope with it.
     """
-    exact = spellings(number, site)
-    if not any(one.startswith("+") for one in exact):
+    key = match_key(number, site)
+    if not key.startswith("+"):
         return False
     if len(digits_of(number)) >= _NATIONAL_DIGITS:
         return True
     condition, given = scope.sql("channel")
     return any(
         connection.execute(
-            f"SELECT 1 FROM calls INDEXED BY {index} WHERE {column} = ? AND ({condition}) IS TRUE LIMIT 1",
-            (one, *given),
+            f"SELECT 1 FROM calls INDEXED BY {way.index} WHERE {way.condition} AND ({condition}) IS TRUE LIMIT 1",
+            (way.value, *given),
         ).fetchone()
-        for index, column in NUMBER_INDEXES
-        for one in exact
+        for way in ways_to(connection, (key,), site)
     )
 
 
-def number_branches(numbers: Iterable[str], site: Site) -> list[Branch]:
+def number_branches(connection: sqlite3.Connection, numbers: Iterable[str], site: Site) -> list[Branch]:
     """Calls with one of these numbers in any spelling, either way."""
-    every = sorted({one for number in numbers for one in spellings(number, site)})
-    return [Branch(index, (f"c.{column} = ?", (one,))) for index, column in NUMBER_INDEXES for one in every]
+    ways = ways_to(connection, {match_key(number, site) for number in numbers}, site)
+    return [Branch(way.index, (_of_call(way), (way.value,))) for way in ways]
 
 
 def few_calls(call_ids: tuple[str, ...]) -> list[Branch]:

@@ -10,15 +10,17 @@ from crm_client_api.domain.call_branches import (
     channel_branches,
     few_calls,
     handler_branches,
+    held_condition,
     is_whole,
     machine_branches,
     number_branches,
     number_condition,
+    numbers_condition,
 )
 from crm_client_api.domain.calls import CALL_FIELDS, Call, CallFilter, call_of
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.scope import EVERY_CHANNEL, ChannelScope, Sql
 from crm_client_api.domain.walk import Branch, Plan, Position, parse_position, walk
+from recorder.numbers import Site
 
 _COLUMNS = ", ".join(f"c.{name}" for name in CALL_FIELDS)
 
@@ -50,9 +52,11 @@ def search_calls(
 
     A search for something rare may end before the page is full, with a position: older ones were not looked at yet.
     """
+    if wanted.channels is not None:
+        scope = ChannelScope(frozenset(one for one in wanted.channels if scope.allows(one)))
     plan = Plan(
         "calls", "c", "c.started_ms", "c.id", "0", _COLUMNS, "",
-        _branches(calls.conn, wanted, scope, site), scope.sql("c.channel"), _conditions(wanted, site),
+        _branches(calls.conn, wanted, scope, site), scope.sql("c.channel"), _conditions(calls.conn, wanted, site),
         (wanted.from_ms, None if wanted.to_ms is None else wanted.to_ms - 1),
     )  # fmt: skip
     rows, after = walk(calls.conn, plan, position, limit)
@@ -81,8 +85,10 @@ def _branches(connection: sqlite3.Connection, wanted: CallFilter, scope: Channel
         return few_calls(wanted.among)
     if wanted.state not in (None, "ended"):
         return [Branch("calls_running", ("c.state <> 'ended'", ()), few=True)]
+    if wanted.numbers is not None:
+        return number_branches(connection, wanted.numbers, site)
     if wanted.number and is_whole(connection, wanted.number, scope, site):
-        return number_branches((wanted.number,), site)
+        return number_branches(connection, (wanted.number,), site)
     if wanted.machine is not None:
         return machine_branches(connection, wanted.machine, channel, scope)
     if wanted.handled_by is not None:
@@ -92,12 +98,22 @@ def _branches(connection: sqlite3.Connection, wanted: CallFilter, scope: Channel
     return channel_branches(connection, "calls", "c", channel, scope)
 
 
-def _conditions(wanted: CallFilter, site: Site) -> list[Sql]:
+def _conditions(connection: sqlite3.Connection, wanted: CallFilter, site: Site) -> list[Sql]:
     found: list[Sql] = [
         (f"c.{column} = ?", (value,))
         for column in ("channel", "direction", "result", "state", "machine", "handled_by")
         if (value := getattr(wanted, column)) is not None
     ]
+    found += [
+        (f"c.talk_ms {comparison} ?", (value,))
+        for comparison, value in ((">=", wanted.talk_from_ms), ("<=", wanted.talk_to_ms))
+        if value is not None
+    ]
     if wanted.number:
-        found.append(number_condition(wanted.number, site))
+        found.append(number_condition(connection, wanted.number, site))
+    if wanted.numbers is not None:
+        found.append(numbers_condition(connection, wanted.numbers, site))
+    if wanted.held is not None:
+        text, given = held_condition(wanted.holds, "c.id", "c")
+        found.append((text if wanted.held else f"NOT coalesce({text}, 0)", given))
     return found

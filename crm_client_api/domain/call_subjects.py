@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import sqlite_utils
 
-from crm_client_api.domain.numbers import match_key
 from crm_client_api.domain.settings import read_settings
 from recorder.library.keeping.office import CallSubjects, Office
+from recorder.numbers import match_key
 
 _NUMBERS_AT_ONCE = 500
 
@@ -25,7 +25,7 @@ class OfficeView:
 
     def subjects(self, calls: Sequence[Mapping[str, Any]]) -> list[CallSubjects]:
         """The channel's group, the customers who have the other party's number, who handled it, and all its numbers."""
-        others = [self._keys([_other_party(call)]) for call in calls]
+        others = [self._other_party(call) for call in calls]
         owners = self._customers_by_key(frozenset().union(*others))
         found = []
         for call, other in zip(calls, others, strict=True):
@@ -35,7 +35,8 @@ class OfficeView:
                     None if group is None else str(group),
                     frozenset().union(*(owners[key] for key in other)),
                     call["handled_by"],
-                    self._keys((call["caller_number"], call["dialled_number"])),
+                    # As they were heard, and as they would be today: a hold protects either.
+                    self._keys((call["caller_number"], call["dialled_number"])) | _heard_keys(call),
                 )
             )
         return found
@@ -53,6 +54,11 @@ class OfficeView:
         ).fetchone()
         numbers = msgspec.json.decode(then[0]).get("numbers", []) if then else []
         return self._keys([*(row[0] for row in rows), *numbers])
+
+    def _other_party(self, call: Mapping[str, Any]) -> frozenset[str]:
+        of = "caller" if call["direction"] == "incoming" else "dialled"
+        number, key = call[f"{of}_number"], call[f"{of}_key"]
+        return frozenset({key}) if number and key else self._keys([number])
 
     def _keys(self, numbers: Iterable[str | None]) -> frozenset[str]:
         keys = {match_key(number, self._settings.site) for number in numbers if number}
@@ -72,9 +78,8 @@ class OfficeView:
         return found
 
 
-def _other_party(call: Mapping[str, Any]) -> str | None:
-    number: str | None = call["caller_number" if call["direction"] == "incoming" else "dialled_number"]
-    return number
+def _heard_keys(call: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(key for of in ("caller", "dialled") if call[f"{of}_number"] and (key := call[f"{of}_key"]))
 
 
 def open_office(crm: sqlite_utils.Database) -> Office:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlite_utils
 
-from crm_client_api.domain.numbers import Site, spellings
 from crm_client_api.domain.recordings import Pause, pauses_of
 from crm_client_api.domain.scope import ChannelScope
 from firmware.errors import NotFound
+from recorder.library.keeping.number_keys import all_keyed
+from recorder.library.storage.holds import Hold
+from recorder.numbers import Site, match_key, spellings
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Call:
     kept_reason: str | None
     machine: str | None
     pauses: tuple[Pause, ...]
+    caller_key: str | None = None
+    dialled_key: str | None = None
 
     @property
     def paused(self) -> bool:
@@ -53,6 +57,14 @@ class Call:
     def number(self) -> str | None:
         """The other party's number."""
         return self.caller_number if self.direction == "incoming" else self.dialled_number
+
+    def key(self, site: Site) -> str:
+        """What the other party's number is found by: what it meant at the site where it was heard; "" for none.
+
+        While the call runs, that is the site of today.
+        """
+        key = self.caller_key if self.direction == "incoming" else self.dialled_key
+        return match_key(self.number or "", site) if key is None or self.state != "ended" else key
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +92,9 @@ class CardRow:
 class CallFilter:
     """What to list. ``before`` is the id that the page before ended with; newest calls come first.
 
-    ``from_ms`` (included) and ``to_ms`` (not) bound the start, Unix ms UTC. ``among``: only these calls.
+    ``from_ms`` (included) and ``to_ms`` (not) bound the start, Unix ms UTC. ``among``: only these calls; ``channels``:
+    only those of these channels; ``numbers``: with one of these numbers (a customer's). ``holds``: those that stand,
+    when ``held`` is asked for.
     """
 
     limit: int = 50
@@ -95,11 +109,18 @@ class CallFilter:
     from_ms: int | None = None
     to_ms: int | None = None
     among: tuple[str, ...] | None = None
+    channels: tuple[int, ...] | None = None
+    numbers: tuple[str, ...] | None = None
+    talk_from_ms: int | None = None
+    talk_to_ms: int | None = None
+    held: bool | None = None
+    holds: tuple[Hold, ...] = ()
 
 
 CALL_FIELDS = tuple(field.name for field in fields(Call))
 """What ``call_of`` needs of a row."""
 _CALL_COLUMNS = ", ".join(CALL_FIELDS)
+_KEY_OF = {"caller_number": "caller_key", "dialled_number": "dialled_key"}
 _OF_NOW = frozenset({"handled_by", "tape_epoch", "from_sample", "to_sample", "kept", "kept_reason", "pauses"})
 
 
@@ -112,7 +133,10 @@ def call_of(row: sqlite3.Row | Mapping[str, Any]) -> Call:
 
 def call_of_event(data: Mapping[str, Any], row: sqlite3.Row) -> Call:
     """A call as an event of the recorder describes it, its state at that moment; the rest is as ``row`` has it now."""
-    return call_of(dict(row) | {name: data[name] for name in CALL_FIELDS if name in data and name not in _OF_NOW})
+    older = {key: None for number, key in _KEY_OF.items() if number in data}  # its event has no keys
+    return call_of(
+        dict(row) | older | {name: data[name] for name in CALL_FIELDS if name in data and name not in _OF_NOW}
+    )
 
 
 def get_call(calls: sqlite_utils.Database, call_id: str, scope: ChannelScope) -> Call:
@@ -144,31 +168,68 @@ def ended_since(calls: sqlite_utils.Database, from_ms: int) -> list[Call]:
 
 # Without statistics SQLite walks through all calls by their start instead of taking the few that run.
 _RUNNING = "calls INDEXED BY calls_running"
-NUMBER_INDEXES = (("calls_by_caller", "caller_number"), ("calls_by_dialled", "dialled_number"))
-"""Indexes of calls by one number and their start, with the column that each is of."""
+KEY_INDEXES = (("calls_by_caller_key", "caller_key"), ("calls_by_dialled_key", "dialled_key"))
+"""Indexes of calls by the key of one number and their start, with the column that each is of."""
+_AS_RECEIVED = (
+    ("calls_by_caller", "caller_number", "caller_key"),
+    ("calls_by_dialled", "dialled_number", "dialled_key"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to find calls with a number: an index, and the condition with its one value."""
+
+    index: str
+    condition: str
+    value: str
+    direction: str
+
+
+def ways_to(connection: sqlite3.Connection, keys: Iterable[str], site: Site, schema: str = "main") -> list[Way]:
+    """All ways to find calls with numbers of these keys; while older calls have no keys yet, their usual spellings."""
+    wanted = sorted({key for key in keys if key})
+    directions = ("incoming", "outgoing")
+    found = [
+        Way(index, f"{column} = ?", key, direction)
+        for (index, column), direction in zip(KEY_INDEXES, directions, strict=True)
+        for key in wanted
+    ]
+    if not all_keyed(connection, schema):
+        found += [
+            Way(index, f"{column} = ? AND {key} IS NULL", one, direction)
+            for (index, column, key), direction in zip(_AS_RECEIVED, directions, strict=True)
+            for one in sorted({one for key in wanted for one in spellings(key, site)})
+        ]
+    return found
 
 
 def history(
     calls: sqlite_utils.Database, number: str, scope: ChannelScope, site: Site, limit: int, without: str
 ) -> list[Call]:
     """The last calls with a number, either way, without the call ``without``; newest first."""
-    found = calls_with(calls, spellings(number, site), scope, _BEHIND_ALL, limit + 1)
+    found = calls_with(calls, [match_key(number, site)], scope, site, _BEHIND_ALL, limit + 1)
     return [call for call in found if call.id != without][:limit]
 
 
 def calls_with(
-    calls: sqlite_utils.Database, exact: Sequence[str], scope: ChannelScope, before: tuple[int, str], limit: int
+    calls: sqlite_utils.Database,
+    keys: Iterable[str],
+    scope: ChannelScope,
+    site: Site,
+    before: tuple[int, str],
+    limit: int,
 ) -> list[Call]:
-    """Calls in scope with one of these spellings of numbers, newest first, that come before (start, id)."""
+    """Calls in scope with another party of one of these keys, newest first, that come before (start, id)."""
     condition, given = scope.sql("channel")
     rows = {
         row["id"]: row
-        for (index, column), direction in zip(NUMBER_INDEXES, ("incoming", "outgoing"), strict=True)
-        for one in exact
+        for way in ways_to(calls.conn, keys, site)
         for row in calls.conn.execute(
-            f"SELECT {_CALL_COLUMNS} FROM calls INDEXED BY {index} WHERE {column} = ? AND direction = '{direction}'"
+            f"SELECT {_CALL_COLUMNS} FROM calls INDEXED BY {way.index} WHERE {way.condition}"
+            f" AND direction = '{way.direction}'"
             f" AND ({condition}) IS TRUE AND (started_ms, id) < (?, ?) ORDER BY started_ms DESC, id DESC LIMIT ?",
-            (one, *given, *before, limit),
+            (way.value, *given, *before, limit),
         )
     }
     newest = sorted(rows.values(), key=lambda row: (row["started_ms"], row["id"]), reverse=True)

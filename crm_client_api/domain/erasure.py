@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import sqlite_utils
 
-from crm_client_api.domain import audit, erasure_texts
+from crm_client_api.domain import audit, erasure_news, erasure_texts
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.communications import redaction
-from crm_client_api.domain.customers import index
+from crm_client_api.domain.customers import index, news
 from crm_client_api.domain.customers.bin import forget
 from crm_client_api.domain.erasure_jobs import JOB, UPLOAD, erase_job, find_jobs
 from crm_client_api.domain.erasure_records import (
@@ -24,21 +25,17 @@ from crm_client_api.domain.erasure_records import (
     forget_history,
     mentions,
 )
-from crm_client_api.domain.numbers import match_key, spellings
 from crm_client_api.domain.settings import read_settings
 from firmware.config import Home
+from firmware.doorbell import ring
+from firmware.errors import ConfigError
 from firmware.store.connection import open_store, write
 from recorder.library.erasure.erase import Found, Subject, overwriting
 from recorder.library.keeping.task import Library, Stores
+from recorder.numbers import Site, match_key
+from recorder.tracking.numbers import numbers_on
 
 _LISTS = ("never_record_numbers", "always_record_numbers")
-
-
-def spellings_of(crm: sqlite_utils.Database, number: str) -> tuple[str, frozenset[str]]:
-    """The entry point of group ``tapdeck.spellings``: key ("" for no number) and all spellings, the key among them."""
-    site = read_settings(crm).site
-    key = match_key(number, site)
-    return key, frozenset({key, *spellings(number, site)}) if key else frozenset()
 
 
 class OfficeEraser:
@@ -68,6 +65,7 @@ class OfficeEraser:
             for one in going:
                 _erase(library.home, crm, subject, one, Actor(by))
             if going:
+                ring(library.home.doorbells)
                 compact_indexes(crm)
         return self.find(library, subject)
 
@@ -122,8 +120,16 @@ def _lists(crm: sqlite_utils.Database, subject: Subject) -> Iterator[Found]:
     )
     site = read_settings(crm).site
     for channel, key, value in rows:
-        if any(match_key(one, site) == subject.key for one in value.strip('"').replace(",", " ").split()):
+        if any(match_key(one, site) == subject.key for one in _entries(value, site)):
             yield Found("number list", f"{key} of channel {channel}", {"value": value}, "edit the parameter")
+
+
+def _entries(value: str, site: Site) -> list[str]:
+    text = str(msgspec.json.decode(value))
+    try:
+        return numbers_on(text, site)
+    except ConfigError:  # no list can be set like that now; a number may stand in it all the same
+        return text.replace(",", " ").split()
 
 
 def _erase(home: Home, crm: sqlite_utils.Database, subject: Subject, one: Found, actor: Actor) -> None:
@@ -143,15 +149,19 @@ def _erase(home: Home, crm: sqlite_utils.Database, subject: Subject, one: Found,
         if one.kind in ERASABLE:
             if _hold_on(crm, _customer_of(one), subject) is None:
                 audit.append(connection, actor, erase_record(connection, one), one.id)
+                erasure_news.tell(crm, connection, one)
             return
         if one.kind in redaction.KINDS:
             if _hold_on(crm, _customer_of(one), subject) is None:
                 redaction.redact(connection, one, mentions(subject), read_settings(crm).site, forget_data)
                 audit.append(connection, actor, "communication.erase_number", one.id, {"kind": one.kind})
+                erasure_news.tell(crm, connection, one)
             return
         for now in _customers(crm, subject, one.id):
             if now.kept is not None:
                 continue
+            owners = news.owners_of(connection, [int(now.id)])
+            news.tell(crm, connection, "deleted" if now.kind == "customer" else "changed", owners)
             if now.kind == "customer":
                 forget(connection, int(now.id))
                 forget_history(connection, now.id, None)
@@ -169,6 +179,7 @@ def _erase_text(
         return
     erasure_texts.redact_text(connection, one, mentions(subject))
     audit.append(connection, actor, "text.erase_number", one.id, {"kind": one.kind})
+    erasure_news.tell(crm, connection, one)
 
 
 def _customer_of(one: Found) -> str:

@@ -41,8 +41,10 @@ PLACES = (
     Place("tag of a customer", "customer_tags", ("tag",), "customer_id", goes_by="tag"),
     Place("text of a task", "tasks", ("subject", "note"), "customer_id"),
     Place("note on a missed call", "call_backs", ("note", "reason")),
+    Place("note on a call", "call_notes", ("text",)),
     Place("draft", "drafts", ("key", "body"), goes_by="key"),
     Place("saved view", "saved_views", ("name", "body")),
+    Place("template phrase", "phrases", ("text",)),
     Place("reason of a hand-over", "hand_overs", ("reason",)),
     # The order that erases holds the number until it is done, and forgets it then by itself.
     Place("reason of an order", "orders", ("reason", "data"), only="verb <> 'erase'"),
@@ -50,6 +52,7 @@ PLACES = (
     Place("reason of an agent's state", "agent_states", ("reason",)),
     Place("reason of an agent's state", "agent_state_log", ("reason",)),
     Place("event that people are told", "events", ("data",)),
+    Place("alarm that is told outside", "alarm_notices", ("details",)),
     Place("name of an API token", "api_tokens", ("name",)),
 )
 _BY_KIND: dict[str, tuple[Place, ...]] = {

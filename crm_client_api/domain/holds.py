@@ -13,12 +13,14 @@ import sqlite_utils
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import CONSOLE, Actor
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.numbers import Site, match_key
+from crm_client_api.domain.operators import get_operator
+from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.scope import Sql
 from firmware.clock import now_ms, uuid7
 from firmware.errors import NotFound, Refused
 from firmware.store.connection import write
 from recorder.library.storage.holds import HoldKind
+from recorder.numbers import Site, match_key
 
 _LONGEST_REASON_CHARACTERS = 1000
 _LONGEST_SUBJECT_CHARACTERS = 60
@@ -114,7 +116,10 @@ def ask_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor, scope: S
 
 
 def confirm_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor, scope: Sql = _ALL) -> HoldRecord:
-    """The second person lifts the hold. Raises NotFound, Refused, SecondPersonNeeded (audited too)."""
+    """The second person lifts the hold, while the first may still ask for it.
+
+    Raises NotFound, Refused, SecondPersonNeeded (audited too).
+    """
     _require_person(actor)
     with write(crm) as connection:
         hold = _standing(crm, hold_id, scope, asked=True)
@@ -122,6 +127,7 @@ def confirm_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor, scop
         if alone:
             audit.append(connection, actor, "hold.release_refused", hold_id)
         else:
+            _require_asker(crm, hold.release_asked_by or "")
             connection.execute(
                 "UPDATE holds SET released_by = ?, released_ms = ? WHERE id = ?", (actor.staff_no, now_ms(), hold_id)
             )
@@ -150,6 +156,16 @@ def _standing(crm: sqlite_utils.Database, hold_id: str, scope: Sql, *, asked: bo
     if not asked and hold.release_asked_by is not None:
         raise Refused(f"{hold.release_asked_by} has asked for the release already")
     return hold
+
+
+def _require_asker(crm: sqlite_utils.Database, staff_no: str) -> None:
+    """Raises Refused once the first person left, or may not lift holds any more: two people have to want it."""
+    try:
+        asker = get_operator(crm, staff_no)
+    except NotFound:
+        asker = None
+    if asker is None or not asker.may_log_in or Permission.HOLD_MANAGE not in asker.permissions:
+        raise Refused(f"{staff_no} may not ask for the release any more: take the request back, and ask anew")
 
 
 def _require_person(actor: Actor) -> None:

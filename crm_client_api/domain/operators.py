@@ -26,14 +26,17 @@ from crm_client_api.domain.staff.people import (
     end_access,
     end_sessions,
     get_operator,
+    last_appointment,
     list_operators,
 )
 from crm_client_api.domain.staff.rights import (
+    check_channels,
     check_form,
     check_grant,
     check_group,
     check_name,
     grantor_now,
+    require_group_kept,
     require_manager_left,
     require_reach,
 )
@@ -97,8 +100,12 @@ def add_operator(
     first_password = password or one_time_password()
     hashed = hash_password(first_password)
     with write(crm) as connection:
-        check_grant(operator, grantor_now(crm, grantor))
-        _check_staff_no(connection, operator.staff_no, returning)
+        now = grantor_now(crm, grantor)
+        check_grant(operator, now)
+        check_channels(crm, operator, (), now)
+        before = _check_staff_no(connection, operator.staff_no, returning)
+        if before is not None:  # the earlier records come along
+            require_group_kept(before, operator, now)
         check_group(crm, operator.group)
         note_permissions(connection)
         appoint(connection, replace(operator, must_change_password=True), hashed)
@@ -110,7 +117,8 @@ def add_operator(
     return first_password
 
 
-def _check_staff_no(connection: sqlite3.Connection, staff_no: str, returning: bool) -> None:
+def _check_staff_no(connection: sqlite3.Connection, staff_no: str, returning: bool) -> Operator | None:
+    """Who the returning person was, None for a new one. Raises Refused, StaffNoUsed, Invalid."""
     before = connection.execute(
         "SELECT count(*), count(*) FILTER (WHERE deleted_ms IS NULL) FROM operators WHERE staff_no = ?", (staff_no,)
     ).fetchone()
@@ -120,6 +128,7 @@ def _check_staff_no(connection: sqlite3.Connection, staff_no: str, returning: bo
         raise StaffNoUsed(f"staff number {staff_no} was somebody's: it belongs to one person for ever")
     if returning and not before[0]:
         raise Invalid("not_returning", f"nobody ever had the staff number {staff_no}")
+    return last_appointment(connection, staff_no)
 
 
 def change_operator(

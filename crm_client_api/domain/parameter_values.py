@@ -23,7 +23,7 @@ LONGEST_CHANNEL_NAME_CHARACTERS = 60
 NEVER_COPIED = frozenset({"name"})
 """What each channel has for itself."""
 _CHANNELS_AT_ONCE = 10
-_SHOWN = frozenset({"name", "group", "popup"})
+_SHOWN = frozenset({"name", "group", "popup", "line_kind", "enabled"})
 """What everybody's list of channels shows."""
 _ACTIONS: dict[Scope, str] = {"system": "system.change", "channel": "channel.change", "card": "card.change"}
 

@@ -46,18 +46,18 @@ def popped_up_calls(
     crm: sqlite_utils.Database,
     upto_id: int,
     popup_withheld: bool,
-    handed: Collection[str] = (),
+    had: Collection[str] = (),
 ) -> list[Call]:
     """Running calls whose pop-up was caused by an event up to ``upto_id`` or by the office's log, oldest first.
 
-    ``handed``: calls whose pop-up a colleague passed on.
+    ``had``: calls whose pop-up was shown already, by the rules as they were or by a colleague.
     """
     rows = calls.conn.execute(
         # Without statistics SQLite walks through all calls by their start instead of taking the few that run.
         "SELECT * FROM calls INDEXED BY calls_running WHERE state <> 'ended' ORDER BY started_ms, id"
     )
     running = [call_of(row) for row in rows]
-    return [call for call in running if call.id in handed or _popped_up(calls, crm, call, upto_id, popup_withheld)]
+    return [call for call in running if call.id in had or _popped_up(calls, crm, call, upto_id, popup_withheld)]
 
 
 def _popped_up(

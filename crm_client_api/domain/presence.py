@@ -33,6 +33,17 @@ def logged_in(crm: sqlite_utils.Database, at_ms: int, idle_logout_ms: int) -> di
     return dict(found)
 
 
+def logged_in_at(crm: sqlite_utils.Database, at_ms: int, idle_logout_ms: int) -> list[str]:
+    """Whose sessions stood at a time, of the sessions that are written down still: for a time when nobody could log in
+    or out, as the API was not there.
+    """
+    rows = crm.conn.execute(
+        "SELECT DISTINCT staff_no FROM sessions WHERE created_ms <= ? AND last_used_ms >= ?",
+        (at_ms, at_ms - idle_logout_ms),
+    )
+    return [row[0] for row in rows]
+
+
 def sessions_ended(crm: sqlite_utils.Database, idle_logout_ms: int) -> dict[str, int]:
     """When each operator's last session ends by itself, also those of the past that are still written down."""
     rows = crm.conn.execute("SELECT staff_no, max(last_used_ms) FROM sessions GROUP BY staff_no")

@@ -87,12 +87,27 @@ def handed_to(crm: sqlite_utils.Database, staff_no: str, at_ms: int) -> dict[str
     return {row[0]: row[1] for row in rows}
 
 
+def receipts_of_running(calls: sqlite_utils.Database, crm: sqlite_utils.Database, staff_no: str) -> dict[str, Receipt]:
+    """Running calls that somebody was shown."""
+    running = _running(calls)
+    rows = crm.conn.execute(
+        "SELECT call_id, staff_no, shown_ms, acknowledged_ms, handed_by FROM popup_receipts"
+        f" WHERE call_id IN ({','.join('?' * len(running))}) AND staff_no = ?",
+        (*running, staff_no),
+    )
+    return {row["call_id"]: Receipt(*row) for row in rows}
+
+
 def handed_running(calls: sqlite_utils.Database, crm: sqlite_utils.Database) -> list[tuple[str, str]]:
     """Running calls whose pop-up was handed on, each with the staff number of the one who has it now."""
-    rows = calls.conn.execute("SELECT id FROM calls INDEXED BY calls_running WHERE state <> 'ended'")
-    running = [row[0] for row in rows]
+    running = _running(calls)
     marks = ",".join("?" * len(running))
     found = crm.conn.execute(
         f"SELECT call_id, staff_no FROM popup_receipts WHERE call_id IN ({marks}) AND handed_by IS NOT NULL", running
     )
     return [(row[0], row[1]) for row in found]
+
+
+def _running(calls: sqlite_utils.Database) -> list[str]:
+    rows = calls.conn.execute("SELECT id FROM calls INDEXED BY calls_running WHERE state <> 'ended'")
+    return [row[0] for row in rows]

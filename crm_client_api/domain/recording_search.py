@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,17 +12,19 @@ from crm_client_api.domain.call_branches import (
     channel_branches,
     few_calls,
     handler_branches,
+    held_condition,
     is_whole,
     length_branches,
     machine_branches,
     number_branches,
     number_condition,
+    numbers_condition,
 )
-from crm_client_api.domain.numbers import Site, spellings
 from crm_client_api.domain.recordings import COLUMNS, Recording, RecordingKind, recording_of
 from crm_client_api.domain.scope import ChannelScope, Sql
 from crm_client_api.domain.walk import Branch, Plan, Position, walk
 from recorder.library.storage.holds import Hold
+from recorder.numbers import Site
 
 Sort = Literal["newest", "oldest", "longest"]
 MOST_COUNTED = 1000
@@ -99,7 +100,8 @@ def _plan(connection: sqlite3.Connection, wanted: RecordingSearch, scope: Channe
         bounds = (wanted.duration_from_ms, wanted.duration_to_ms)
         return Plan(
             "recordings", "r", "r.duration_ms", "r.id", "r.segment", columns, _CALL_OF_IT,
-            length_branches(connection, wanted.channel, scope), in_scope, conditions + _of_call(wanted, site), bounds,
+            length_branches(connection, wanted.channel, scope), in_scope,
+            conditions + _of_call(connection, wanted, site), bounds,
         )  # fmt: skip
     low = None if wanted.from_ms is None else wanted.from_ms - _longest(connection, wanted.channel, scope)
     descending = wanted.sort == "newest"
@@ -112,7 +114,7 @@ def _plan(connection: sqlite3.Connection, wanted: RecordingSearch, scope: Channe
         return Plan(
             "calls", "c", "c.started_ms", "c.id", "r.segment", columns, "CROSS JOIN recordings r ON r.call_id = c.id",
             _call_branches(connection, wanted, scope, site), scope.sql("c.channel"),
-            [in_scope, *conditions, *_of_call(wanted, site)], bounds, descending,
+            [in_scope, *conditions, *_of_call(connection, wanted, site)], bounds, descending,
         )  # fmt: skip
     join = _CALL_OF_IT if wanted.held is not None else ""
     branches = _recording_branches(connection, wanted, scope)
@@ -151,37 +153,12 @@ def _of_recording(wanted: RecordingSearch) -> list[Sql]:
         if value is not None
     ]
     if wanted.held is not None:
-        text, given = _held(wanted.holds)
+        text, given = held_condition(wanted.holds, "r.call_id", "r")
         found.append((text if wanted.held else f"NOT coalesce({text}, 0)", given))
     return found
 
 
-def _held(holds: Sequence[Hold]) -> Sql:
-    """Recordings that a hold protects by their own call, number or time."""
-    texts: list[str] = ["0"]
-    given: list[object] = []
-    for hold in holds:
-        if hold.kind == "call":
-            texts.append("r.call_id = ?")
-            given.append(hold.subject)
-        elif hold.kind == "period":
-            part = ["1"]
-            for text, value in (
-                ("r.ended_ms >= ?", hold.from_ms), ("r.started_ms <= ?", hold.to_ms), ("r.channel = ?", hold.channel)
-            ):  # fmt: skip
-                if value is not None:
-                    part.append(text)
-                    given.append(value)
-            texts.append(f"({' AND '.join(part)})")
-        else:
-            numbers = sorted(hold.numbers)
-            marks = ",".join("?" * len(numbers))
-            texts.append(f"c.caller_number IN ({marks}) OR c.dialled_number IN ({marks})")
-            given += [*numbers, *numbers]
-    return f"({' OR '.join(texts)})", tuple(given)
-
-
-def _of_call(wanted: RecordingSearch, site: Site) -> list[Sql]:
+def _of_call(connection: sqlite3.Connection, wanted: RecordingSearch, site: Site) -> list[Sql]:
     found: list[Sql] = [
         (text, (value,))
         for text, value in (
@@ -192,11 +169,9 @@ def _of_call(wanted: RecordingSearch, site: Site) -> list[Sql]:
         if value is not None
     ]
     if wanted.number is not None:
-        found.append(number_condition(wanted.number, site))
+        found.append(number_condition(connection, wanted.number, site))
     if wanted.numbers is not None:
-        every = sorted({one for number in wanted.numbers for one in spellings(number, site)})
-        marks = ",".join("?" * len(every))
-        found.append((f"c.caller_number IN ({marks}) OR c.dialled_number IN ({marks})", (*every, *every)))
+        found.append(numbers_condition(connection, wanted.numbers, site))
     if wanted.call_ids is not None:
         found.append((f"c.id IN ({','.join('?' * len(wanted.call_ids))})", wanted.call_ids))
     return found
@@ -209,9 +184,9 @@ def _call_branches(
     if wanted.call_ids is not None:
         return few_calls(wanted.call_ids)
     if wanted.numbers is not None:
-        return number_branches(wanted.numbers, site)
+        return number_branches(connection, wanted.numbers, site)
     if wanted.number is not None and is_whole(connection, wanted.number, scope, site):
-        return number_branches((wanted.number,), site)
+        return number_branches(connection, (wanted.number,), site)
     if wanted.machine is not None:
         return machine_branches(connection, wanted.machine, wanted.channel, scope)
     if wanted.operator is not None:

@@ -6,17 +6,23 @@ Whoever could see a record may restore it. Nothing that a standing hold protects
 from __future__ import annotations
 
 import sqlite3
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import msgspec
 import sqlite_utils
 
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.numbers import Site, match_key
 from firmware.clock import now_ms
+from firmware.durable import write_whole
+from firmware.errors import StoreError
 from firmware.parameters import get_all
+from recorder.numbers import Site, match_key
 
 MOST_AT_ONCE = 500
 """Records that one request deletes, restores, purges or changes, all or none of them."""
@@ -67,10 +73,6 @@ class RecycleBin:
         """One entry for the records that were cleared together."""
         audit.append(connection, actor, f"{self.name}.clear", "", {"count": len(keys), "ids": list(keys)})
 
-    def newest_id(self, crm: sqlite_utils.Database) -> int:
-        """The id up to which a clearing goes: what is added while it runs stays."""
-        return int(crm.conn.execute(f"SELECT coalesce(max(id), 0) FROM {self.table}").fetchone()[0])
-
     def old(self, crm: sqlite_utils.Database, before_ms: int) -> Iterator[list[int]]:
         """The keys of what was deleted before that time, in portions for one transaction each."""
         beyond: tuple[int, int] = (0, 0)
@@ -81,6 +83,47 @@ class RecycleBin:
         ).fetchall():
             beyond = (rows[-1][0], rows[-1][1])
             yield [row[1] for row in rows]
+
+    def still_old(self, connection: sqlite3.Connection, keys: Sequence[int], before_ms: int) -> list[int]:
+        """Of what ``old`` gave, what lies there still, inside the purging transaction: it may have been restored."""
+        rows = connection.execute(
+            f"SELECT id FROM {self.table} WHERE id IN ({','.join('?' * len(keys))}) AND deleted_ms < ? ORDER BY id",
+            (*keys, before_ms),
+        )
+        return [row[0] for row in rows]
+
+
+class BackedUp:
+    """The ids of the records that a backup holds: nothing else is cleared. Eight bytes each.
+
+    ``highest``: 0 for none.
+    """
+
+    def __init__(self, ids: Iterable[int]) -> None:
+        self._ids = array("q", sorted(ids))
+        self.highest = self._ids[-1] if self._ids else 0
+
+    @staticmethod
+    def read(file: Path) -> BackedUp:
+        """What ``write`` wrote. Raises StoreError."""
+        found = array("q")
+        try:
+            found.frombytes(file.read_bytes())
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{file.name} cannot be read: {error}") from error
+        return BackedUp(found)
+
+    def write(self, file: Path) -> None:
+        """Keep them in a file. Raises StoreError."""
+        write_whole(file, memoryview(self._ids).cast("B"))
+
+    def among(self, keys: Iterable[int]) -> list[int]:
+        """Of some ids those in the backup."""
+        return [key for key in keys if self._holds(key)]
+
+    def _holds(self, key: int) -> bool:
+        place = bisect_left(self._ids, key)
+        return place < len(self._ids) and bool(self._ids[place] == key)
 
 
 class StandingHolds:
@@ -102,3 +145,19 @@ class StandingHolds:
         numbers = self._connection.execute("SELECT match_key FROM customer_phones WHERE customer_id = ?", (customer,))
         about = {("customer", str(customer)), ("number", number_key), ("call", call_id)}
         return not self._held.isdisjoint(about | {("number", row[0]) for row in numbers})
+
+    def protect_with_records(self, customer: int) -> bool:
+        """Whether a customer stays because it is held, or a communication record about it, which would go along."""
+        return bool(self._held) and (self.protect(customer) or self._protect_record_about(customer))
+
+    def _protect_record_about(self, customer: int) -> bool:
+        numbers, calls = (
+            msgspec.json.encode([subject for kind, subject in self._held if kind == wanted]).decode()
+            for wanted in ("number", "call")
+        )
+        row = self._connection.execute(
+            "SELECT 1 FROM communications WHERE customer_id = ? AND (match_key IN (SELECT value FROM json_each(?))"
+            " OR call_id IN (SELECT value FROM json_each(?))) LIMIT 1",
+            (customer, numbers, calls),
+        ).fetchone()
+        return row is not None

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import secrets
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import sqlite_utils
@@ -21,7 +21,9 @@ from crm_client_api.domain.addresses import is_allowed
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.operators import Operator, WrongOldPassword, get_operator, password_hash
 from crm_client_api.domain.passwords import verify_password
+from crm_client_api.domain.scope import Viewer
 from crm_client_api.domain.second_factor import WrongCode
+from crm_client_api.domain.staff.people import VIEWER_COLUMNS, viewer_of
 from crm_client_api.domain.throttle import count_try, forget_failures, forgive_address
 from crm_client_api.domain.tokens import ApiToken, living_tokens
 from firmware.clock import now_ms
@@ -54,14 +56,18 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Which sessions may go on at one moment: ``token_hashes``, from ``networks`` (the parameter)."""
+    """Which sessions may go on at one moment: ``viewers`` by token hash, from ``networks`` (the parameter)."""
 
-    token_hashes: frozenset[str]
+    viewers: Mapping[str, Viewer]
     networks: str
 
     def holds(self, session: Session) -> bool:
-        """Whether an open stream of this session may go on."""
-        return session.token_hash in self.token_hashes and is_allowed(self.networks, session.address)
+        """Whether an open stream of this session may go on: not when its operator may see more or less by now.
+
+        Who still may comes back, and gets what the new rights allow.
+        """
+        same = self.viewers.get(session.token_hash) == session.operator.viewer
+        return same and is_allowed(self.networks, session.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +232,15 @@ def read_standing(crm: sqlite_utils.Database, at_ms: int, idle_logout_ms: int) -
     return Standing(_living_sessions(crm, at_ms, idle_logout_ms), str(networks or ""))
 
 
-def _living_sessions(crm: sqlite_utils.Database, at_ms: int, idle_logout_ms: int) -> frozenset[str]:
-    """The token hashes of all sessions and API tokens that stand; being asked for does not count as use."""
+def _living_sessions(crm: sqlite_utils.Database, at_ms: int, idle_logout_ms: int) -> dict[str, Viewer]:
+    """Who is behind each session and API token that stands, by token hash; being asked for does not count as use."""
     rows: Iterable[sqlite3.Row] = crm.conn.execute(
-        "SELECT token_hash FROM sessions s JOIN operators o ON o.staff_no = s.staff_no AND o.deleted_ms IS NULL"
+        f"SELECT s.token_hash, {VIEWER_COLUMNS} FROM sessions s"
+        " JOIN operators o ON o.staff_no = s.staff_no AND o.deleted_ms IS NULL"
         " WHERE o.active = 1 AND s.last_used_ms >= ?",
         (at_ms - idle_logout_ms,),
     )
-    return frozenset(row[0] for row in rows).union(living_tokens(crm, at_ms))
+    return {row[0]: viewer_of(*row[1:]) for row in rows} | living_tokens(crm, at_ms)
 
 
 def touch_session(crm: sqlite_utils.Database, session: Session, at_ms: int) -> None:

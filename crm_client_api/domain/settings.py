@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
 
 import msgspec
 import sqlite_utils
 
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.popup import PopupRules
 from crm_client_api.domain.scope import ChannelScope, Viewer, channel_scope
+from firmware.errors import ConfigError
 from firmware.parameters import find_parameter, get_all
+from firmware.time_zone import parse_zone
+from recorder.numbers import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,8 @@ class ChannelSettings:
     name: str
     group: int | None
     popup: bool
+    line_kind: str = "exchange"
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class Settings:
     default_channel: ChannelSettings
     channels: Mapping[int, ChannelSettings]
     url_pop: str = ""
+    zone: tzinfo = UTC
 
     def channel(self, number: int) -> ChannelSettings:
         """The settings of a channel, defaults for one that nobody touched."""
@@ -64,6 +70,7 @@ def read_settings(crm: sqlite_utils.Database) -> Settings:
         default_channel=default,
         channels=_channels(crm, default),
         url_pop=_text(system["url_pop"]),
+        zone=_zone(_text(system["time_zone"])),
     )
 
 
@@ -71,18 +78,29 @@ def _channels(crm: sqlite_utils.Database, default: ChannelSettings) -> dict[int,
     found: dict[int, ChannelSettings] = {}
     rows = crm.conn.execute(
         "SELECT CAST(subject AS INTEGER), key, value FROM parameters"
-        " WHERE scope = 'channel' AND key IN ('name', 'group', 'popup')"
+        " WHERE scope = 'channel' AND key IN ('name', 'group', 'popup', 'line_kind', 'enabled')"
     )
     for number, key, text in rows:
         value = msgspec.json.decode(text)
         old = found.get(number, default)
         if key == "name":
-            found[number] = ChannelSettings(_text(value), old.group, old.popup)
+            found[number] = replace(old, name=_text(value))
         elif key == "group":
-            found[number] = ChannelSettings(old.name, _number_or_none(value), old.popup)
+            found[number] = replace(old, group=_number_or_none(value))
+        elif key == "popup":
+            found[number] = replace(old, popup=value is True)
+        elif key == "enabled":
+            found[number] = replace(old, enabled=value is True)
         else:
-            found[number] = ChannelSettings(old.name, old.group, value is True)
+            found[number] = replace(old, line_kind=_text(value))
     return found
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return parse_zone(name)
+    except ConfigError:  # a zone that this system does not know any more
+        return UTC
 
 
 def _text(value: object) -> str:

@@ -14,6 +14,7 @@ import sqlite_utils
 
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
+from crm_client_api.domain.calls import Call
 from crm_client_api.domain.office_events import tell
 from firmware.clock import now_ms
 from firmware.errors import Refused
@@ -22,6 +23,8 @@ from recorder.orders import add_order
 
 BOX = "box"
 """The actor of what the box concludes by itself."""
+TAKE_WITHIN_MS = 86_400_000
+"""So long after its end a call can be taken, and given back: reports of days gone by stay as they are."""
 _ONLY_ONE = "call.only_one"
 _AT_ONCE = 500
 
@@ -51,6 +54,12 @@ def takings_of(crm: sqlite_utils.Database, call_ids: Sequence[str]) -> dict[str,
         )
         found |= {row[0]: Taking(*row) for row in rows}
     return found
+
+
+def require_recent(call: Call, at_ms: int) -> None:
+    """Raises Refused for a call that ended too long ago to be taken or given back."""
+    if call.state == "ended" and (call.ended_ms or call.started_ms) < at_ms - TAKE_WITHIN_MS:
+        raise Refused(f"a call can be taken until {TAKE_WITHIN_MS // 3_600_000} hours after its end")
 
 
 def take(crm: sqlite_utils.Database, call_id: str, actor: Actor) -> Taking:

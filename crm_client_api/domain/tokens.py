@@ -10,8 +10,8 @@ import hashlib
 import re
 import secrets
 import sqlite3
-from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import msgspec
 import sqlite_utils
@@ -22,6 +22,8 @@ from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.operators import Operator, get_operator
 from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.scope import Viewer
+from crm_client_api.domain.staff.people import VIEWER_COLUMNS, viewer_of
 from firmware.errors import ConfigError, NotFound, Refused
 from firmware.store.connection import write
 
@@ -77,11 +79,11 @@ def create_token(
         parse_networks(wanted.addresses)
     except ConfigError as error:
         raise Invalid("token_addresses", str(error)) from error
-    lacking = sorted(wanted.permissions - operator.permissions)
-    if lacking:
-        raise Refused(f"nobody can grant what they do not hold: {', '.join(lacking)}")
     text = PREFIX + secrets.token_urlsafe(32)
     with write(crm) as connection:
+        lacking = sorted(wanted.permissions - _held_now(crm, operator))
+        if lacking:
+            raise Refused(f"nobody can grant what they do not hold: {', '.join(lacking)}")
         count = connection.execute(
             f"SELECT count(*) FROM api_tokens WHERE staff_no = ? AND {_STANDS}", (operator.staff_no, at_ms)
         ).fetchone()[0]
@@ -100,6 +102,17 @@ def create_token(
              "addresses": wanted.addresses, "expires_ms": wanted.expires_ms},
         )  # fmt: skip
     return text, get_token(crm, int(token_id or 0))
+
+
+def _held_now(crm: sqlite_utils.Database, operator: Operator) -> frozenset[Permission]:
+    """What somebody still holds of what was held as the request began. Raises Refused for who was shut out since."""
+    try:
+        now = get_operator(crm, operator.staff_no)
+    except NotFound as error:
+        raise Refused("who wants a token has to be an operator") from error
+    if not now.may_log_in:
+        raise Refused("who wants a token has to be allowed to log in")
+    return now.permissions & operator.permissions
 
 
 def hash_of(token: str) -> str:
@@ -163,25 +176,34 @@ def touch_token(crm: sqlite_utils.Database, token: ApiToken, at_ms: int, address
             )
 
 
-def living_tokens(crm: sqlite_utils.Database, at_ms: int) -> Collection[str]:
-    """The hashes of all tokens that stand."""
+def living_tokens(crm: sqlite_utils.Database, at_ms: int) -> dict[str, Viewer]:
+    """All tokens that stand, by their hashes: for whom each of them acts, as appointed now and with its permissions."""
     rows = crm.conn.execute(
-        "SELECT token_hash FROM api_tokens t JOIN operators o ON o.staff_no = t.staff_no AND o.deleted_ms IS NULL"
+        f"SELECT t.token_hash, t.scopes, {VIEWER_COLUMNS} FROM api_tokens t"
+        " JOIN operators o ON o.staff_no = t.staff_no AND o.deleted_ms IS NULL"
         f" WHERE o.active = 1 AND o.must_change_password = 0 AND {_STANDS}",
         (at_ms,),
     )
-    return [row[0] for row in rows]
+    return {row[0]: _no_more_than(viewer_of(*row[2:]), _scopes(row[1])) for row in rows}
+
+
+def _no_more_than(viewer: Viewer, permissions: frozenset[Permission]) -> Viewer:
+    return replace(viewer, permissions=viewer.permissions & permissions)
+
+
+@lru_cache(maxsize=1024)
+def _scopes(text: str) -> frozenset[Permission]:
+    known = {permission.value for permission in Permission}
+    return frozenset(Permission(one) for one in msgspec.json.decode(text, type=list[str]) if one in known)
 
 
 def _token(row: sqlite3.Row) -> ApiToken:
-    known = {permission.value for permission in Permission}
-    granted = msgspec.json.decode(row["scopes"], type=list[str])
     return ApiToken(
         id=row["id"],
         staff_no=row["staff_no"],
         name=row["name"],
         token_hash=row["token_hash"],
-        permissions=frozenset(Permission(one) for one in granted if one in known),
+        permissions=_scopes(row["scopes"]),
         read_only=bool(row["read_only"]),
         addresses=row["addresses"],
         created_ms=row["created_ms"],

@@ -103,7 +103,7 @@ def walk(
             return found[:limit], Position(last["walk_key"], last["walk_id"], last["walk_segment"])
         if horizon is None:
             return found, None
-        position = _in_front_of(horizon, plan.descending)
+        position = in_front_of(horizon, plan.descending)
         step = _next_step(step, time.monotonic() - begun_s, until_s - time.monotonic())
         if step == 0:
             return found, position
@@ -118,7 +118,7 @@ def _next_step(step: int, took_s: float, left_s: float) -> int:
     return min(step * _GROWTH, _MOST_STEP_ROWS, fits) if left_s > 0 and fits >= _FEWEST_ROWS else 0
 
 
-def _in_front_of(key: int, descending: bool) -> Position:
+def in_front_of(key: int, descending: bool) -> Position:
     """The position before all rows with this key: no id goes before."""
     return Position(key, _BEHIND_ALL_IDS if descending else "", 0)
 

@@ -15,6 +15,7 @@ import sqlite_utils
 
 from crm_client_api.domain import audit, office_events
 from crm_client_api.domain.audit import BOX, CONSOLE, Actor
+from crm_client_api.domain.audit_view import oversees
 from crm_client_api.domain.operators import list_operators
 from crm_client_api.domain.permissions import Permission
 from firmware.parameters import get_value
@@ -23,6 +24,9 @@ from firmware.store.connection import write
 Kind = Literal["exports", "deletions", "reads"]
 EVENT = "watch_unusual"
 """The office event that tells of it."""
+
+ROWS_OF_AN_EXPORT = 1000
+"""So many rows count as one export more."""
 
 _ACTION = "watch.unusual"
 _BATCH = 500
@@ -74,11 +78,14 @@ def kind_of(action: str) -> Kind | None:
 
 
 def weight_of(kind: Kind, data: Mapping[str, Any]) -> int:
-    """How much an entry counts: an export is one, of the others each record is."""
-    count = data.get("count")
-    if kind == "exports" or not isinstance(count, int) or isinstance(count, bool):
-        return 1
-    return max(count, 0)
+    """How much an entry counts: an export is one for each thousand rows that it began, of the others each record is."""
+    if kind == "exports":
+        return max(1, -(-_number(data.get("rows"), 0) // ROWS_OF_AN_EXPORT))
+    return max(_number(data.get("count"), 1), 0)
+
+
+def _number(value: object, otherwise: int) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
 
 
 @dataclass(slots=True)
@@ -121,7 +128,8 @@ class Watcher:
         self._read_id: int | None = None
 
     def look(self, crm: sqlite_utils.Database, at_ms: int) -> list[Unusual]:
-        """Read what is new in the audit log; what is unusual is audited, and told to who may read that log.
+        """Read what is new in the audit log; what is unusual is audited, and told to those who may read that person's
+        entries there.
 
         Begins with the last span, so that nothing is lost or told twice when the box starts anew. Raises StoreError.
         """
@@ -154,7 +162,9 @@ def _tell(crm: sqlite_utils.Database, unusual: Unusual, rules: WatchRules) -> No
     readers = [
         one.staff_no
         for one in list_operators(crm)
-        if one.may_log_in and Permission.AUDIT_READ in one.permissions
+        if one.may_log_in
+        and Permission.AUDIT_READ in one.permissions
+        and oversees(crm, one.viewer, unusual.staff_no)
     ]  # fmt: skip
     what = {"kind": unusual.kind, "count": unusual.count, "limit": unusual.limit}
     with write(crm) as connection:

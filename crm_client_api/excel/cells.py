@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from firmware.time_zone import zone_here
+
 LONGEST_CELL_CHARACTERS = 32_767
 """Excel's own limit."""
 
@@ -66,14 +68,15 @@ def serial_of_local(local: datetime) -> float | None:
 
 def local_of_ms(at_ms: int) -> datetime:
     """Unix ms UTC as local time of the box, without a zone, to the millisecond."""
-    return datetime.fromtimestamp(at_ms // 1000) + timedelta(milliseconds=at_ms % 1000)
+    local = datetime.fromtimestamp(at_ms // 1000, zone_here()).replace(tzinfo=None)
+    return local + timedelta(milliseconds=at_ms % 1000)
 
 
 def ms_of_local(local: datetime) -> int:
     """Unix ms UTC of a local time of the box. Raises ValueError outside of what the system knows."""
     try:
         whole = local.replace(microsecond=0)
-        return int(whole.astimezone().timestamp()) * 1000 + local.microsecond // 1000
+        return int(whole.replace(tzinfo=zone_here()).timestamp()) * 1000 + local.microsecond // 1000
     except (OverflowError, OSError) as error:
         raise ValueError(str(error)) from error
 
@@ -129,9 +132,9 @@ def _written_time(text: str) -> datetime:
     raise ValueError("write a time as 2026-11-22 09:30")
 
 
-_SEPARATORS = re.compile(r"[/、;;\n]+")
+_SEPARATORS = re.compile(r"[/／、;；\n]+")
 
 
 def numbers_in(text: str) -> list[str]:
-    """The telephone numbers of one cell, split at ``/``, ``、``, ``;``; extensions after 转 or - stay."""
+    """The numbers of one cell, split at ``/``, ``、``, ``;`` (of either width); extensions after 转 or - stay."""
     return [number for part in _SEPARATORS.split(text) if (number := part.strip())]

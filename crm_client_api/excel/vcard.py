@@ -6,6 +6,7 @@ import quopri
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 from crm_client_api.domain.customers.record import Customer
 from crm_client_api.domain.invalid import Invalid
@@ -134,7 +135,7 @@ def _take(card: dict[str, list[str]], name: str, parameters: str, raw: str) -> N
     text = parts[0]
     if name == "TEL":
         kind = "fax" if "FAX" in parameters else "mobile1" if "CELL" in parameters else "phone1"
-        card.setdefault(kind, []).append(text.removeprefix("tel:"))
+        card.setdefault(kind, []).append(_telephone(_ESCAPED.sub(_unescaped, raw)))
     elif name == "FN" or (name == "N" and "name" not in card):
         card["name"] = [text if name == "FN" else _spoken(parts)]
     elif name == "ADR":
@@ -149,6 +150,15 @@ def _take(card: dict[str, list[str]], name: str, parameters: str, raw: str) -> N
         }.get(name)  # fmt: skip
         if key is not None and key not in card:
             card[key] = [text]
+
+
+def _telephone(text: str) -> str:
+    """A number as people write it; of a URI (RFC 3966) its extension, without what else stands behind it."""
+    if not text.strip().lower().startswith("tel:"):
+        return text.strip()
+    number, *parameters = unquote(text.strip()[len("tel:") :]).split(";")
+    extension = next((one[len("ext=") :] for one in parameters if one.lower().startswith("ext=")), "")
+    return f"{number}转{extension}" if extension else number
 
 
 def _unescaped(found: re.Match[str]) -> str:

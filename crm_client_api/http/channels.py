@@ -31,7 +31,7 @@ def get_channels(request: Request) -> Channels:
     """List the channels in scope."""
     desk = request.desk
     rows = [row for row in list_channels(request.stores.calls) if desk.channels.allows(row.number)]
-    return Channels(_infos(request, desk, rows))
+    return Channels(channel_infos(request, desk, rows))
 
 
 @route(
@@ -45,7 +45,7 @@ def patch_channel(request: Request, number: int, body: ChannelChange) -> Channel
     values: dict[str, Value] = {name: value for name, value in given.items() if value is not msgspec.UNSET}
     change_values(request.stores.crm, "channel", Changes(values), request.actor, [str(number)])
     desk = open_desk(request.stores, request.operator, read_settings(request.stores.crm))
-    return _infos(request, desk, [row])[0]
+    return channel_infos(request, desk, [row])[0]
 
 
 @route(
@@ -70,7 +70,8 @@ def channels_in_scope(request: Request, numbers: Sequence[int]) -> list[ChannelR
     return [rows[number] for number in numbers]
 
 
-def _infos(request: Request, desk: Desk, rows: list[ChannelRow]) -> list[ChannelInfo]:
+def channel_infos(request: Request, desk: Desk, rows: list[ChannelRow]) -> list[ChannelInfo]:
+    """Channels with their settings, their lines at this moment and their calls."""
     board: BoardState = read_board(request.api.home)
     numbers = {row.number for row in rows}
     running = [call for number, call in running_calls(request.stores.calls).items() if number in numbers]
@@ -84,6 +85,8 @@ def _infos(request: Request, desk: Desk, rows: list[ChannelRow]) -> list[Channel
                 name=settings.name,
                 group=settings.group,
                 popup=settings.popup,
+                line_kind="extension" if settings.line_kind == "extension" else "exchange",
+                enabled=settings.enabled,
                 card_id=row.card_id,
                 port=row.port,
                 simulated=row.simulated,

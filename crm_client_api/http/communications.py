@@ -201,8 +201,9 @@ def patch_communication(request: Request, communication_id: str, body: Communica
     if body.next_contact_at is not msgspec.UNSET:
         given["next_contact_ms"] = unix_ms(body.next_contact_at)
     changed = changes.correct_communication(
-        request.stores.crm, communication_id, given, request.actor, reach_of(request.desk), request.settings.site
-    )
+        request.stores.crm, communication_id, given, request.actor, reach_of(request.desk), request.settings.site,
+        request.settings.zone,
+    )  # fmt: skip
     return _one(request, changed)
 
 

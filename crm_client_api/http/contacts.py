@@ -9,7 +9,7 @@ import msgspec
 from crm_client_api.answers.communications import NextContact, NextContacts, Timeline
 from crm_client_api.domain import next_contacts as domain
 from crm_client_api.domain.customers import get_customer
-from crm_client_api.domain.next_contacts import Kind, NextContactFilter, list_next_contacts
+from crm_client_api.domain.next_contacts import Kind, NextContactFilter, Place, list_next_contacts
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.http.errors import PermissionMissing
 from crm_client_api.http.moments import Moment, unix_ms
@@ -64,21 +64,20 @@ def get_next_contacts(request: Request, query: NextContactQuery) -> NextContacts
         due_before_ms=at_ms if due_before_ms is None else due_before_ms,
         owner=query.owner,
         before=_place(query.before),
-        limit=query.limit + 1,  # one more tells whether there is a next page
+        limit=query.limit,
     )
-    found = list_next_contacts(request.stores.crm, wanted, reach_of(desk), tuple(kinds))
-    page = found[: query.limit]
-    following = f"{page[-1].due_ms}.{page[-1].kind}.{page[-1].id}" if len(found) > query.limit else None
-    return NextContacts([_info(one, at_ms) for one in page], following)
+    found, end = list_next_contacts(request.stores.crm, wanted, reach_of(desk), tuple(kinds))
+    following = None if end is None else f"{end.due_ms}.{end.kind}.{end.id}"
+    return NextContacts([_info(one, at_ms) for one in found], following)
 
 
-def _place(text: str | None) -> tuple[int, Kind, int] | None:
+def _place(text: str | None) -> Place | None:
     if text is None:
         return None
     due, kind, one = text.split(".")
     for known in domain.KINDS:
         if kind == known:
-            return int(due), known, int(one)
+            return Place(int(due), known, int(one))
     raise BadInput("'before' is the 'next' of the page before")
 
 

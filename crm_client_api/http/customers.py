@@ -12,7 +12,6 @@ from crm_client_api.domain.customers import add_customer, change_customer, delet
 from crm_client_api.domain.customers.record import Customer
 from crm_client_api.domain.customers.search import Filter, count_customers, find_page
 from crm_client_api.domain.customers.words import fold
-from crm_client_api.domain.numbers import e164
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.http.customer_bodies import (
     CustomerChange,
@@ -27,6 +26,7 @@ from crm_client_api.http.moments import unix_ms
 from crm_client_api.http.routing import Request, route
 from crm_client_api.numbers.places import place_of
 from crm_client_api.views.calls import customer_info
+from recorder.numbers import e164
 
 _MANAGE = (Permission.CUSTOMER_MANAGE,)
 _LOOKED_AT = 40

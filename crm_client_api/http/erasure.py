@@ -6,13 +6,12 @@ names orders and counts.
 
 from __future__ import annotations
 
-import io
 import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import bottle
 import msgspec
@@ -22,6 +21,7 @@ from crm_client_api.domain import audit
 from crm_client_api.domain.orders import get_order
 from crm_client_api.domain.permissions import Level, Permission
 from crm_client_api.http.errors import ApiError
+from crm_client_api.http.recordings_zip import ZipSink
 from crm_client_api.http.routing import Request, raw_answer, route
 from crm_client_api.stores import StorePool
 from firmware.clock import iso_utc
@@ -139,7 +139,7 @@ def _item(found: Found) -> FoundItem:
 
 def _zip(pool: StorePool, found: list[Found], subject: Subject) -> Iterator[bytes]:
     """The file in pieces; at most one thing's files lie in ``run`` at a time, which the box keeps in memory."""
-    sink = _Sink()
+    sink = ZipSink()
     with pool.use() as stores, tempfile.TemporaryDirectory(prefix="export-", dir=pool.home.run) as folder:
         with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr("found.json", msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
@@ -149,23 +149,3 @@ def _zip(pool: StorePool, found: list[Found], subject: Subject) -> Iterator[byte
                         target.write(piece)
                         yield sink.taken()
         yield sink.taken()
-
-
-class _Sink(io.RawIOBase):
-    """What ``zipfile`` writes into: it cannot go back, and is emptied as it fills."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._pieces: list[bytes] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._pieces.append(bytes(data))
-        return len(self._pieces[-1])
-
-    def taken(self) -> bytes:
-        """What was written since the last time."""
-        pieces, self._pieces = self._pieces, []
-        return b"".join(pieces)

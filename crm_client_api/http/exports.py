@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -10,28 +10,15 @@ from crm_client_api.answers.jobs import JobInfo
 from crm_client_api.courier.clearing import NEEDED as CLEARING_NEEDED
 from crm_client_api.courier.exports import NEEDED, require_export_level
 from crm_client_api.courier.jobs import add_job, get_job, wake_courier
-from crm_client_api.domain.calls import CallFilter
+from crm_client_api.http.call_filters import WantedCalls, call_filter
 from crm_client_api.http.communications import CountQuery
 from crm_client_api.http.communications import filter_of as communication_filter
 from crm_client_api.http.customer_bodies import CustomerFilter, filter_of
 from crm_client_api.http.errors import ApiError
 from crm_client_api.http.jobs import job_info
-from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.routing import Request, route
 from firmware.parameters import get_all
 from firmware.store.connection import write
-
-
-class WantedCalls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which calls: as in the list of calls, and those that began ``from`` (included) ``to`` (not included)."""
-
-    channel: Annotated[int, msgspec.Meta(ge=1, le=9999)] | None = None
-    number: Annotated[str, msgspec.Meta(max_length=60)] | None = None
-    direction: Literal["incoming", "outgoing"] | None = None
-    result: Literal["answered", "missed", "abandoned"] | None = None
-    machine: Literal["fax", "modem"] | None = None
-    from_: Moment | None = msgspec.field(default=None, name="from")
-    to: Moment | None = None
 
 
 class WantedExport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,7 +44,7 @@ def post_export(request: Request, body: WantedExport) -> JobInfo:
         raise ApiError(400, "bad_input", "only customers are written as vCard")
     if body.kind == "customers":
         require_export_level(get_all(request.stores.crm, "system")["customer_export_level"], request.operator)
-    wanted = {"language": body.language, "format": body.format, "filter": _filter(body)}
+    wanted = {"language": body.language, "format": body.format, "filter": _filter(request, body)}
     with write(request.stores.crm) as connection:
         job_id = add_job(connection, kind, request.actor, wanted, request.operator.permissions)
     wake_courier(request.api.home)
@@ -83,14 +70,14 @@ def post_clearing(request: Request, body: WantedClearing) -> JobInfo:
     kind = f"clear_{body.kind}"
     for permission in CLEARING_NEEDED[kind]:
         request.require(permission)
-    wanted = {"language": body.language, "filter": _filter(body)}
+    wanted = {"language": body.language, "filter": _filter(request, body)}
     with write(request.stores.crm) as connection:
         job_id = add_job(connection, kind, request.actor, wanted, request.operator.permissions)
     wake_courier(request.api.home)
     return job_info(request, get_job(request.stores.crm, job_id))
 
 
-def _filter(body: WantedExport | WantedClearing) -> dict[str, Any]:
+def _filter(request: Request, body: WantedExport | WantedClearing) -> dict[str, Any]:
     wanted: Any
     if body.kind == "customers":
         wanted = filter_of(body.customers)
@@ -98,15 +85,6 @@ def _filter(body: WantedExport | WantedClearing) -> dict[str, Any]:
         wanted = communication_filter(body.communications, limit=1)
     else:
         assert isinstance(body, WantedExport)
-        calls = body.calls
-        wanted = CallFilter(
-            channel=calls.channel,
-            number=calls.number,
-            direction=calls.direction,
-            result=calls.result,
-            machine=calls.machine,
-            from_ms=unix_ms(calls.from_),
-            to_ms=unix_ms(calls.to),
-        )
+        wanted = call_filter(request, body.calls)
     asked: dict[str, Any] = msgspec.to_builtins(wanted)
     return asked

@@ -10,6 +10,7 @@ import msgspec
 from crm_client_api.answers.staff import HandedOver, HandOverInfo, HandOverPage, MovedOnInfo
 from crm_client_api.courier.hand_overs import leave_hand_over, leave_taking_back
 from crm_client_api.domain.handing_over.job_link import job_of
+from crm_client_api.domain.handing_over.kinds import COMMUNICATION, CUSTOMER
 from crm_client_api.domain.handing_over.orders import begin_hand_over
 from crm_client_api.domain.handing_over.undo import HandOver, begin_undo, get_hand_over, list_hand_overs, moved_on
 from crm_client_api.domain.handing_over.wanted import Wanted
@@ -92,8 +93,14 @@ def get_one_hand_over(request: Request, hand_over_id: int) -> HandOverInfo:
 def post_hand_over_undo(request: Request, hand_over_id: int) -> bottle.HTTPResponse:
     """Give back, within 30 days, what the receiver still has of it; `moved_on` tells what stays where it is.
 
-    202: a job goes on with it.
+    Needs `customer_manage` if it moved customers, `communication_manage` if it moved communication records alone. 202:
+    a job goes on with it.
     """
+    moved = get_hand_over(request.stores.crm, hand_over_id, request.operator.viewer).counts
+    if moved.get(CUSTOMER.name):
+        request.require(Permission.CUSTOMER_MANAGE)
+    elif moved.get(COMMUNICATION.name):
+        request.require(Permission.COMMUNICATION_MANAGE)
     crm, before = request.stores.crm, job_of(request.stores.crm.conn, [hand_over_id])
     leave = leave_taking_back(hand_over_id, request.actor, request.operator)
     begin_undo(crm, hand_over_id, request.actor, request.operator.viewer, leave)

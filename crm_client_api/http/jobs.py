@@ -1,4 +1,7 @@
-"""Jobs: how far they are, what they ask, what came of them. Everybody has the own ones only."""
+"""Jobs: how far they are, what they ask, what came of them. Everybody has the own ones only.
+
+A super operator with ``operator_manage`` sees how far those of others are, nothing that they hold, and may cancel them.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,9 @@ _PIECE_BYTES = 256 * 1024
 
 
 class JobQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A page of the own jobs."""
+    """A page of the own jobs; ``staff_no``: of this person."""
 
+    staff_no: Annotated[str, msgspec.Meta(min_length=1, max_length=16)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 20
     before: Annotated[int, msgspec.Meta(ge=1, lt=1 << 60)] | None = None
 
@@ -48,8 +52,8 @@ class JobAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def job_info(request: Request, job: Job) -> JobInfo:
-    """A job as the API shows one."""
-    result = job.result
+    """A job as the API shows one; of somebody else's only how far it is."""
+    result = job.result if job.staff_no == request.operator.staff_no else {}
     counts = result.get("counts")
     file = job_folder(request.api.home, job.id) / result["file"] if "file" in result else None
     asking = job.state == "needs_answer"
@@ -78,10 +82,13 @@ def job_info(request: Request, job: Job) -> JobInfo:
     )
 
 
-@route("GET", "/jobs", "The own jobs, newest first", answer=JobList)
+@route("GET", "/jobs", "The own jobs, or somebody's, newest first", answer=JobList)
 def get_jobs(request: Request, query: JobQuery) -> JobList:
-    """List the own jobs."""
-    found = list_jobs(request.stores.crm, request.operator.staff_no, query.limit + 1, query.before)
+    """List the own jobs, or as who manages all operators somebody's."""
+    whose = query.staff_no or request.operator.staff_no
+    if whose != request.operator.staff_no and not request.operator.manages_all:
+        return JobList([], None)
+    found = list_jobs(request.stores.crm, whose, query.limit + 1, query.before)
     page = found[: query.limit]
     return JobList([job_info(request, one) for one in page], page[-1].id if len(found) > query.limit else None)
 
@@ -108,10 +115,10 @@ def post_job_confirm(request: Request, job_id: int, body: JobAnswer) -> JobInfo:
     return job_info(request, answered)
 
 
-@route("POST", "/jobs/{job_id}/cancel", "Give up a job", answer=JobInfo)
+@route("POST", "/jobs/{job_id}/cancel", "Give up a job, or as who manages operators somebody's", answer=JobInfo)
 def post_job_cancel(request: Request, job_id: int) -> JobInfo:
     """Stop a job; an import that has not taken effect leaves nothing behind."""
-    cancelled = cancel_job(request.stores.crm, job_id, request.actor)
+    cancelled = cancel_job(request.stores.crm, job_id, request.actor, of_others=request.operator.manages_all)
     wake_courier(request.api.home)
     return job_info(request, cancelled)
 

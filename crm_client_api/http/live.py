@@ -16,7 +16,7 @@ from crm_client_api.domain.permissions import Permission
 from crm_client_api.http.audio import ENDLESS, wav_header
 from crm_client_api.http.errors import ApiError
 from crm_client_api.http.routing import SOCKET_KEY, Request, raw_answer, route
-from firmware.errors import BadInput, NotFound
+from firmware.errors import BadInput, NotFound, Refused
 
 if TYPE_CHECKING:
     from crm_client_api.audio.live_tape import LiveTape
@@ -36,7 +36,7 @@ class LiveQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @route(
     "GET", "/channels/{number}/live", "A channel as it is heard now: an endless WAV",
-    media=("audio/wav",), permissions=(Permission.LIVE_MONITOR,),
+    media=("audio/wav",), permissions=(Permission.LIVE_MONITOR,), also=(409,),
 )  # fmt: skip
 def get_channel_live(request: Request, number: int) -> bottle.HTTPResponse:
     """Listen to a channel in scope with any player."""
@@ -47,7 +47,7 @@ def get_channel_live(request: Request, number: int) -> bottle.HTTPResponse:
 
 @route(
     "GET", "/live", "Several channels as they are heard now, in one answer",
-    media=("application/octet-stream",), permissions=(Permission.LIVE_MONITOR,), also=(404,),
+    media=("application/octet-stream",), permissions=(Permission.LIVE_MONITOR,), also=(404, 409),
 )  # fmt: skip
 def get_live(request: Request, query: LiveQuery) -> bottle.HTTPResponse:
     """Listen to channels in scope: blocks of PCM, each behind a head that names its channel."""
@@ -65,7 +65,7 @@ def _framed(heard: Heard) -> bytes:
 
 
 def _tapes(request: Request, channels: Sequence[int]) -> list[LiveTape]:
-    """The tapes that hold these channels, one a card. Raises NotFound, also out of scope."""
+    """The tapes that hold these channels, one a card. Raises NotFound, also out of scope; Refused where one is off."""
     from crm_client_api.audio.live_tape import LiveTape  # takes numpy into memory when the first one listens
     from crm_client_api.audio.tapes import rows_of_channel, tape_of_card
 
@@ -75,6 +75,8 @@ def _tapes(request: Request, channels: Sequence[int]) -> list[LiveTape]:
     for number in channels:
         if number not in cards:
             raise NotFound("there is no such channel")
+        if not request.desk.settings.channel(number).enabled:
+            raise Refused("this channel is switched off")
         of_card[cards[number]].append(number)
     found: list[LiveTape] = []
     try:

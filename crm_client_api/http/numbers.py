@@ -6,9 +6,9 @@ import phonenumbers
 
 from crm_client_api.answers.numbers import NumberInfo, NumberKind
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.numbers import Site, e164, match_key, spellings
 from crm_client_api.http.routing import Request, route
 from crm_client_api.numbers.places import place_as_received, service_of
+from recorder.numbers import Site, e164, match_key, spellings
 
 _LONGEST_CHARACTERS = 60
 _SHORT_DIGITS = 6

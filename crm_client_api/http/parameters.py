@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Annotated, Literal
 
 import msgspec
@@ -24,6 +25,7 @@ from crm_client_api.domain.recording_test import try_call
 from crm_client_api.http.channels import channel_in_scope, channels_in_scope
 from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.routing import Request, route
+from crm_client_api.push.board import read_waiting
 from firmware.clock import iso_utc, now_ms
 from firmware.parameters import Parameter, Scope, parameter_table
 
@@ -122,12 +124,13 @@ def post_recording_test(request: Request, number: int, body: TriedCall) -> Recor
 
 
 def _settings(request: Request, scope: Scope, subject: str) -> SettingsInfo:
-    return SettingsInfo([_shown(one) for one in read_values(request.stores.crm, scope, subject).values()])
+    waiting = read_waiting(request.api.home, int(subject)) if scope == "channel" else frozenset()
+    return SettingsInfo([_shown(one, waiting) for one in read_values(request.stores.crm, scope, subject).values()])
 
 
-def _shown(one: Setting) -> SettingInfo:
+def _shown(one: Setting, waiting: Container[str]) -> SettingInfo:
     at = None if one.changed_ms is None else iso_utc(one.changed_ms)
-    return SettingInfo(one.key, one.value, one.is_default, at, one.changed_by)
+    return SettingInfo(one.key, one.value, one.is_default, at, one.changed_by, one.key in waiting)
 
 
 def _described(one: Parameter) -> ParameterInfo:

@@ -1,4 +1,8 @@
-"""The pop-up rules asked for reasons: of a call that was, and of one that might come."""
+"""The pop-up rules asked for reasons: of a call that was, and of one that might come.
+
+Whoever asks learns of no customer out of the own scope, not even that there is one: the rules are applied to those in
+scope, and ``whole`` says whether that is everybody.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ from crm_client_api.domain.presence import logged_in
 from crm_client_api.domain.receipts import receipts_of
 from crm_client_api.http.routing import Request, route
 from crm_client_api.push.popup_cards import Ring, conditions_of, decide_for, matches_of, ring_of
+from crm_client_api.views.calls import Desk
 from firmware.clock import iso_utc, now_ms
 from firmware.errors import NotFound
 
@@ -42,7 +47,7 @@ def get_popup_trace(request: Request, call_id: str) -> PopupTrace:
     call = get_call(request.stores.calls, call_id, desk.channels)
     request.api.hub.receipts.flush()
     ring, shown = ring_of(call), receipts_of(crm, call.id)
-    matches = matches_of(request.stores, desk.settings, ring)
+    matches = _visible(desk, ring)
     here, states = logged_in(crm, now_ms(), desk.settings.idle_logout_ms), agent_states(crm)
     streams = request.api.hub.streams()
     lines: list[TraceLine] = []
@@ -68,7 +73,7 @@ def get_popup_trace(request: Request, call_id: str) -> PopupTrace:
                 handed_by=None if receipt is None else receipt.handed_by,
             )
         )
-    return PopupTrace(desk.call_infos([call])[0], lines)
+    return PopupTrace(desk.call_infos([call])[0], desk.customers.everything, lines)
 
 
 @route(
@@ -82,11 +87,17 @@ def post_simulation(request: Request, body: Supposed) -> PopupSimulation:
     if not known or not desk.channels.allows(body.channel):
         raise NotFound("there is no such channel")
     ring = Ring(body.channel, body.direction == "incoming", (body.number or "").strip() or None)
-    matches = matches_of(request.stores, desk.settings, ring)
+    matches = _visible(desk, ring)
     here = logged_in(request.stores.crm, now_ms(), desk.settings.idle_logout_ms)
     people = [one for one in list_operators(request.stores.crm) if one.may_log_in]
     lines = [_simulate(request, one, ring, matches, one.staff_no in here) for one in people]
-    return PopupSimulation(ring.channel, body.direction, ring.number, lines)
+    return PopupSimulation(ring.channel, body.direction, ring.number, desk.customers.everything, lines)
+
+
+def _visible(desk: Desk, ring: Ring) -> list[Match]:
+    """Who has the number, of those in the asker's scope."""
+    found = matches_of(desk.stores, desk.settings, ring)
+    return [one for one in found if desk.customers.allows(one.customer.owner, one.owner_group)]
 
 
 def _simulate(
@@ -108,7 +119,7 @@ def _simulate(
         customers=[
             CustomerName(m.customer.id, m.customer.fields["name"], m.customer.fields["company"])
             for m in shown
-            if readable and desk.customers.allows(m.customer.owner, m.owner_group)
+            if readable
         ],
         offers_new_customer=decision.shows and adds and bool(ring.number) and not decision.customer_known,
         logged_in=is_here,

@@ -13,8 +13,7 @@ from crm_client_api.domain.operators import get_operator
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.receipts import Receipt
 from crm_client_api.http.routing import Request, route
-from crm_client_api.push.popup_cards import card_again, card_by_rules
-from crm_client_api.views.calls import open_desk
+from crm_client_api.push.popup_cards import card_again
 from crm_client_api.views.people import is_here, may_be_handed
 from firmware.clock import iso_utc, now_ms
 from firmware.errors import BadInput, NotFound, Refused
@@ -54,7 +53,10 @@ def post_acknowledge(request: Request, call_id: str) -> None:
 
 @route("POST", "/calls/{call_id}/popup/hand", "Hand a pop-up to a colleague", status=204, permissions=_NET_POPUP)
 def post_hand(request: Request, call_id: str, body: HandOn) -> None:
-    """Pass it on to somebody who is logged in and gets pop-ups; the colleague sees what is in the own scope."""
+    """Pass it on to somebody who is logged in and gets pop-ups; the colleague sees what is in the own scope.
+
+    Whoever was shown it before, by whatever way, is told and gets no second card.
+    """
     call, _ = _shown(request, call_id)
     by = request.operator
     if body.staff_no == by.staff_no:
@@ -64,19 +66,19 @@ def post_hand(request: Request, call_id: str, body: HandOn) -> None:
         raise Refused(f"operator {colleague.staff_no} gets no pop-ups")
     if not is_here(request.desk, request.api.hub, colleague.staff_no):
         raise Refused(f"operator {colleague.staff_no} is not logged in")
-    by_rules = card_by_rules(open_desk(request.stores, colleague, request.settings), call) is not None
     with write(request.stores.crm) as connection:
         fresh = receipts.add_handed(connection, call.id, colleague.staff_no, by.staff_no, now_ms())
-        data = {"by": by.staff_no, "name": by.name, "again": by_rules or not fresh}
+        data = {"by": by.staff_no, "name": by.name, "again": not fresh}
         office_events.tell(connection, office_events.POPUP_HANDED, data, to=[colleague.staff_no], call_id=call.id)
         audit.append(connection, request.actor, "popup.hand", call.id, {"to": colleague.staff_no})
 
 
 @route("POST", "/calls/{call_id}/take", "I take it", answer=TakingInfo)
 def post_take(request: Request, call_id: str) -> TakingInfo:
-    """Say that one handles this call. The first wins, others get 409 ``taken``; everybody who was shown the call is
-    told. For who was shown the call, or has its channel in scope."""
+    """Say that one handles this call, while it runs or within a day after its end. The first wins, others get 409
+    ``taken``; everybody who was shown the call is told. For who was shown the call, or has its channel in scope."""
     call = _reachable(request, call_id)
+    takings.require_recent(call, now_ms())
     request.api.hub.receipts.flush()  # everybody who was shown the call is told
     taking = takings.take(request.stores.crm, call.id, request.actor)
     return TakingInfo(taking.call_id, taking.staff_no, iso_utc(taking.at_ms), taking.how)
@@ -84,10 +86,9 @@ def post_take(request: Request, call_id: str) -> TakingInfo:
 
 @route("DELETE", "/calls/{call_id}/take", "Take back that one took it", status=204)
 def delete_take(request: Request, call_id: str) -> None:
-    """Give a running call back to the others."""
+    """Give a call back to the others, as long as it could be taken."""
     call = _reachable(request, call_id)
-    if call.state == "ended":
-        raise Refused("this call has ended")
+    takings.require_recent(call, now_ms())
     request.api.hub.receipts.flush()
     takings.release(request.stores.crm, call.id, request.actor)
 

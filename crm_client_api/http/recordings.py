@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, cast
 
@@ -13,31 +12,32 @@ import msgspec
 from crm_client_api.answers.calls import PeaksInfo, RecordingCount, RecordingPage
 from crm_client_api.audio.encoded import Coding, encode_in_memory
 from crm_client_api.domain import audit
-from crm_client_api.domain.call_subjects import open_office
 from crm_client_api.domain.calls import get_call
-from crm_client_api.domain.communications.lists import Filter as CommunicationFilter
-from crm_client_api.domain.communications.lists import Reach, list_communications
-from crm_client_api.domain.customers.read import get_customer
-from crm_client_api.domain.numbers import spellings
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.recording_search import RecordingSearch, Sort, count_recordings, search_recordings
 from crm_client_api.domain.recordings import Recording, RecordingKind, get_recording
-from crm_client_api.domain.scope import ChannelScope, communication_scope
+from crm_client_api.domain.scope import ChannelScope
 from crm_client_api.domain.walk import parse_position
 from crm_client_api.http.audio import AudioBody, StoredBody, WavBody
+from crm_client_api.http.call_filters import (
+    CustomerId,
+    Milliseconds,
+    Words,
+    numbers_of,
+    standing_holds,
+    written_about,
+)
 from crm_client_api.http.moments import Moment, unix_ms
-from crm_client_api.http.routing import Request, route
+from crm_client_api.http.routing import Api, Request, route
 from crm_client_api.http.sending import is_first_part, is_heard, is_known, not_modified, send
 from crm_client_api.views.calls import recording_info
 from firmware.clock import iso_utc
 from firmware.errors import NotFound
 from firmware.store.connection import write
 from recorder.library.audio.stored import open_audio
-from recorder.library.storage.holds import Hold, read_holds
 
 Form = Literal["original", "flac", "wav", "mp3", "opus"]
 _MEDIA: Mapping[str, str] = {"flac": "audio/flac", "wav": "audio/wav", "mp3": "audio/mpeg", "opus": "audio/ogg"}
-_MOST_RECORDS = 1000
 AUDIO_MEDIA = tuple(_MEDIA.values())
 """The content types in which a recording can come."""
 _STORED_FORMS: Mapping[str, str] = {"flac": "flac", "alaw": "wav", "ulaw": "wav", "opus": "opus", "mp3": "mp3"}
@@ -48,9 +48,6 @@ class AudioQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     format: Form = "original"
     download: bool = False
-
-
-Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 
 
 class RecordingFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,11 +65,11 @@ class RecordingFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     duration_from_ms: Milliseconds | None = None
     duration_to_ms: Milliseconds | None = None
     number: Annotated[str, msgspec.Meta(min_length=1, max_length=60)] | None = None
-    customer: Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]{0,17}$")] | None = None
+    customer: CustomerId | None = None
     operator: Annotated[str, msgspec.Meta(max_length=16)] | None = None
     direction: Literal["incoming", "outgoing"] | None = None
     machine: Literal["fax", "modem"] | None = None
-    text: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+    text: Words | None = None
     held: bool | None = None
 
 
@@ -117,38 +114,14 @@ def _search(request: Request, query: RecordingFilter, sort: Sort) -> RecordingSe
         duration_from_ms=query.duration_from_ms,
         duration_to_ms=query.duration_to_ms,
         number=query.number,
-        numbers=_numbers_of(request, query.customer) if query.customer is not None else None,
+        numbers=numbers_of(request, query.customer) if query.customer is not None else None,
         operator=query.operator,
         direction=query.direction,
         machine=query.machine,
-        call_ids=_written_about(request, query.text) if query.text is not None else None,
+        call_ids=written_about(request, query.text) if query.text is not None else None,
         held=query.held,
-        holds=_holds(request) if query.held is not None else (),
+        holds=standing_holds(request) if query.held is not None else (),
         sort=sort,
-    )
-
-
-def _numbers_of(request: Request, customer_id: str) -> tuple[str, ...]:
-    request.require(Permission.CUSTOMER_MANAGE)
-    customer = get_customer(request.stores.crm, customer_id, request.desk.customers)
-    return tuple(phone.number for phone in customer.phones)
-
-
-def _written_about(request: Request, text: str) -> tuple[str, ...]:
-    request.require(Permission.COMMUNICATION_MANAGE)
-    reach = Reach(communication_scope(request.operator.viewer), request.desk.customers, names_customers=False)
-    wanted = CommunicationFilter(text=text, limit=_MOST_RECORDS)
-    records = list_communications(request.stores.crm, wanted, reach, request.settings.site)
-    return tuple(sorted({one.values.call_id for one in records if one.values.call_id is not None}))
-
-
-def _holds(request: Request) -> tuple[Hold, ...]:
-    """The holds that stand, with their numbers in every spelling."""
-    request.require(Permission.HOLD_MANAGE)
-    crm, site = request.stores.crm, request.settings.site
-    return tuple(
-        replace(hold, numbers=frozenset(one for number in hold.numbers for one in spellings(number, site)))
-        for hold in read_holds(crm, open_office(crm))
     )
 
 
@@ -179,8 +152,9 @@ def send_recording(
         answer = not_modified(etag)
         _audit(request, recording, answer, query)
         return answer
-    body, version = _open(request, recording, query.format, etag, scope)
-    name = f"{PurePosixPath(recording.path).name.split('.')[0]}.{form}" if query.download else None
+    tags = tags_of(request, recording, scope)
+    body, version = open_form(request.api, recording, query.format, etag, tags)
+    name = file_name(recording, query.format) if query.download else None
     answer = send(request, body, _MEDIA[form], version, name)
     try:
         _audit(request, recording, answer, query)
@@ -201,11 +175,17 @@ def _audit(request: Request, recording: Recording, answer: bottle.HTTPResponse, 
     request.api.beginnings.note(listened)
 
 
-def _open(
-    request: Request, recording: Recording, form: Form, etag: str, scope: ChannelScope
+def file_name(recording: Recording, form: Form) -> str:
+    """What a downloaded file is called: as the stored one, with the ending of its form."""
+    ending = _STORED_FORMS[recording.format or "flac"] if form == "original" else form
+    return f"{PurePosixPath(recording.path or recording.id).name.split('.')[0]}.{ending}"
+
+
+def open_form(
+    api: Api, recording: Recording, form: Form, etag: str, tags: Callable[[], Mapping[str, str]]
 ) -> tuple[AudioBody, str | None]:
-    """The body, and the ETag by which parts of it can be asked for."""
-    source = open_audio(request.api.home, recording.path or "")
+    """The body, and the ETag by which parts of it can be asked for. ``tags``: asked for when it is coded anew."""
+    source = open_audio(api.home, recording.path or "")
     if form in ("original", recording.format):
         return StoredBody(source), etag
     if form == "wav":
@@ -213,11 +193,15 @@ def _open(
 
         return WavBody(FileSource(source)), etag
     coding = cast(Coding, form)
-    tags = _tags(request, recording, scope)
     if recording.encrypted:
-        return StoredBody(encode_in_memory(source, coding, tags)), None
-    file, version = request.api.copies.open(f"{recording.id}-{recording.sha256}", source, coding, tags)
+        return StoredBody(encode_in_memory(source, coding, tags())), None
+    file, version = api.copies.open(f"{recording.id}-{recording.sha256}", source, coding, tags())
     return StoredBody(file), f'"{version}"'
+
+
+def tags_of(request: Request, recording: Recording, scope: ChannelScope) -> Callable[[], dict[str, str]]:
+    """The tags of its copies, made when they are needed."""
+    return lambda: _tags(request, recording, scope)
 
 
 def _tags(request: Request, recording: Recording, scope: ChannelScope) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The daemon for other programs: NCID server, webhooks, MQTT publisher, announcement.
+"""The daemon for other programs: NCID server, webhooks, MQTT publisher, mail about alarms, announcement.
 
 A process of its own beside the API: whatever clients and receivers outside do, no pop-up waits for it. The parameters
 are looked at once a second; what they switch on begins then, and what cannot begin is tried again.
@@ -20,6 +20,8 @@ from importlib.metadata import version
 from types import FrameType
 from typing import Any, Protocol
 
+from crm_client_api.integrations.alarms.mailer import AlarmMailer
+from crm_client_api.integrations.alarms.notices import note_alarms
 from crm_client_api.integrations.mqtt import Broker, MqttPublisher, write_position
 from crm_client_api.integrations.ncid.feed import NcidFeed
 from crm_client_api.integrations.status import Status, status_file, write_status
@@ -83,6 +85,7 @@ class Integrations:
         self._pool = StorePool(home)
         self._stopping = threading.Event()
         self._webhooks = WebhookSender(self._pool)
+        self._alarm_mail = AlarmMailer(self._pool)
         self._ncid = _Part("NCID", self._begin_ncid)
         self._mqtt = _Part("MQTT", self._begin_mqtt)
         self._announcement = _Part("the announcement", self._begin_announcement)
@@ -92,10 +95,13 @@ class Integrations:
     def run(self) -> None:
         """Look after all of them until ``stop``."""
         self._webhooks.start()
+        self._alarm_mail.start()
         while not self._stopping.is_set():
             try:
                 with self._pool.use() as stores:
                     system = get_all(stores.crm, "system")
+                    if note_alarms(stores):
+                        self._webhooks.look()
                 self._look(system)
                 write_status(self._home, self._status())
             except (BoxError, sqlite3.Error, OSError) as error:
@@ -105,6 +111,7 @@ class Integrations:
         for part in (self._announcement, self._ncid, self._mqtt):
             part.stop()
         self._webhooks.stop()
+        self._alarm_mail.stop()
         self._pool.close()
 
     def stop(self) -> None:

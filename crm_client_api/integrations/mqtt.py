@@ -32,6 +32,7 @@ from firmware.doorbell import Doorbell, ring
 from firmware.errors import BadInput, BoxError, ConfigError
 from firmware.store.connection import write
 from firmware.store.event_log import Event, epoch, format_position, last_id, parse_position, read_after
+from recorder.numbers import e164_of_key
 
 ONLINE, OFFLINE = b"online", b"offline"
 _POSITION_KEY = "mqtt_position"
@@ -77,11 +78,22 @@ def fit_topic(text: str) -> str:
 
 
 def messages_of(event: Event, prefix: str, position: str) -> list[Message]:
-    """What is published for an event; nothing for what concerns nobody outside."""
+    """What is published for an event; nothing for what concerns nobody outside, or cannot be told."""
+    try:
+        return [] if event.damaged else _messages(event, prefix, position)
+    except Exception:  # a value that is none: it would fail for ever
+        _log.exception("MQTT: left out event %s", position)
+        return []
+
+
+def _messages(event: Event, prefix: str, position: str) -> list[Message]:
     said: dict[str, Any] = {"id": position, "kind": event.kind, "at": iso_utc(event.at_ms)}
     if event.kind in CALL_EVENTS or event.kind in RECORDING_EVENTS:
         branch, names = ("calls", _CALL_FIELDS) if event.kind in CALL_EVENTS else ("recordings", _RECORDING_FIELDS)
         said |= {"channel": event.channel, "call_id": event.call_id, **_chosen(event.data, names)}
+        for of in ("caller", "dialled") if branch == "calls" else ():
+            if f"{of}_number" in event.data:
+                said[f"{of}_e164"] = e164_of_key(event.data.get(f"{of}_key"))
         return [Message(f"{prefix}/{branch}/{event.channel or 0}/{event.kind}", msgspec.json.encode(said))]
     if event.kind in LINE_EVENTS:
         said |= {"channel": event.channel}

@@ -26,7 +26,19 @@ def _check_topic(text: str) -> None:
         raise ConfigError("a topic without the wildcards + and #")
 
 
+def _check_mail_addresses(text: str) -> None:
+    for one in filter(None, (part.strip() for part in text.split(","))):
+        if not re.fullmatch(r"[^@\s,<>\"]{1,64}@[^@\s,<>\"]{1,255}", one):
+            raise ConfigError(f"{one[:60]!r} is no address of mail; several stand with commas between them")
+
+
 INTEGRATION_PARAMETERS = (
+    Parameter(
+        "alarm_email", "system", str, "", "Mail alarms to", "告警邮件收件人",
+        "Addresses, with commas between them, to which alarms are mailed by smtp_server. Empty: none.",
+        "告警邮件的收件地址,多个用逗号分隔,经 smtp_server 发送;留空则不发。",
+        effect="at once", check_text=_check_mail_addresses,
+    ),
     Parameter(
         "ncid_enabled", "system", bool, False, "NCID server", "NCID 服务",
         "Caller-ID clients of the NCID project get the pop-ups of their operator.",

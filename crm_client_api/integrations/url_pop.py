@@ -11,7 +11,7 @@ from firmware.errors import ConfigError
 
 if TYPE_CHECKING:  # parameters are declared in every daemon, and few of them need telephone numbers
     from crm_client_api.domain.calls import Call
-    from crm_client_api.domain.numbers import Site
+    from recorder.numbers import Site
 
 PLACEHOLDERS = ("number", "e164", "channel", "direction", "call_id", "customer_id")
 LONGEST_TEMPLATE = 1000
@@ -59,12 +59,12 @@ def url_for(template: str, call: Call, site: Site, customer_id: str | None) -> s
     """The address for a call's pop-up, None without a template. ``customer_id``: the first that the pop-up shows."""
     if not template:
         return None
-    from crm_client_api.domain.numbers import e164
+    from recorder.numbers import e164_of_key
 
     number = call.number or ""
     values = {
         "number": number,
-        "e164": (e164(number, site) or "") if number else "",
+        "e164": e164_of_key(call.key(site)) or "",
         "channel": str(call.channel),
         "direction": call.direction,
         "call_id": call.id,

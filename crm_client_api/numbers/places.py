@@ -20,10 +20,10 @@ from pathlib import Path
 
 import phonenumbers
 
-from crm_client_api.domain.numbers import Site, e164
 from crm_client_api.numbers.service_numbers import COUNTRY, service_name
 from firmware.config import Home
 from firmware.errors import BadInput, StoreError
+from recorder.numbers import Site, e164, e164_of_key
 
 SITE_TABLE = "number_places.csv"
 """In the home directory: ``prefix,zh,en`` on each line, the prefix as ``+861991234``. The longest prefix counts."""
@@ -65,7 +65,15 @@ def place_of(home: Home, e164: str) -> str | None:
 
 def place_as_received(home: Home, number: str, site: Site) -> Place:
     """Place and carrier of a number as an exchange sent it, or what a service number is called."""
-    complete = e164(number, site)
+    return _place(home, number, e164(number, site), site)
+
+
+def place_of_key(home: Home, key: str, site: Site) -> Place:
+    """The same of a number's key (``recorder.numbers``), which needs no reading any more."""
+    return _place(home, key, e164_of_key(key), site)
+
+
+def _place(home: Home, number: str, complete: str | None, site: Site) -> Place:
     named = service_of(number, complete, site)
     if named is not None:
         return Place(*named)
@@ -91,8 +99,8 @@ def service_of(number: str, complete: str | None, site: Site) -> tuple[str, str]
 
 def find_place(home: Home, e164: str) -> Place:
     """Place and carrier of a number, empty when unknown or not ready yet."""
-    own = _site_place(home, e164)
-    file = _file(home)
+    file, site_table = _paths(home)
+    own = _site_place(site_table, e164)
     found = _look_up(str(file), e164) if file.exists() else Place()
     return found if own is None else Place(own[0], own[1], found.carrier_zh, found.carrier_en)
 
@@ -134,8 +142,13 @@ def _tables(file: str) -> sqlite3.Connection:
     return connection
 
 
-def _site_place(home: Home, e164: str) -> tuple[str, str] | None:
-    file = home.root / SITE_TABLE
+@lru_cache(maxsize=2)
+def _paths(home: Home) -> tuple[Path, Path]:
+    """The file of places, and the table of the site's own."""
+    return _file(home), home.root / SITE_TABLE
+
+
+def _site_place(file: Path, e164: str) -> tuple[str, str] | None:
     try:
         state = file.stat()
     except OSError:

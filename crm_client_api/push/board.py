@@ -76,6 +76,41 @@ def read_board(home: Home, at_ms: int | None = None) -> BoardState:
     return BoardState(ports, cards)
 
 
+def read_reports(home: Home) -> dict[str, int]:
+    """When the recorder of each card last told of it, Unix ms UTC."""
+    return {status.card_id: status.at_ms for status in _reports(home, "*.live", _decoder)}
+
+
+class _Running(msgspec.Struct, frozen=True):
+    channel: int = 0
+    call_id: str | None = None
+    rings: int = 0
+    waiting: list[str] = []
+
+
+class _AllRunning(msgspec.Struct, frozen=True):
+    at_ms: int = 0
+    ports: list[_Running] = []
+
+
+_running_decoder = msgspec.json.Decoder(_AllRunning)
+
+
+def read_rings(home: Home) -> dict[str, int]:
+    """How often it rang for each call that runs, as far as the cards tell of ringing."""
+    reports = _reports(home, "*.live", _running_decoder)
+    return {port.call_id: port.rings for report in reports for port in report.ports if port.call_id is not None}
+
+
+def read_waiting(home: Home, channel: int) -> frozenset[str]:
+    """The parameters of a channel that changed while its call runs, and hold from the end of it on."""
+    oldest_ms = now_ms() - STALE_MS
+    reports = (report for report in _reports(home, "*.live", _running_decoder) if report.at_ms >= oldest_ms)
+    return frozenset(
+        key for report in reports for port in report.ports if port.channel == channel for key in port.waiting
+    )
+
+
 def _reports(home: Home, pattern: str, decoder: msgspec.json.Decoder[_Report]) -> Iterator[_Report]:
     """What the recorders' files of one kind say; one that is gone, or written by another version, says nothing."""
     for file in sorted(home.status.glob(pattern)):

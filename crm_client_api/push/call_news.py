@@ -39,7 +39,7 @@ def call_news(stores: Stores, settings: Settings, event: Event, once: Once) -> C
         if call is None:
             return None
         infos = once.get(("calls", call.id), lambda: bare_call_infos(stores, settings, [call]))
-        number = call.number
+        number = call.key(settings.site)
         matches = (
             once.get(("number", number), lambda: match_number(stores.crm, number, settings.site)) if number else []
         )

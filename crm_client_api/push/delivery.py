@@ -25,13 +25,12 @@ from crm_client_api.push.event_cards import card_of_event
 from crm_client_api.push.number_watch import PATIENCE_S, NumberWatch
 from crm_client_api.push.positions import Log, Position, newest
 from crm_client_api.push.receipt_writer import ReceiptWriter
-from crm_client_api.push.replay import next_events
 from crm_client_api.push.sender import Sender
 from crm_client_api.push.store_trouble import is_of_store
 from crm_client_api.stores import StorePool, Stores
 from firmware.clock import now_ms
 from firmware.doorbell import Doorbell, ring
-from firmware.store.event_log import Event
+from firmware.store.event_log import Event, read_after
 
 BOARD_PERIOD_S = 0.25
 QUEUE_EVENTS = 2000
@@ -195,8 +194,8 @@ class Hub:
         self._refresh_if_changed(stores)
         self._look_for_epochs(stores)
         position = self._position
-        found: list[tuple[Log, Event]] = [("calls", event) for event in next_events(stores.calls, position.calls_id)]
-        found += [("office", event) for event in next_events(stores.crm, position.office_id)]
+        found: list[tuple[Log, Event]] = [("calls", event) for event in read_after(stores.calls, position.calls_id)]
+        found += [("office", event) for event in read_after(stores.crm, position.office_id)]
         if not found:
             return False
         for log, event in found:

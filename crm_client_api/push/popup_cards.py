@@ -82,7 +82,7 @@ def conditions_of(decision: popup.Decision) -> list[Condition]:
 
 def card_by_rules(desk: Desk, call: Call) -> PopupInfo | None:
     """The pop-up of a call for this operator, None when the rules show none."""
-    matches = desk.matches(call.number)
+    matches = desk.matches(call.key(desk.settings.site))
     decision = decide_for(desk.stores, desk.settings, desk.operator, ring_of(call), matches)
     if not decision.shows:
         return None
@@ -92,19 +92,22 @@ def card_by_rules(desk: Desk, call: Call) -> PopupInfo | None:
 
 def card_handed(desk: Desk, call: Call, handed_by: str) -> PopupInfo | None:
     """The pop-up that a colleague passed on: the matching customers in the reader's scope. Needs net_popup only."""
-    if Permission.NET_POPUP not in desk.operator.permissions:
-        return None
-    matches = desk.matches(call.number)
+    return _in_scope(desk, call, handed_by) if Permission.NET_POPUP in desk.operator.permissions else None
+
+
+def _in_scope(desk: Desk, call: Call, handed_by: str | None) -> PopupInfo:
+    matches = desk.matches(call.key(desk.settings.site))
     shown = [m for m in matches if desk.customers.allows(m.customer.owner, m.owner_group)]
     return _card(desk, call, shown, bool(matches), [], handed_by)
 
 
 def card_again(desk: Desk, call: Call, receipt: Receipt) -> PopupInfo:
-    """The card of a call that this operator was shown: as the rules are now, or as it was handed over."""
-    card = card_by_rules(desk, call)
-    if card is None and receipt.handed_by is not None:
-        card = card_handed(desk, call, receipt.handed_by)
-    return card or _card(desk, call, [], True, [], receipt.handed_by)
+    """The card of a call that this operator was shown: as the rules are now, else what of it is in scope now.
+
+    Whoever had it keeps it, whatever parameters and availability have become; that the reader holds net_popup is the
+    caller's to check.
+    """
+    return card_by_rules(desk, call) or _in_scope(desk, call, receipt.handed_by)
 
 
 def _card(
@@ -115,7 +118,7 @@ def _card(
     if Permission.COMMUNICATION_MANAGE in permissions and ids:
         scope = communication_scope(desk.operator.viewer)
         notes = desk.once.get(("notes", scope, ids), lambda: last_notes(stores.crm, ids, scope, HISTORY_NOTES))
-    earlier = _earlier(desk, call, call.number) if call.number else []
+    earlier = _earlier(desk, call, call.key(desk.settings.site)) if call.number else []
     return PopupInfo(
         call=desk.call_infos([call])[0],
         customers=[_customer(desk, m) for m in shown],

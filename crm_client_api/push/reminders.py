@@ -8,7 +8,7 @@ import threading
 
 from crm_client_api.domain.call_back_follower import Follower
 from crm_client_api.domain.communications.bin import purge_old
-from crm_client_api.domain.communications.upkeep import fill_in_ended, renew_keys
+from crm_client_api.domain.communications.upkeep import fill_in_ended
 from crm_client_api.domain.recycling import kept_ms
 from crm_client_api.domain.settings import read_settings
 from crm_client_api.domain.tasks import tell_due
@@ -49,17 +49,19 @@ def remind(pool: StorePool, stop: threading.Event) -> None:
             reminders.look(now_ms())
         except (BoxError, sqlite3.Error) as error:
             _log.warning("reminders: %s", error)
+        except Exception:
+            _log.exception("reminders go on")
         stop.wait(_PERIOD_S)
 
 
 def keep_communications(pool: StorePool, stop: threading.Event) -> None:
-    """Purge what lies in the recycle bin too long, and renew keys after the site's settings changed, until stopped."""
+    """Purge what lies in the recycle bin too long, until stopped."""
     while not stop.is_set():
         try:
             with pool.use() as stores:
-                settings = read_settings(stores.crm)
-                renew_keys(stores.crm, settings.site)
-                purge_old(stores.crm, now_ms() - kept_ms(stores.crm), settings.site)
+                purge_old(stores.crm, now_ms() - kept_ms(stores.crm), read_settings(stores.crm).site)
         except (BoxError, sqlite3.Error) as error:
             _log.warning("upkeep of communication records: %s", error)
+        except Exception:
+            _log.exception("the upkeep of communication records goes on")
         stop.wait(_TIDY_PERIOD_S)

@@ -7,7 +7,9 @@ back with it misses nothing and gets nothing twice.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -20,7 +22,7 @@ from crm_client_api.answers.push import OfficeEventInfo, PopupInfo, Popups
 from crm_client_api.domain import office_events
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.popup_causes import popped_up_calls
-from crm_client_api.domain.receipts import Shown, handed_to
+from crm_client_api.domain.receipts import Shown, handed_to, receipts_of_running
 from crm_client_api.domain.recordings import get_recording
 from crm_client_api.domain.scope import customer_scope
 from crm_client_api.domain.sessions import Session
@@ -29,7 +31,7 @@ from crm_client_api.push.audience import CALL_EVENTS, CARD_EVENTS, LINE_EVENTS, 
 from crm_client_api.push.call_news import CallNews, call_at, call_news
 from crm_client_api.push.delivery import Hub
 from crm_client_api.push.event_cards import card_key, card_of_event
-from crm_client_api.push.popup_cards import card_by_rules, card_handed, decide_as, ring_of
+from crm_client_api.push.popup_cards import card_again, card_by_rules, card_handed, decide_as, ring_of
 from crm_client_api.push.positions import Log, Position, newest, parse
 from crm_client_api.push.record_news import told
 from crm_client_api.push.replay import AT_ONCE, missed_events
@@ -37,12 +39,13 @@ from crm_client_api.push.store_trouble import is_of_store
 from crm_client_api.stores import StorePool, Stores
 from crm_client_api.views.calls import Desk, open_desk, recording_info, with_names
 from firmware.clock import iso_utc, now_ms
-from firmware.errors import BadInput, NotFound
+from firmware.errors import BadInput, NotFound, StoreError
 from firmware.store.event_log import Event
 
 _log = logging.getLogger(__name__)
 
 LONGEST_REPLAY_EVENTS = 20_000
+_REMEMBERED_CARDS = 100
 BEGINNING = b"retry: 1000\n\n"
 """How every stream begins: a client that is cut off comes back after a second."""
 
@@ -59,19 +62,20 @@ def _frame(event: str, body: bytes, position: Position | None) -> bytes:
 
 def running_popups(hub: Hub, stores: Stores, session: Session) -> Popups:
     """Pop-ups of running calls; the event logs after the position hold all that is not among them."""
+    with suppress(StoreError):  # then the rules alone decide
+        hub.receipts.flush()
     read = hub.position_behind(stores)
     stores.crm.conn.execute("BEGIN")  # one snapshot of each store: a call is in the answer or after the position
     try:
         desk = open_desk(stores, session.operator)
         office = newest(stores)
-        handed = handed_to(stores.crm, session.operator.staff_no, now_ms())
+        had = receipts_of_running(stores.calls, stores.crm, session.operator.staff_no)
+        may_have = Permission.NET_POPUP in session.operator.permissions
         found = []
         for call in popped_up_calls(
-            stores.calls, stores.crm, read.calls_id, desk.settings.rules.popup_withheld, frozenset(handed)
+            stores.calls, stores.crm, read.calls_id, desk.settings.rules.popup_withheld, had.keys()
         ):
-            card = card_by_rules(desk, call)
-            if card is None and call.id in handed:
-                card = card_handed(desk, call, handed[call.id])
+            card = card_again(desk, call, had[call.id]) if may_have and call.id in had else card_by_rules(desk, call)
             if card is not None:
                 found.append(card)
     finally:
@@ -101,6 +105,7 @@ class Stream:
         self._pool = pool
         self._operator = session.operator
         self._customers = customer_scope(session.operator.viewer)
+        self._shown: deque[str] = deque(maxlen=_REMEMBERED_CARDS)
         self._may_name = Permission.CUSTOMER_MANAGE in session.operator.permissions
         self.client, self._joined = hub.join(session)
         try:
@@ -204,6 +209,7 @@ class Stream:
         for part in parts:
             if part.shows is not None:  # before it is sent: a client may act on it at once
                 self._hub.receipts.note(Shown(part.shows, self._operator.staff_no, now_ms()))
+                self._shown.append(part.shows)
         return b"".join(part.content for part in parts)
 
     def _event(self, queued: Queued) -> list[_Part]:
@@ -219,7 +225,7 @@ class Stream:
         with self._pool.use() as stores:
             desk = open_desk(stores, self._operator, queued.settings, queued.once)
             if queued.log == "office":
-                return _office_event(desk, event, position)
+                return _office_event(desk, event, position, is_shown=event.call_id in self._shown)
             return _recording_event(desk, event, position)
 
     def _call_event(self, queued: Queued, position: Position) -> list[_Part]:
@@ -267,13 +273,14 @@ def _recording_event(desk: Desk, event: Event, position: Position) -> list[_Part
     return [_Part(frame("recording", RecordingEvent(recording.call_id, recording_info(recording)), position))]
 
 
-def _office_event(desk: Desk, event: Event, position: Position) -> list[_Part]:
+def _office_event(desk: Desk, event: Event, position: Position, *, is_shown: bool) -> list[_Part]:
+    """``is_shown``: this client got the call's pop-up already."""
     if event.kind in (office_events.CALLER_UNKNOWN, office_events.POPUP_HANDED):
         call = call_at(desk.stores, event)
         popup = None
         if call is not None and event.kind == office_events.CALLER_UNKNOWN:
             popup = card_by_rules(desk, call) if desk.settings.rules.popup_withheld else None
-        elif call is not None and not event.data.get("again"):
+        elif call is not None and not (is_shown or event.data.get("again")):
             popup = card_handed(desk, call, str(event.data.get("by", "")))
         if popup is not None:
             return [_Part(frame("popup", popup, position), popup.call.id)]

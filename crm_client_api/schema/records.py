@@ -23,6 +23,8 @@ _STATEMENTS = (
     # Rows of an import count as absent until the import has a published_ms; see `imports`.
     "ALTER TABLE customers ADD COLUMN import_id INTEGER",
     "CREATE INDEX customers_by_next_contact ON customers (next_contact_ms) WHERE next_contact_ms IS NOT NULL",
+    "CREATE INDEX customers_by_owners_next_contact ON customers (owner, next_contact_ms)"
+    " WHERE next_contact_ms IS NOT NULL",
     "CREATE INDEX customers_deleted ON customers (deleted_ms) WHERE deleted_ms IS NOT NULL",
     "ALTER TABLE customer_phones ADD COLUMN kind TEXT NOT NULL DEFAULT 'phone'"
     " CHECK (kind IN ('phone', 'mobile', 'fax', 'other'))",
@@ -214,7 +216,8 @@ _STATEMENTS = (
     """,
     "CREATE INDEX saved_views_by_list ON saved_views (list, staff_no)",
     # Rows that carry the id of an import without published_ms do not exist for anybody. Its staged rows lie in the
-    # job's folder; `inserted` and `applied` are the last of them that were added, and whose changes were made.
+    # job's folder; `inserted` and `applied` are the last of them that were added, and whose changes were made;
+    # kept_newer: fields of those that stayed, because somebody changed them since the preview.
     """
     CREATE TABLE imports (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -227,6 +230,7 @@ _STATEMENTS = (
         last_id INTEGER,
         inserted INTEGER NOT NULL DEFAULT 0,
         applied INTEGER NOT NULL DEFAULT 0,
+        kept_newer INTEGER NOT NULL DEFAULT 0,
         finished_ms INTEGER
     ) STRICT
     """,

@@ -6,6 +6,9 @@ import sqlite_utils
 from sqlite_utils import Migrations
 
 from crm_client_api.schema.access import add_access
+from crm_client_api.schema.alarm_notices import add_alarm_notices
+from crm_client_api.schema.call_notes import add_call_notes
+from crm_client_api.schema.phrases import add_phrases
 from crm_client_api.schema.records import add_records
 from firmware.clock import now_ms
 
@@ -30,6 +33,31 @@ def _records(db: sqlite_utils.Database) -> None:
 @_crm(name="0003_access")
 def _access(db: sqlite_utils.Database) -> None:
     add_access(db)
+
+
+@_crm(name="0004_phrases")
+def _phrases(db: sqlite_utils.Database) -> None:
+    add_phrases(db)
+
+
+@_crm(name="0004_setup_done")
+def _setup_done(db: sqlite_utils.Database) -> None:
+    """A box that people work with already needs no guided set-up."""
+    db.execute(
+        "INSERT INTO parameters (scope, subject, key, value, changed_ms)"
+        " SELECT 'system', '', 'setup_done', 'true', ? WHERE EXISTS (SELECT 1 FROM operators)",
+        [now_ms()],
+    )
+
+
+@_crm(name="0004_call_notes")
+def _call_notes(db: sqlite_utils.Database) -> None:
+    add_call_notes(db)
+
+
+@_crm(name="0004_alarm_notices")
+def _alarm_notices(db: sqlite_utils.Database) -> None:
+    add_alarm_notices(db)
 
 
 _STATEMENTS = (

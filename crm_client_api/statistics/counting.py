@@ -7,10 +7,10 @@ from datetime import tzinfo
 
 import numpy as np
 
-from crm_client_api.domain.numbers import Site
 from crm_client_api.statistics.backs import put_backs
 from crm_client_api.statistics.cells import SHAPES, Longs, replace_cells
 from crm_client_api.statistics.local_time import HOUR_MS, spans
+from recorder.numbers import Site
 
 LONGEST_CALL_DAYS = 17
 """Beyond this, a call counts as not being in use any more."""

@@ -19,17 +19,17 @@ from typing import TypeVar
 
 import sqlite_utils
 
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.settings import read_settings
-from crm_client_api.statistics.backs import missed_before, put_backs_of_calls
+from crm_client_api.statistics.backs import key_of, missed_before, put_backs_of_calls
 from crm_client_api.statistics.cells import SHAPES
 from crm_client_api.statistics.counting import count_hours
 from crm_client_api.statistics.figures_file import FiguresFile
 from crm_client_api.statistics.freeing import give_back_memory
-from crm_client_api.statistics.local_time import hour_of, parse_zone, start_ms
+from crm_client_api.statistics.local_time import hour_of, start_ms
 from firmware.config import Home
 from firmware.errors import BoxError
-from firmware.parameters import get_value
+from recorder.library.keeping.number_keys import keyed_by
+from recorder.numbers import Site, reading
 
 _EVENTS_AT_ONCE = 5000
 _CALLS_AT_ONCE = 500
@@ -157,13 +157,13 @@ class Figures:
 
 def _site(connection: sqlite3.Connection) -> tuple[tzinfo, Site]:
     crm = sqlite_utils.Database(connection, execute_plugins=False)
-    name = get_value(crm, "system", "time_zone")
-    return parse_zone(name if isinstance(name, str) else ""), read_settings(crm).site
+    settings = read_settings(crm)
+    return settings.zone, settings.site
 
 
 def _follow(connection: sqlite3.Connection, zone: tzinfo, site: Site) -> None:
     epoch = connection.execute("SELECT value FROM calls.meta WHERE key = 'epoch'").fetchone()[0]
-    counted_by = f"{epoch} {zone} {site.country} {site.area_code} {site.outside_prefix}"
+    counted_by = f"{epoch} {zone} {keyed_by(connection, 'calls')} {reading(site)}"
     newest = connection.execute("SELECT coalesce(max(seq), 0) FROM calls.sqlite_sequence WHERE name = 'events'")
     newest_id = int(newest.fetchone()[0])
     known = dict(connection.execute("SELECT key, value FROM main.meta").fetchall())
@@ -216,13 +216,14 @@ def _mark_events(connection: sqlite3.Connection, zone: tzinfo, site: Site, posit
     for first in range(0, len(concerned), _CALLS_AT_ONCE):
         some = concerned[first : first + _CALLS_AT_ONCE]
         for call in connection.execute(
-            "SELECT direction, started_ms, dialled_number FROM calls.calls"
+            "SELECT direction, started_ms, dialled_number, dialled_key FROM calls.calls"
             f" WHERE id IN ({','.join('?' * len(some))}) AND state = 'ended'",
             some,
         ):
             hours.add(hour_of(zone, call["started_ms"]))
             if call["direction"] == "outgoing" and call["dialled_number"]:
-                answered |= missed_before(connection, zone, site, call["dialled_number"], call["started_ms"])
+                key = key_of(call["dialled_number"], call["dialled_key"], site)
+                answered |= missed_before(connection, zone, site, key, call["started_ms"])
     connection.executemany("INSERT OR IGNORE INTO stale_hours VALUES (?)", [(hour,) for hour in hours])
     connection.executemany("INSERT OR IGNORE INTO stale_backs VALUES (?,?)", answered.items())
     if connection.execute("SELECT count(*) FROM stale_backs").fetchone()[0] > _MOST_BACKS_ONE_BY_ONE:

@@ -8,32 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from pathlib import Path
-from zoneinfo import ZoneInfo
-
-from firmware.errors import ConfigError
 
 HOUR_MS = 3_600_000
 _DAY_ZERO = date(1970, 1, 1)
 _STEP_MS = 6 * HOUR_MS
-
-
-def parse_zone(name: str) -> tzinfo:
-    """The time zone of that IANA name; "" is the one that the machine is set to. Raises ConfigError."""
-    if not name:
-        return _machine_zone()
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, LookupError) as error:
-        raise ConfigError(f"there is no time zone {name[:60]!r}; for example Asia/Shanghai") from error
-
-
-def _machine_zone() -> tzinfo:
-    local = Path("/etc/localtime")
-    if local.exists():
-        with local.open("rb") as file:
-            return ZoneInfo.from_file(file, key=str(local))
-    return UTC
 
 
 def offset_ms(zone: tzinfo, at_ms: int) -> int:

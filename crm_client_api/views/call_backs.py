@@ -11,13 +11,13 @@ from crm_client_api.domain.call_backs import CallBack, CallBackFilter, State, li
 from crm_client_api.domain.call_branches import is_whole
 from crm_client_api.domain.call_search import list_calls
 from crm_client_api.domain.calls import Call, CallFilter, calls_by_id
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.scope import ChannelScope
 from crm_client_api.domain.walk import Position
 from crm_client_api.stores import Stores
 from crm_client_api.views.calls import Desk
 from crm_client_api.views.tasks import calls_in_sight
 from firmware.clock import iso_utc
+from recorder.numbers import Site
 
 _AT_ONCE = 200
 _ENOUGH_S = 0.02

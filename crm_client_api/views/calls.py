@@ -18,16 +18,19 @@ from crm_client_api.answers.calls import (
 )
 from crm_client_api.domain.calls import Call
 from crm_client_api.domain.customers import Customer, Match, match_number
+from crm_client_api.domain.customers.read import names_by_key
+from crm_client_api.domain.number_sites import all_renewed
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.recordings import Recording, recordings_of, silent_ranges
 from crm_client_api.domain.scope import ChannelScope, RecordScope, customer_scope
 from crm_client_api.domain.settings import Settings, read_settings
 from crm_client_api.domain.takings import Taking, takings_of
-from crm_client_api.numbers.places import Place, place_as_received
+from crm_client_api.numbers.places import Place, place_of_key
 from crm_client_api.push.once import Once
 from crm_client_api.stores import Stores
 from firmware.clock import iso_utc
+from recorder.numbers import Site, e164_of_key, match_key
 
 
 def operator_info(operator: Operator) -> OperatorInfo:
@@ -110,7 +113,15 @@ class Desk:
         """Calls with their recordings and the customers in scope."""
         key = ("calls", *(call.id for call in calls))
         bare = self.once.get(key, lambda: bare_call_infos(self.stores, self.settings, calls))
-        return [self._named(info, call) for info, call in zip(bare, calls, strict=True)]
+        if Permission.CUSTOMER_MANAGE not in self.operator.permissions:
+            return bare
+        site, crm = self.settings.site, self.stores.crm.conn
+        keys = [_key_of_today(call, site) for call in calls]
+        if len(set(keys)) == 1 or not all_renewed(crm, site):  # what is found out about one number is shared
+            return [self._named(info, call) for info, call in zip(bare, calls, strict=True)]
+        found = names_by_key(crm, [*{*keys} - {""}], self.customers)
+        names = ([CustomerName(*name) for name in found.get(one, ())] for one in keys)
+        return [_with(info, some) for info, some in zip(bare, names, strict=True)]
 
     def matches(self, number: str | None) -> list[Match]:
         """Everybody who has a number, in scope or not."""
@@ -119,15 +130,18 @@ class Desk:
         return self.once.get(("number", number), lambda: match_number(self.stores.crm, number, self.settings.site))
 
     def _named(self, info: CallInfo, call: Call) -> CallInfo:
-        if not call.number or Permission.CUSTOMER_MANAGE not in self.operator.permissions:
+        if not call.number:
             return info
-        return with_names(info, self.matches(call.number), self.customers)
+        return with_names(info, self.matches(call.key(self.settings.site)), self.customers)
 
 
 def with_names(info: CallInfo, matches: Iterable[Match], scope: RecordScope) -> CallInfo:
     """The call with the customers in scope; for who may query customers."""
     known = [m.customer for m in matches if scope.allows(m.customer.owner, m.owner_group)]
-    names = [CustomerName(one.id, one.fields["name"], one.fields["company"]) for one in known]
+    return _with(info, [CustomerName(one.id, one.fields["name"], one.fields["company"]) for one in known])
+
+
+def _with(info: CallInfo, names: list[CustomerName]) -> CallInfo:
     return msgspec.structs.replace(info, customers=names) if names else info
 
 
@@ -141,7 +155,8 @@ def bare_call_infos(stores: Stores, settings: Settings, calls: Sequence[Call]) -
 def _bare_info(
     stores: Stores, settings: Settings, call: Call, recordings: Iterable[Recording], taking: Taking | None
 ) -> CallInfo:
-    place = place_as_received(stores.home, call.number, settings.site) if call.number else Place()
+    site = settings.site
+    place = place_of_key(stores.home, call.key(site), site) if call.number else Place()
     return CallInfo(
         id=call.id,
         channel=call.channel,
@@ -150,9 +165,11 @@ def _bare_info(
         state=call.state,
         result=call.result,
         caller_number=call.caller_number,
+        caller_e164=_e164(call.caller_number, call.caller_key, site),
         caller_name=call.caller_name,
         absence=call.absence,
         dialled_number=call.dialled_number,
+        dialled_e164=_e164(call.dialled_number, call.dialled_key, site),
         number_place=place.zh or None,
         number_place_en=place.en or None,
         started_at=iso_utc(call.started_ms),
@@ -171,6 +188,16 @@ def _bare_info(
         customers=[],
         recordings=[recording_info(recording) for recording in recordings],
     )
+
+
+def _key_of_today(call: Call, site: Site) -> str:
+    """By what its customers are found, "" for nothing."""
+    key = call.key(site) if call.number else ""
+    return key if key.startswith("+") else match_key(key, site)
+
+
+def _e164(number: str | None, key: str | None, site: Site) -> str | None:
+    return e164_of_key(match_key(number, site) if key is None else key) if number else None
 
 
 def open_desk(stores: Stores, operator: Operator, settings: Settings | None = None, once: Once | None = None) -> Desk:

@@ -44,6 +44,7 @@ def communication_infos(desk: Desk, records: Sequence[Communication]) -> list[Co
     supplements, versions = _additions(desk, records)
     return [
         _info(
+            desk,
             one,
             calls.get(one.values.call_id or ""),
             _link(desk, one, calls, recordings),
@@ -122,7 +123,7 @@ def _additions(desk: Desk, records: Sequence[Communication]) -> tuple[dict[int, 
 
 
 def _info(
-    record: Communication, call: Call | None, link: Link, supplements: list[SupplementInfo], versions: int
+    desk: Desk, record: Communication, call: Call | None, link: Link, supplements: list[SupplementInfo], versions: int
 ) -> CommunicationInfo:
     values = record.values
     talk_ms = values.talk_ms
@@ -149,7 +150,7 @@ def _info(
         owner=record.owner,
         created_at=iso_utc(record.created_ms),
         changed_at=iso_utc(record.changed_ms),
-        correctable_until=iso_utc(correctable_until_ms(record.created_ms)),
+        correctable_until=iso_utc(correctable_until_ms(record.created_ms, desk.settings.zone)),
         versions=versions,
         supplements=supplements,
         recording_link=RecordingLink(link.state, link.reason),

@@ -8,13 +8,13 @@ from crm_client_api.answers.communications import Timeline, TimelineEntry
 from crm_client_api.domain.calls import calls_with
 from crm_client_api.domain.communications.lists import Filter, list_communications
 from crm_client_api.domain.communications.write import word_row
-from crm_client_api.domain.numbers import spellings
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.tasks import TaskScope, tasks_of_customer
 from crm_client_api.views.calls import Desk
 from crm_client_api.views.communications import communication_infos, reach_of
 from crm_client_api.views.tasks import task_infos
 from firmware.errors import BadInput
+from recorder.numbers import match_key
 
 _KINDS = ("call", "communication", "task")
 _END = (1 << 53, "task", "~")
@@ -83,11 +83,9 @@ def _calls(desk: Desk, customer: int, place: Place, limit: int) -> list[tuple[Pl
     rows = desk.stores.crm.conn.execute(
         "SELECT number FROM customer_phones WHERE customer_id = ? ORDER BY position LIMIT ?", (customer, _MOST_NUMBERS)
     )
-    exact = sorted({one for row in rows for one in spellings(row[0], desk.settings.site)})
-    if not exact:
-        return []
+    keys = {match_key(row[0], desk.settings.site) for row in rows}
     at_ms, one = _bound("call", place)
-    calls = calls_with(desk.stores.calls, exact, desk.channels, (at_ms, one or ""), limit)
+    calls = calls_with(desk.stores.calls, keys, desk.channels, desk.settings.site, (at_ms, one or ""), limit)
     infos = desk.call_infos(calls)
     return [
         ((call.started_ms, "call", call.id), TimelineEntry(kind="call", at=info.started_at, call=info))

@@ -19,6 +19,7 @@ from firmware.clock import uuid7
 from firmware.config import Home
 from firmware.store import event_log
 from firmware.store.connection import open_store, write
+from recorder.numbers import Site, match_key
 
 PASSWORD = "correct horse"
 START_MS = 1_790_000_000_000
@@ -60,10 +61,14 @@ def stored_bytes(home: Home) -> bytes:
     return b"".join(file.read_bytes() for file in sorted(home.crm_db.parent.glob(home.crm_db.name + "*")))
 
 
+OF_CALLS = ("caller", "dialled")
+
+
 class Exchange:
     """Writes calls, events and recordings into the store as the recorder does."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, site: Site = Site()) -> None:  # noqa: B008 - a frozen value
+        self.site = site
         self.home = home
         self.db = open_store(home.calls_db)
         self.now_ms = START_MS
@@ -87,6 +92,7 @@ class Exchange:
         self.now_ms += 1000
         with write(self.db) as connection:
             if call is not None:
+                call |= {f"{of}_key": match_key(call.get(f"{of}_number") or "", self.site) or None for of in OF_CALLS}
                 names = ", ".join(call)
                 renewed = ", ".join(f"{name} = excluded.{name}" for name in call)
                 connection.execute(

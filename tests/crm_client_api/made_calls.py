@@ -9,6 +9,7 @@ import sqlite_utils
 from firmware.clock import uuid7
 from firmware.store import event_log
 from firmware.store.connection import write
+from recorder.numbers import Site, match_key
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,15 @@ def put_calls(calls: sqlite_utils.Database, made: list[Made]) -> list[str]:
             incoming = one.direction == "incoming"
             connection.execute(
                 "INSERT INTO calls (id, channel, card_id, direction, state, result, caller_number, dialled_number,"
-                " started_ms, answered_ms, ended_ms, ring_ms, talk_ms, simulated, handled_by)"
-                " VALUES (?,?,'test-1',?,'ended',?,?,?,?,?,?,?,?,1,?) ON CONFLICT DO NOTHING",
+                " started_ms, answered_ms, ended_ms, ring_ms, talk_ms, simulated, handled_by,"
+                " caller_key, dialled_key)"
+                " VALUES (?,?,'test-1',?,'ended',?,?,?,?,?,?,?,?,1,?,?,?) ON CONFLICT DO NOTHING",
                 (
                     identity, one.channel, one.direction, one.result, one.number if incoming else None,
                     None if incoming else one.number, one.started_ms, None, one.ended_ms, one.ring_ms,
                     one.talk_ms if one.result == "answered" else 0, one.handled_by,
+                    match_key(one.number, Site()) if incoming and one.number else None,
+                    match_key(one.number, Site()) if not incoming and one.number else None,
                 ),
             )  # fmt: skip
             event_log.append(

@@ -216,6 +216,7 @@ def work(office: Office, who: str, calls: list[str]) -> None:
         _record(office, who, customer, office.choice.choice([None, *calls]))
         _record(office, who, customer, None)
     _tasks(office, who, known[0] if known else None)
+    _call_note(office, who)
     _papers(office, who)
     _access(office, who)
     _holds(office, who)
@@ -292,6 +293,17 @@ def _tasks(office: Office, who: str, customer: str | None) -> None:
             office.add("call-backs", one.id, (mark,), one.sees, one.maker)
 
 
+def _call_note(office: Office, who: str) -> None:
+    """Something noted on a call that this person hears."""
+    for channel in [one for one in CHANNELS if office.hears(who, one)][:1]:
+        for call in [one for one in office.things["calls"] if one.maker == str(channel)][:1]:
+            mark = office.word("nte")
+            made = office.do(who, "POST", f"/calls/{call.id}/notes", {"text": mark})
+            if made is not None:
+                sees = lambda one, channel=channel: office.hears(one, channel)  # noqa: E731
+                office.add("call-notes", made["id"], (mark,), sees, who)
+
+
 def _papers(office: Office, who: str) -> None:
     """Drafts, saved views, agent state, orders, files to import and to export."""
     own = lambda one: one == who  # noqa: E731
@@ -304,6 +316,11 @@ def _papers(office: Office, who: str) -> None:
                          {"list": "customers", "name": mark, "body": {"q": mark}, "shared": shared})  # fmt: skip
         sees = lambda one, shared=shared: shared or one == who  # noqa: E731
         office.add("saved-views", made["id"], (mark,), sees, who)
+        mark = office.word("phr")
+        made = office.do(who, "POST", "/phrases", {"text": mark, "shared": shared})
+        if made is not None:
+            may = lambda one, sees=sees: sees(one) and office.holds(one, P.COMMUNICATION_MANAGE)  # noqa: E731
+            office.add("phrases", made["id"], (mark,), may, who)
     mark = office.word("agt")
     office.do(who, "PUT", "/agent-state", {"state": "busy", "reason": mark})
     office.add("agents", who, (mark,), lambda one: office.oversees(one, who), who)
@@ -373,6 +390,7 @@ def channel_of(call: Thing) -> int:
 
 def hand_over(office: Office, giver: str, receiver: str) -> None:
     """A super operator hands one customer on, with all that belongs to it."""
+    office.things.setdefault("hand-overs", [])  # none, when the giver has no customer
     mine = [one for one in office.things["customers"] if one.maker == giver][:1]
     mark = office.word("hnd")
     made = office.do("root", "POST", "/hand-overs",

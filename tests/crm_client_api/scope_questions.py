@@ -46,20 +46,27 @@ MOVING = {
     "/calls/{call_id}/popup-trace": "asked for by name: why it did not pop up for each operator, strangers too",
     "/groups": "people and channels of each, for those who manage operators", "/audit": "one's own readings are in it",
     "/operators/{staff_no}/belongings": "as /audit: own readings move nothing, tasks of others may",
-    "/saved-views": "views that others share", "/holds": "holds on numbers are everybody's who manages holds",
+    "/saved-views": "views that others share", "/phrases": "as /saved-views",
+    "/my-line": "as /channels; why no card came: that somebody else has the caller as a customer, as its absence tells",
+    "/holds": "holds on numbers are everybody's who manages holds",
     "/channels": "levels and clocks of the lines", "/cards": "links of the whole box",
+    "/alarms": "the whole box, with system_setup", "/daemons": "as /alarms",
 }  # fmt: skip
 """GET routes whose answers may change when somebody else, out of scope, writes something; with the reason."""
 
-_NEEDED = {"from": "from=2026-09-01", "to": "to=2026-11-30", "month": "month=2026-09"}
+_NEEDED = {
+    "ids": "ids=01a0c450-0000-7000-8000-000000000001",
+    "from": "from=2026-09-01", "to": "to=2026-11-30", "month": "month=2026-09",
+}  # fmt: skip
 _WORDS = frozenset({"q", "text", "subject", "category", "level", "status", "source", "tag", "method"})
 _PEOPLE = frozenset({"owner", "author", "operator", "handled_by", "actor", "staff_no"})
 _PLAIN: dict[str, tuple[str, ...]] = {
     "limit": ("1", "100"), "order": ("asc", "desc", "oldest", "newest"),
     "sort": ("name", "company", "changed", "oldest"), "state": ("all", "ended", "done", "deleted", "waiting"),
-    "whose": ("all", "group"), "direction": ("incoming",),
+    "whose": ("all", "group"), "direction": ("incoming",), "past": ("true",),
     "result": ("missed",), "machine": ("fax",), "call_back": ("open",), "kind": ("call",), "held": ("true", "false"),
-    "duration_from_ms": ("0",), "duration_to_ms": ("1",), "released": ("true",), "removed": ("true",),
+    "duration_from_ms": ("0",), "duration_to_ms": ("1",), "talk_from_ms": ("0",), "talk_to_ms": ("1",),
+    "noted": ("true",), "released": ("true",), "removed": ("true",),
     "overdue": ("true",), "list": ("customers",), "by": ("hour", "day"), "action": ("customer", "order", "hold.set"),
     "split": ("channel", "operator", "group"), "measure": ("calls",), "group": ("1", "2"), "blocking": ("0.01",),
     "within_s": ("20",), "answered_part": ("0.8",), "download": ("1",), "retention_days": ("1",), "days": ("1",),
@@ -69,7 +76,7 @@ _PLAIN: dict[str, tuple[str, ...]] = {
                      "created_from", "created_to"), ("2026-01-01T00:00:00Z", "2026-10-01")),
     **dict.fromkeys(("before", "after"), ("1", "2")),
 }  # fmt: skip
-_OF_IDS = {"customer": "customers", "call": "calls", "channel": "channels"}
+_OF_IDS = {"customer": "customers", "call": "calls", "channel": "channels", "ids": "recordings"}
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,8 @@ def paths(office: Office, who: str, route: Route) -> Iterator[tuple[str, str | N
                 one, ghost = thing.id, ghost_of(thing)
                 yield f"/retention-rules/{kind}/{one}", f"/retention-rules/{kind}/{ghost}", (one, ghost)
         return
+    if route.path == "/jobs/{job_id}/cancel" and office.staff[who].level == "super":
+        return  # gives up those of others, too
     rooms = [room_of(route, name) for name in names]
     assert set(rooms) <= office.things.keys(), f"what are the ids of {route.path}?"
     seen = [_some(office, who, room, seen=True) for room in rooms]
@@ -112,10 +121,13 @@ def paths(office: Office, who: str, route: Route) -> Iterator[tuple[str, str | N
     for at in range(max(map(len, seen), default=0)):
         if all(seen):
             yield _filled(route.path, names, [some[at % len(some)].id for some in seen]), None, ("", "")
+    allowed = office.allowed(who) if "recordings" in rooms else set()
     for place, things in enumerate(hidden):
         others = [(some or out or [None])[0] for some, out in zip(seen, hidden, strict=True)]
         ids = [GHOST_ID if one is None else one.id for one in others]
         for thing in things:
+            if route.path.startswith("/communications/") and thing.room == "recordings" and thing.id in allowed:
+                continue  # a record in scope lets its reader hear its call, whatever the channel
             with_it = _filled(route.path, names, [*ids[:place], thing.id, *ids[place + 1 :]])
             with_ghost = _filled(route.path, names, [*ids[:place], ghost_of(thing), *ids[place + 1 :]])
             yield with_it, with_ghost, (thing.id, ghost_of(thing))
@@ -161,7 +173,8 @@ def _values(office: Office, who: str, route: Route, name: str) -> Iterator[tuple
     elif name in _OF_IDS:
         for seen in (True, False):
             for thing in _some(office, who, _OF_IDS[name], seen=seen, most=2):
-                yield thing.id, None if seen else ghost_of(thing)
+                told = name == "call" and thing.id in office.allowed(who)  # by a record in scope that carries it
+                yield thing.id, None if seen or told else ghost_of(thing)
     elif name == "rule":
         for thing in _some(office, who, "customers", seen=False, most=2):
             yield f"customer/{thing.id}", f"customer/{GHOST_ID}"
@@ -210,6 +223,8 @@ BY_PATH: dict[tuple[str, str], Any] = {
     ("POST", "/calls/{call_id}/resume"): {"reason": "x"},
     ("POST", "/calls/{call_id}/keep"): {"reason": "x"},
     ("POST", "/calls/{call_id}/discard"): {"reason": "x"},
+    ("POST", "/calls/{call_id}/notes"): {"text": "x"},
+    ("DELETE", "/call-notes/{note_id}"): None,
     ("POST", "/calls/{call_id}/popup/acknowledge"): None,
     ("POST", "/calls/{call_id}/popup/hand"): {"staff_no": "root"},
     ("POST", "/calls/{call_id}/take"): None,
@@ -220,6 +235,8 @@ BY_PATH: dict[tuple[str, str], Any] = {
     ("DELETE", "/retention-rules/{kind}/{subject}"): None,
     ("PATCH", "/saved-views/{view_id}"): {"name": "x"},
     ("DELETE", "/saved-views/{view_id}"): None,
+    ("PATCH", "/phrases/{phrase_id}"): {"text": "x"},
+    ("DELETE", "/phrases/{phrase_id}"): None,
     ("DELETE", "/sessions/{session_id}"): None,
     ("PATCH", "/tasks/{task_id}"): {"note": "x"},
     ("DELETE", "/tasks/{task_id}"): None,
@@ -263,7 +280,9 @@ BY_BODY: dict[tuple[str, str], tuple[tuple[str, dict[str, Any]], ...]] = {
         ("calls", {"kind": "call", "subject": "@", "reason": "x"}),
         ("channels", {"kind": "period", "from": "2026-01-01T00:00:00Z", "channel": "@", "reason": "x"}),
     ),
-    ("POST", "/popup-simulation"): (("channels", {"channel": "@"}),),
+    ("POST", "/popup-simulation"): (
+        ("channels", {"channel": "@"}), ("telephones", {"channel": "#channels", "number": "@"}),
+    ),
     ("POST", "/tasks"): (
         ("customers", {"subject": "x", "customer_id": "@"}),
         ("communications", {"subject": "x", "communication_id": "@"}),
@@ -277,6 +296,7 @@ _OF_PEOPLE = "people are no records: rules of their own (test_operators.py, test
 NAMING_NOTHING = {
     ("PUT", "/agent-state"): "one's own state", ("PUT", "/drafts/{key}"): "the key is a name in one's own drafts",
     ("POST", "/customers"): "makes something of one's own", ("POST", "/saved-views"): "as POST /customers",
+    ("POST", "/phrases"): "as POST /customers",
     ("POST", "/tokens"): "as POST /customers", ("POST", "/webhooks"): "as POST /customers",
     ("POST", "/imports"): "as POST /customers; keys out of scope: test_excel_import.py",
     ("POST", "/exports"): "``read_files``, below the walk",
@@ -286,6 +306,7 @@ NAMING_NOTHING = {
     ("PATCH", "/system-parameters"): "the box, no record", ("POST", "/custom-fields"): "the box, no record",
     ("PATCH", "/custom-fields/{field_id}"): "the box, no record", ("PUT", "/custom-fields/order"): "the box, no record",
     ("DELETE", "/custom-fields/{field_id}"): "the box, no record",
+    ("POST", "/alarm-mail/test"): "the box, no record",
     **{
         (one.method, one.path): _OF_PEOPLE for one in ROUTES
         if one.method != "GET" and one.path.split("/")[1] in ("operators", "groups", "session", "second-factor")
@@ -345,5 +366,5 @@ def _put(body: Any, one: Any, mine: dict[str, Thing | None]) -> Any:
             return body.replace("@", str(one))
         case str() if body.startswith("#"):
             found = mine[body]
-            return "1" if found is None else found.id
+            return "1" if found is None else int(found.id) if body == "#channels" else found.id
     return body

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from crm_office import ROOT, Listener, hire
+from crm_office import ROOT, Browser, Listener, hire
 
 from crm_client_api.domain.agent_state import agent_states, follow_log_ins, set_state
 from crm_client_api.domain.audit import Actor
@@ -233,8 +233,6 @@ def test_an_answered_call_is_handled_by_the_only_one_there_until_somebody_takes_
 
 
 def test_what_was_answered_while_the_api_was_away_is_looked_at_when_it_is_back(crm, exchange, serve):
-    from crm_office import Browser
-
     hire(crm, "A", "ordinary", None, (1,))
     first = serve()
     browser = Browser(first.port)
@@ -244,3 +242,37 @@ def test_what_was_answered_while_the_api_was_away_is_looked_at_when_it_is_back(c
     exchange.answer(call)
     again = Browser(serve().port, browser.cookie, browser.csrf)
     assert handled(again, call["id"], "A") == "A"
+
+
+def test_what_was_answered_and_ended_while_the_api_was_away_has_its_handler_too(crm, exchange, serve):
+    """Who was there then counts, not who is there when the API is back; nothing is concluded twice."""
+    hire(crm, "S", "super")
+    hire(crm, "A", "ordinary", None, (1,))
+    hire(crm, "B", "ordinary", None, (1, 2))
+    first = serve()
+    boss, sitting = Browser(first.port), Browser(first.port)
+    boss.log_in("S")
+    sitting.log_in("A")
+    first.stop()
+    with write(crm) as connection:  # the calls are of a time between: nobody is to wait for them here
+        connection.execute("UPDATE sessions SET created_ms = created_ms - 60000")
+    exchange.now_ms = now_ms() - 30_000
+    missed = [exchange.call(1), exchange.call(2)]
+    for call in missed:
+        exchange.answer(call)
+        exchange.end(call)
+    second = serve()
+    late = Browser(second.port)
+    late.log_in("B")
+    boss = Browser(second.port, boss.cookie, boss.csrf)
+    assert handled(boss, missed[0]["id"], "A") == "A"
+    assert boss.get(f"/calls/{missed[0]['id']}")["handled_how"] == "only_one"
+    assert boss.get(f"/calls/{missed[1]['id']}")["handled_by"] is None, "B came later"
+    second.stop()
+    with write(crm) as connection:
+        connection.execute("DELETE FROM call_takings")
+    boss = Browser(serve().port, boss.cookie, boss.csrf)
+    after = exchange.call(2)
+    exchange.answer(after)
+    assert handled(boss, after["id"], "B") == "B"
+    assert boss.get(f"/calls/{missed[0]['id']}")["handled_by"] is None, "once"

@@ -14,13 +14,14 @@ import time
 from crm_office import Browser, Listener, hire
 
 from crm_client_api.audio.encoded import EncodedCopies
-from crm_client_api.daemon import _upkeep
+from crm_client_api.daemon import _follow_site, _upkeep
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, add_customer
-from crm_client_api.domain.numbers import Site
 from crm_client_api.numbers.places import place_of, prepare_places
 from crm_client_api.stores import StorePool
 from firmware.config import Home
+from firmware.parameters import set_value
+from recorder.numbers import Site
 
 
 def wait_for(file, process) -> dict:
@@ -119,19 +120,26 @@ def test_numbers_have_places(home):
     assert {number: place_of(home, number) for number in PLACES} == PLACES
 
 
-def test_numbers_are_compared_anew_even_when_their_places_cannot_be_had(home, crm):
+def test_numbers_are_compared_anew_as_soon_as_the_site_changes(home, crm):
     hire(crm, "1")
     add_customer(crm, {"name": "x"}, (Phone("", "62345678"),), Actor("1"), Site("CN", "0755"))
-    shutil.rmtree(home.run)  # nowhere to put the table of places
+    shutil.rmtree(home.run)  # nowhere to put the table of places: nothing waits for it
     stop, pool = threading.Event(), StorePool(home)
-    upkeep = threading.Thread(target=_upkeep, args=(pool, EncodedCopies(home), stop))
-    upkeep.start()
+    threads = [
+        threading.Thread(target=_upkeep, args=(pool, EncodedCopies(home), stop)),
+        threading.Thread(target=_follow_site, args=(pool, stop)),
+    ]
+    for thread in threads:
+        thread.start()
     try:
-        deadline = time.monotonic() + 30
-        while crm.conn.execute("SELECT match_key FROM customer_phones").fetchone()[0] != "+861062345678":
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        for area, key in (("010", "+861062345678"), ("021", "+862162345678")):
+            set_value(crm, "system", "site_area_code", area)
+            deadline = time.monotonic() + 30
+            while crm.conn.execute("SELECT match_key FROM customer_phones").fetchone()[0] != key:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
     finally:
         stop.set()
-        upkeep.join()
+        for thread in threads:
+            thread.join()
         pool.close()

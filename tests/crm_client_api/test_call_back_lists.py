@@ -22,12 +22,12 @@ from crm_client_api.domain.call_backs import (
     missed_since,
     position_of,
 )
-from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.scope import ChannelScope
 from crm_client_api.domain.walk import parse_position
 from firmware.config import Home
 from firmware.store.connection import open_store, write
 from firmware.store.migrations import migrate
+from recorder.numbers import Site, match_key
 
 SITE = Site()
 NUMBERS = ("13812345678", "02161234567", "801")

@@ -14,13 +14,13 @@ from walked_calls import NUMBERS, SCOPES, Kept, crowds, put, some_of, walk_steps
 
 from crm_client_api.domain.call_search import list_calls, position_of, search_calls
 from crm_client_api.domain.calls import CallFilter, calls_with, history
-from crm_client_api.domain.numbers import Site, spellings
 from crm_client_api.domain.recording_search import RecordingSearch, count_recordings, search_recordings
 from crm_client_api.domain.scope import ChannelScope
 from crm_client_api.domain.walk import parse_position
 from firmware.config import Home
 from firmware.store.connection import open_store, write
 from firmware.store.migrations import migrate
+from recorder.numbers import Site, match_key
 
 SITE = Site()
 SETTINGS = settings(
@@ -88,7 +88,10 @@ def fits(row: sqlite3.Row, wanted: CallFilter) -> bool:
     digits = "".join(filter(str.isdigit, wanted.number or "")) or wanted.number
     return (
         same
-        and (not wanted.number or any(one in spellings(wanted.number, SITE) or digits in one for one in numbers))
+        and (
+            not wanted.number
+            or any(match_key(one, SITE) == match_key(wanted.number, SITE) or digits in one for one in numbers)
+        )
         and (wanted.from_ms is None or row["started_ms"] >= wanted.from_ms)
         and (wanted.to_ms is None or row["started_ms"] < wanted.to_ms)
         and (wanted.among is None or row["id"] in wanted.among)
@@ -151,7 +154,7 @@ def test_the_history_of_a_number_is_what_a_plain_look_finds(calls, rows, number,
         one for one in expected if one != "call-1"
     ][:limit]
     behind = (10, "call-5")
-    rest = [one.id for one in calls_with(calls, spellings(number, SITE), scope, behind, limit)]
+    rest = [one.id for one in calls_with(calls, [match_key(number, SITE)], scope, SITE, behind, limit)]
     starts = {row["id"]: row["started_ms"] for row in calls.conn.execute("SELECT id, started_ms FROM calls")}
     assert rest == [one for one in expected if (starts[one], one) < behind][:limit]
 

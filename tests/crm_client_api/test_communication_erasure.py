@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC
 
 import pytest
 from crm_office import hire
@@ -14,12 +15,12 @@ from crm_client_api.domain.audit_chain import verify_chain
 from crm_client_api.domain.communications.changes import add_communication, add_supplement, correct_communication
 from crm_client_api.domain.communications.lists import Filter, Reach, get_communication, list_communications
 from crm_client_api.domain.communications.record import Values
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.scope import RecordScope
 from crm_client_api.stores import open_stores
 from firmware.clock import now_ms
 from firmware.store.connection import write
 from recorder.library.erasure.erase import subject_of
+from recorder.numbers import Site
 
 NUMBER, OTHER = "13812345678", "13900001111"
 SITE, ME = Site(), Actor("1")
@@ -45,7 +46,7 @@ def records(crm, stores):
     customer = int(add_customer_of(crm, "1", "王小明"))
     said = Values(customer, now_ms(), NUMBER, subject="回电 +86 138 1234-5678", content=f"他说打{NUMBER}", result="好")
     one = str(add_communication(crm, said, ME, ALL, SITE).id)
-    correct_communication(crm, one, {"content": f"他说打{NUMBER}或{OTHER}"}, ME, ALL, SITE)
+    correct_communication(crm, one, {"content": f"他说打{NUMBER}或{OTHER}"}, ME, ALL, SITE, UTC)
     add_supplement(crm, one, "再打 138 1234 5678", ME, ALL, SITE)
     other = str(add_communication(crm, replace(said, number=OTHER, subject="x", content=OTHER), ME, ALL, SITE).id)
     return one, other

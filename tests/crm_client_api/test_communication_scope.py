@@ -21,7 +21,6 @@ from office_records import add_customer_of, show_popup
 from crm_client_api.domain.call_back_follower import Follower
 from crm_client_api.domain.communications.record import Values
 from crm_client_api.domain.communications.write import insert, supplement, update
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.operators import delete_operator
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.settings import read_settings
@@ -31,6 +30,7 @@ from firmware.config import Home
 from firmware.parameters import set_value
 from firmware.store.connection import open_store, write
 from firmware.store.migrations import migrate
+from recorder.numbers import Site
 
 NUMBER = "13812345678"
 MARK = re.compile(r"(?:rec|cus|tsk|old|add)[0-9]+end")

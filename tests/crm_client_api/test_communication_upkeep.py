@@ -10,9 +10,9 @@ from crm_client_api.domain.communications.record import Values
 from crm_client_api.domain.communications.upkeep import fill_in_ended, renew_keys
 from crm_client_api.domain.communications.write import insert
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.scope import RecordScope
 from firmware.store.connection import write
+from recorder.numbers import Site
 
 BEIJING, SHANGHAI = Site("CN", "010"), Site("CN", "021")
 EVERYTHING = RecordScope(everything=True)

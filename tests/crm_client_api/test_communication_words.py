@@ -12,11 +12,11 @@ from office_records import add_customer_of
 from crm_client_api.domain.communications.lists import Filter, Reach, count_communications, list_communications
 from crm_client_api.domain.communications.record import Values
 from crm_client_api.domain.communications.write import insert, update
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.scope import RecordScope
 from firmware.config import Home
 from firmware.store.connection import open_store, write
 from firmware.store.migrations import migrate
+from recorder.numbers import Site
 
 SITE = Site()
 EVERYTHING = RecordScope(everything=True)

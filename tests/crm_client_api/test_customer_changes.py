@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, Values, add_customer, get_customer
-from crm_client_api.domain.customers.bin import clear_batch, newest_id, purge_old
+from crm_client_api.domain.customers.bin import clear, purge_old
 from crm_client_api.domain.customers.merge import merge, undo_merge
 from crm_client_api.domain.customers.search import Filter, list_customers
 from crm_client_api.domain.holds import WantedHold, set_hold
-from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
+from crm_client_api.domain.recycling import BackedUp
 from crm_client_api.domain.scope import RecordScope
 from firmware.clock import now_ms
 from firmware.parameters import set_value
 from firmware.store.connection import write
+from recorder.numbers import Site, match_key
 
 SITE = Site()
 ALL = RecordScope(everything=True)
@@ -97,10 +98,10 @@ def test_clearing_takes_what_is_in_scope_and_matches_and_nothing_newer(crm, offi
     monkeypatch.setattr("crm_client_api.domain.customers.bin._CLEARED_AT_ONCE", 2)
     mine = [add(crm, "1", f"客户{n}", fields={"category": "流失"}) for n in range(5)]
     other, kept = add(crm, "2", "客户", fields={"category": "流失"}), add(crm, "1", "客户", fields={"category": "成交"})
-    up_to = newest_id(crm)
+    backup = BackedUp(row[0] for row in crm.conn.execute("SELECT id FROM customers"))
     new = add(crm, "1", "客户", fields={"category": "流失"})
     wanted, scope, cleared = Filter(category="流失"), RecordScope(staff_no="1"), []
-    while batch := clear_batch(crm, wanted, scope, SITE, Actor("1"), up_to=up_to):
+    for batch in clear(crm, wanted, scope, SITE, Actor("1"), backup):
         assert len(batch) <= 2
         cleared += batch
     assert [str(one) for one in cleared] == mine[::-1]

@@ -12,12 +12,12 @@ from crm_client_api.domain.customers import Phone, Values, add_customer, change_
 from crm_client_api.domain.customers.merge import merge
 from crm_client_api.domain.customers.search import Filter, list_customers
 from crm_client_api.domain.holds import WantedHold, set_hold
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.scope import RecordScope
 from crm_client_api.stores import open_stores
 from firmware.errors import StoreError
 from firmware.store.connection import write
 from recorder.library.erasure.erase import Subject, subject_of
+from recorder.numbers import Site
 
 NUMBER, OTHER = "13812345678", "13900001111"
 SITE = Site()

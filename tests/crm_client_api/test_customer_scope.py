@@ -23,9 +23,9 @@ from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, Values, add_customer
 from crm_client_api.domain.customers.bin import delete_many
 from crm_client_api.domain.customers.custom import CustomField, add_field
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.scope import RecordScope
+from recorder.numbers import Site
 
 SORTS = ("created", "changed", "name", "company", "next_contact")
 WITH_ID = (

@@ -17,13 +17,13 @@ from crm_client_api.domain.customers import Phone, Values, add_customer, get_cus
 from crm_client_api.domain.customers.search import Filter, count_customers, find_page, list_customers
 from crm_client_api.domain.customers.words import Wanted, fold, pieces
 from crm_client_api.domain.customers.write import insert_prepared, prepare
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.pinyin import spelled
 from crm_client_api.domain.scope import RecordScope
 from crm_client_api.stores import StorePool
 from firmware.errors import BadInput
 from firmware.store.connection import write
+from recorder.numbers import Site
 
 SITE = Site()
 ALL = RecordScope(everything=True)

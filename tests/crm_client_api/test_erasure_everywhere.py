@@ -15,9 +15,9 @@ from crm_client_api.domain.audit_chain import verify_chain
 from crm_client_api.domain.communications import redaction
 from crm_client_api.domain.erasure_records import HISTORY
 from crm_client_api.domain.holds import WantedHold, set_hold
-from crm_client_api.domain.numbers import Site
 from crm_client_api.stores import open_stores
 from recorder.library.erasure.erase import subject_of
+from recorder.numbers import Site
 
 NUMBER, SPACED, OTHER = "13812345678", "138 1234-5678", "13900001111"
 NEEDLES = (b"13812345678", b"1234-5678", b"2345678")
@@ -39,19 +39,21 @@ NOT_SEARCHED = {
          "*.level", "operators.permissions", "jobs.permissions", "granted_permissions.permission",
          "known_permissions.permission",
          "operators.channels", "*.phase", "*.error_code", "saved_views.list", "api_tokens.scopes", "webhooks.events",
-         "custom_fields.*", "hand_overs.counts", "alarms.*", "archive_targets.*", "audit.thing", "audit.action"),
+         "custom_fields.*", "hand_overs.counts", "alarms.*",
+         "alarm_notices.code", "alarm_notices.subject", "archive_targets.*", "audit.thing", "audit.action"),
         "words of a fixed set, or what administrators name",
     ),
     **dict.fromkeys(
         ("*.token_hash", "*.password_hash", "*.recovery_hashes", "*.secret", "*.salt", "*.hash", "*.call_id",
          "*.recording_id", "*.record_id", "*.closed_by_call", "*.position", "sessions.id", "holds.id", "alarms.id",
-         "retention_rules.subject", "events.card_id", "events.boot_id", "hand_overs.place", "hand_overs.outcomes"),
+         "retention_rules.subject", "alarm_marks.calls_epoch", "alarm_marks.office_epoch",
+         "events.card_id", "events.boot_id", "hand_overs.place", "hand_overs.outcomes"),
         "made by the box: ids, hashes, positions",
     ),
     **dict.fromkeys(("*.address", "*.last_address", "*.addresses", "login_failures.key", "sessions.agent"),
                     "where somebody is"),
     **dict.fromkeys(("groups.name", "operators.name", "meta.*", "parameters.*", "webhooks.url",
-                     "webhook_deliveries.last_error", "communications.method"),
+                     "webhook_deliveries.last_error", "communications.method", "alarm_marks.error"),
                     "set up by administrators; number lists among the parameters are found and told"),
     **dict.fromkeys(("customer_phones.*", "communications.number", "communications.match_key", "call_backs.match_key",
                      "holds.subject", "customer_merges.before", "webhook_deliveries.body", "audit.subject",

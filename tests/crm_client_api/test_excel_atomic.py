@@ -155,6 +155,7 @@ def test_a_published_import_without_room_goes_on_until_it_is_whole(home, crm, pr
         return real(self, *arguments)
 
     monkeypatch.setattr(CustomerKind, "apply", apply)
+    monkeypatch.setattr(run_module, "AT_ONCE_ROWS", 0)
     monkeypatch.setattr("crm_client_api.courier.daemon._AFTER_FAILURE_S", 0.01)
     assert confirm(home, browser, job)["state"] == "done"
     assert failures == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from io import BytesIO
+from zoneinfo import ZoneInfo
 
 import openpyxl
 import pytest
@@ -22,15 +23,16 @@ from excel_office import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_client_api.courier import clearing
 from crm_client_api.domain.customers.record import Phone
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
+from crm_client_api.domain.recycling import RecycleBin
 from crm_client_api.excel.cells import local_of_ms
 from crm_client_api.excel.columns import CALLS, COMMUNICATIONS, CUSTOMERS
 from crm_client_api.excel.phone_columns import gather, spread
 from crm_client_api.excel.reading import open_book
 from crm_client_api.excel.writing import BookWriter
 from firmware.store.connection import write
+from firmware.time_zone import in_zone
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufffe\uffff"), max_size=40)
 NUMBERS = st.sampled_from(["110", "13812345678", "010-62345678", "1/2", " 7"])
@@ -207,6 +209,9 @@ def test_calls(home, crm, browse, exchange):
         exchange.answer(call)
         exchange.end(call)
         exchange.recording(call, f"2026/{channel}.wav", missing_samples=4000)
+        note = {"text": f"=要回电{channel}", "position_ms": 65_000}
+        assert browser.ask("POST", f"/calls/{call['id']}/notes", note).status == 201
+        assert browser.ask("POST", f"/calls/{call['id']}/notes", {"score": 5}).status == 201
     take_in(home, browser, customers_book(customer(name="张伟", mobile1="+86 138 1234 5678")))
     hold = {"kind": "number", "subject": "13812345678", "reason": "纠纷"}
     assert browser.ask("POST", "/holds", hold).status == 201
@@ -217,12 +222,24 @@ def test_calls(home, crm, browse, exchange):
         (1, "13812345678", "张伟", "是"),
     ]
     assert (found[1]["file"], found[1]["missing"], found[1]["sha256"]) == ("2026/1.wav", 0.5, "ab" * 32)
-    assert found[1]["started"] == local_of_ms(call["started_ms"] // 1000 * 1000) or found[1]["started"] >= local_of_ms(
-        START_MS
-    )
+    with in_zone(ZoneInfo("Asia/Shanghai")):  # the box's, not the machine's
+        assert local_of_ms(START_MS) <= found[1]["started"] <= local_of_ms(call["started_ms"])
+    assert found[1]["note"] == "name of 1: 1:05 =要回电1\nname of 1: (评分 5)"
     theirs = cells(export(home, browse("2"), "calls", language="en"))["Calls"][1:]
-    assert [row[3] for row in theirs] == [2]
+    assert [(row[3], row[-1]) for row in theirs] == [(2, "name of 1: 1:05 =要回电2\nname of 1: (score 5)")]
     assert BytesIO(export(home, browser, "calls", calls={"channel": 1})).getvalue()
+
+
+def test_places_of_calls_are_in_the_language_of_the_workbook(home, crm, browse, exchange):
+    hire(crm, "1", "super")
+    exchange.wire(1)
+    exchange.end(exchange.call(1, "95588"))
+    place = [one.key for one in CALLS.columns].index("place")
+    shown = {
+        language: list(cells(export(home, browse("1"), "calls", language=language)).values())
+        for language in ("zh", "en")
+    }
+    assert {language: rows[0][1][place] for language, rows in shown.items()} == {"zh": "中国工商银行", "en": "ICBC"}
 
 
 def test_clearing_begins_with_a_backup_that_brings_all_back(home, crm, browse):
@@ -270,17 +287,17 @@ def test_clearing_that_was_cut_off_goes_on_with_the_backup_that_it_has(home, crm
     browser = browse("1")
     take_in(home, browser, customers_book(*[customer(name=f"甲{i}") for i in range(400)]))
     job = browser.ask("POST", "/clearings", {"kind": "customers", "confirm": "CLEAR"}).json
-    real, calls = clearing.customer_bin.clear_batch, 0
+    real, calls = RecycleBin.put_in, 0
 
-    def clear_batch(*arguments, **more):
+    def put_in(*arguments):
         nonlocal calls
         calls += 1
         if calls == 2:
             raise KeyboardInterrupt  # as sudden as a kill
-        return real(*arguments, **more)
+        real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(clearing.customer_bin, "clear_batch", clear_batch)
+        patch.setattr(RecycleBin, "put_in", put_in)
         with pytest.raises(KeyboardInterrupt):
             work(home)
     assert browser.ask("POST", "/customers", {"name": "新来的"}).status == 201

@@ -30,13 +30,13 @@ from schemathesis.specs.openapi.checks import (
 import crm_client_api.http.app  # noqa: F401 - registers the routes
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, add_customer
-from crm_client_api.domain.numbers import Site
 from crm_client_api.http.openapi import describe
 from crm_client_api.http.routing import PREFIX, ROUTES, Route
 from crm_client_api.http.server import ApiServer
 from firmware.config import Home
 from firmware.store.connection import open_store, write
 from firmware.store.migrations import migrate
+from recorder.numbers import Site
 
 STAFF_NO = "Fuzz7391"
 REQUESTS = 2_000

@@ -180,6 +180,7 @@ def test_log_ins_and_refusals_say_from_where(crm, server, password):
 
 
 SHOW_NOBODY = {
+    "/alarm-mail", "/alarms", "/daemons",
     "/agent-state", "/agents", "/cards", "/channels", "/channels/{number}/parameters", "/channels/{number}/quality",
     "/communications/count", "/custom-fields", "/customers/count", "/customers/tags", "/evidence", "/groups", "/health",
     "/hand-overs", "/hand-overs/{hand_over_id}", "/jobs", "/jobs/{job_id}", "/openapi.json", "/operators",
@@ -187,16 +188,17 @@ SHOW_NOBODY = {
     "/orders/{order_id}", "/parameters", "/retention-rules", "/saved-views", "/second-factor", "/session", "/sessions",
     "/statistics/call-backs", "/statistics/calls", "/statistics/heatmap", "/statistics/lines", "/statistics/monthly",
     "/storage", "/storage/preview", "/system-parameters", "/tokens", "/webhooks", "/webhooks/{webhook_id}/deliveries",
-    "/drafts", "/drafts/{key}", "/presence", "/recordings/count", "/numbers/{number}", "/metrics",
+    "/phrases", "/drafts", "/drafts/{key}", "/presence", "/recordings/count", "/numbers/{number}", "/metrics",
     "/recordings/{recording_id}/peaks",
     "/communications/{communication_id}/recordings/{recording_id}/peaks",
 }  # fmt: skip
 """What says nothing of customers and callers."""
 NOTE_IT_THEMSELVES = {
-    "/calls/{call_id}/audio", "/channels/{number}/live", "/communications/{communication_id}/audio",
+    "/calls/{call_id}/audio", "/calls/{call_id}/ring-audio", "/channels/{number}/live",
+    "/communications/{communication_id}/audio",
     "/communications/{communication_id}/recordings/{recording_id}/audio", "/erasures/{order_id}", "/events",
-    "/jobs/{job_id}/file", "/live", "/recordings/{recording_id}/audio", "/statistics/call-backs.xlsx",
-    "/statistics/calls.xlsx", "/statistics/lines.xlsx", "/statistics/monthly.xlsx",
+    "/jobs/{job_id}/file", "/live", "/recordings/zip", "/recordings/{recording_id}/audio",
+    "/statistics/call-backs.xlsx", "/statistics/calls.xlsx", "/statistics/lines.xlsx", "/statistics/monthly.xlsx",
 }  # fmt: skip
 """Listening and exports have entries of their own; what the stream shows stands in the receipts of pop-ups."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 from crm_office import START_MS, Exchange, hire
@@ -10,7 +11,7 @@ from office_records import show_popup
 
 from crm_client_api.domain.call_back_follower import LOOKED_BACK_MS, Follower
 from crm_client_api.domain.settings import read_settings
-from firmware.store.connection import write
+from firmware.store.connection import open_store, write
 
 WEEK_MS = 7 * 86_400_000
 
@@ -96,6 +97,20 @@ def test_every_call_counts_once_whoever_follows(crm, exchange, follow):
     assert crm.conn.execute("SELECT tries FROM call_backs").fetchall()[0][0] == 1
 
 
+def test_a_damaged_event_holds_up_no_call_back(crm, exchange, follow):
+    first, damaged = missed(exchange), missed(exchange, number="01062345678")
+    with write(exchange.db) as connection:
+        connection.execute("UPDATE events SET data = '{\"坏' WHERE call_id = ?", (damaged,))
+    last = missed(exchange, number="02161234567")
+    assert follow()
+    assert [row[0] for row in crm.conn.execute("SELECT call_id FROM call_backs ORDER BY missed_ms")] == [
+        first,
+        damaged,
+        last,
+    ]
+    assert not follow()
+
+
 def test_a_rebuilt_log_is_read_from_its_beginning_without_counting_twice(crm, exchange, follow):
     first = missed(exchange)
     tried(exchange)
@@ -122,6 +137,31 @@ def test_a_box_begins_with_the_missed_calls_of_a_week(crm, exchange):
     rows = {row[0]: row[1] for row in crm.conn.execute("SELECT call_id, state FROM call_backs")}
     assert rows == {young: "open", settled: "done"}
     assert old not in rows
+
+
+def test_a_box_begins_without_holding_up_other_writers(home, crm, exchange):
+    left = 3_000
+    with write(crm) as connection:
+        connection.executemany(
+            "INSERT INTO call_backs (call_id, channel, match_key, missed_ms, state, changed_ms, changed_by)"
+            " VALUES (?, 1, '+8613812345678', ?, 'open', 0, '')",
+            [(f"abgebrochen 中断 {number}", number) for number in range(left)],
+        )
+    young = missed(exchange)
+    reader = open_store(home.crm_db, readonly=True)
+    counts: list[int] = []
+
+    def look(statement: str) -> None:
+        if statement.startswith("BEGIN"):
+            counts.append(reader.conn.execute("SELECT count(*) FROM call_backs").fetchone()[0])
+
+    crm.conn.set_trace_callback(look)
+    assert Follower().follow(exchange.db, crm, read_settings(crm), exchange.now_ms)
+    crm.conn.set_trace_callback(None)
+    assert counts[0] == left
+    assert max(before - after for before, after in pairwise(counts)) <= 500
+    assert [row[0] for row in reader.conn.execute("SELECT call_id FROM call_backs")] == [young]
+    reader.conn.close()
 
 
 def test_a_cut_before_the_commit_leaves_nothing_half_done(crm, exchange, follow, monkeypatch):

@@ -8,7 +8,6 @@ from crm_office import START_MS, Browser, Listener, hire
 
 from crm_client_api.domain.call_search import list_calls
 from crm_client_api.domain.calls import CallFilter, running_calls
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.popup_causes import popped_up_calls
 from crm_client_api.domain.scope import ChannelScope
@@ -16,6 +15,7 @@ from crm_client_api.push.board import read_board, read_quality
 from firmware.clock import iso_utc, now_ms
 from firmware.live_file import write_live
 from firmware.parameters import set_value
+from recorder.numbers import Site
 
 
 def test_a_call_is_shown_whole(crm, exchange, browse):

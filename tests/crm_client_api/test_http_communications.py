@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -14,14 +14,17 @@ from crm_office import hire
 from office_records import add_customer_of, show_popup
 
 from crm_client_api.domain.audit import Actor
-from crm_client_api.domain.communications.bin import clear_batch, newest_id, purge_old
+from crm_client_api.domain.communications.bin import clear, purge_old
 from crm_client_api.domain.communications.lists import Filter, Reach
 from crm_client_api.domain.communications.record import correctable_until_ms
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
+from crm_client_api.domain.recycling import BackedUp
 from crm_client_api.domain.scope import RecordScope
+from crm_client_api.domain.settings import read_settings
 from firmware.clock import now_ms
+from firmware.parameters import set_value
 from firmware.store.connection import write
+from recorder.numbers import Site
 
 UNSHARED = ALL_PERMISSIONS - {Permission.COMMUNICATION_SHARE}
 NOTE = {
@@ -267,19 +270,22 @@ def test_corrected_on_its_day_only_and_then_supplemented(crm, server, browse, mo
     assert '"before":{"result":"已解决"' in entry
 
 
-@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York", "UTC"])
-def test_a_day_ends_at_local_midnight(monkeypatch, zone):
-    monkeypatch.setenv("TZ", zone)
-    time.tzset()
-    try:
-        for hour, minute in ((0, 0), (12, 30), (23, 59)):
-            written = datetime(2026, 11, 1, hour, minute).astimezone()  # New York: this day has 25 hours
-            midnight = datetime(2026, 11, 2).astimezone()
-            assert correctable_until_ms(round(written.timestamp() * 1000)) == round(midnight.timestamp() * 1000)
-            assert midnight - written <= timedelta(hours=25)
-    finally:
-        monkeypatch.undo()
-        time.tzset()
+@pytest.mark.parametrize("name", ["Asia/Shanghai", "America/New_York", "UTC"])
+def test_a_day_ends_at_midnight_by_the_time_zone_of_the_box(crm, server, browse, name):
+    set_value(crm, "system", "time_zone", name)
+    zone = read_settings(crm).zone
+    for hour, minute in ((0, 0), (12, 30), (23, 59)):
+        written = datetime(2026, 11, 1, hour, minute, tzinfo=zone)  # New York: this day has 25 hours
+        midnight = datetime(2026, 11, 2, tzinfo=zone)
+        until_ms = correctable_until_ms(round(written.timestamp() * 1000), zone)
+        assert until_ms == round(midnight.timestamp() * 1000)
+        assert until_ms - written.timestamp() * 1000 <= 25 * 3_600_000
+    hire(crm, "1", "ordinary")
+    author = browse("1")
+    customer = add_customer_of(crm, "1", "王小明", "")
+    one = author.ask("POST", "/communications", {"customer_id": customer, **NOTE}).json
+    until = datetime.fromisoformat(one["correctable_until"]).astimezone(ZoneInfo(name))
+    assert (until.hour, until.minute, until.second) == (0, 0, 0)
 
 
 WRONG = (
@@ -379,10 +385,10 @@ def test_clearing_takes_what_the_filter_finds_in_scope(crm, server, browse):
         first.ask("POST", "/communications", {"customer_id": customer, "subject": "投诉" if n % 2 else "问价"})
         second.ask("POST", "/communications", {"customer_id": customer, "subject": "投诉"})
     reach = Reach(RecordScope(staff_no="1"), RecordScope(staff_no="1"), True)
-    up_to = newest_id(crm)
+    backup = BackedUp(row[0] for row in crm.conn.execute("SELECT id FROM communications"))
     second.ask("POST", "/communications", {"customer_id": customer, "subject": "投诉"})
-    assert len(clear_batch(crm, Filter(text="投诉"), reach, Site(), Actor("1"), up_to=up_to)) == 2
-    assert clear_batch(crm, Filter(text="投诉"), reach, Site(), Actor("1"), up_to=up_to) == []
+    assert [len(keys) for keys in clear(crm, Filter(text="投诉"), reach, Site(), Actor("1"), backup)] == [2]
+    assert list(clear(crm, Filter(text="投诉"), reach, Site(), Actor("1"), backup)) == [[]]
     everything = Reach(RecordScope(everything=True), RecordScope(everything=True), True)
-    assert len(clear_batch(crm, Filter(), everything, Site(), Actor("2"), up_to=up_to)) == 6
+    assert [len(keys) for keys in clear(crm, Filter(), everything, Site(), Actor("2"), backup)] == [6]
     assert len(second.get("/communications")["communications"]) == 1

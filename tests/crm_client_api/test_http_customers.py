@@ -5,9 +5,9 @@ from __future__ import annotations
 from crm_office import hire
 
 from crm_client_api.domain.customers import renew_match_keys
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from firmware.parameters import set_value
+from recorder.numbers import Site
 
 WANG = {
     "name": "王小明",

@@ -11,8 +11,8 @@ from crm_office import hire
 
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, add_customer
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
+from recorder.numbers import Site
 from recorder.orders import settle_order
 
 NUMBER = "13812345678"

@@ -56,7 +56,7 @@ def set_level(crm, level):
 
 def test_jobs_are_seen_by_those_who_asked_for_them_alone(home, crm, browse):
     hire(crm, "1", "super")
-    hire(crm, "2", "super")
+    hire(crm, "2", "super", permissions=ALL_PERMISSIONS - {Permission.OPERATOR_MANAGE})
     job = preview(home, browse("1"), customers_book(customer(name="x" * 201)))
     theirs = browse("2")
     for method, path in (("GET", ""), ("POST", "/confirm"), ("POST", "/cancel"), ("GET", "/file")):
@@ -78,7 +78,7 @@ def test_who_lost_the_right_meanwhile_imports_and_fetches_nothing(home, crm, bro
     with write(crm) as connection:
         connection.execute("UPDATE operators SET active = 0 WHERE staff_no = '1'")
     work(home)
-    assert crm.conn.execute("SELECT state, error_code FROM jobs").fetchone()[:] == ("failed", "refused")
+    assert crm.conn.execute("SELECT state, error_code FROM jobs").fetchone()[:] == ("failed", "asker_gone")
     assert crm.conn.execute("SELECT count(*) FROM customers").fetchone()[0] == 0
 
 

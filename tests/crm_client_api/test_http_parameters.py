@@ -65,6 +65,7 @@ def test_system_parameters_are_set_and_reset(crm, browse):
     back = boss.ask("PATCH", "/system-parameters", {"values": {"popup_withheld": False}, "reset": ["recycle_bin_days"]})
     assert settings(back.json)["recycle_bin_days"] == {
         "key": "recycle_bin_days", "value": 30, "is_default": True, "changed_at": None, "changed_by": None,
+        "waits": False,
     }  # fmt: skip
     assert settings(back.json)["popup_withheld"]["is_default"] is False
     assert audited(crm, "system.change") == [
@@ -83,6 +84,9 @@ WRONG = (
     ({"values": {"recycle_bin_days": None}}, "bad_value", ("recycle_bin_days",)),
     ({"values": {"holidays": "some day"}}, "bad_value", ("holidays",)),
     ({"values": {"site_country": "China"}}, "bad_value", ("site_country",)),
+    ({"values": {"site_country": "UK"}}, "bad_value", ("site_country", "GB")),
+    ({"values": {"site_country": "ZZ"}}, "bad_value", ("site_country", "ZZ")),
+    ({"values": {"site_country": "gb"}}, "bad_value", ("site_country",)),
     ({"values": {"site_area_code": "abc"}}, "bad_value", ("site_area_code",)),
     ({"values": {"outside_line_prefix": "x"}}, "bad_value", ("outside_line_prefix",)),
     ({"values": {"smtp_sender": "x" * 10_001}}, "bad_value", ("smtp_sender",)),

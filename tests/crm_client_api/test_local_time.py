@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_client_api.statistics.local_time import HOUR_MS, day_of, first_hour, hour_of, parse_zone, spans, start_ms
+from crm_client_api.statistics.local_time import HOUR_MS, day_of, first_hour, hour_of, spans, start_ms
 from firmware.errors import ConfigError
+from firmware.time_zone import parse_zone
 
 ZONES = (
     "Asia/Shanghai",

@@ -7,8 +7,8 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_client_api.domain import numbers
-from crm_client_api.domain.numbers import Site
+from recorder import numbers
+from recorder.numbers import Site
 
 DIGITS = st.text("0123456789", min_size=6, max_size=12)
 DIALLED = st.builds(str.__add__, st.sampled_from(["", "0", "00", "1", "13", "010", "0755", "+86", "9"]), DIGITS)

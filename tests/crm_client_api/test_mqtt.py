@@ -18,7 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from crm_client_api.integrations.mqtt import Broker, MqttPublisher, fit_topic, messages_of, write_position
 from crm_client_api.stores import StorePool
-from firmware.store.connection import open_store
+from firmware.store.connection import open_store, write
 from firmware.store.event_log import Event, last_id
 
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
@@ -145,11 +145,41 @@ def test_calls_cards_and_status(exchange, mosquitto, subscriber, publish):
     said = json.loads(subscriber.last("office/tapdeck/calls/2/call_ended") or b"")
     assert said["call_id"] == call["id"]
     assert said["caller_number"] == "13812345678"
+    assert (said["caller_e164"], said["dialled_e164"]) == ("+8613812345678", None)
     assert said["ended_at"].endswith("Z")
     later = Subscriber(mosquitto.port)  # retained: who comes later knows too
     later.close()
     publisher.stop()
     wait_for(lambda: subscriber.last("office/tapdeck/status") == b"offline")
+
+
+@needs_mosquitto
+def test_an_event_that_cannot_be_told_is_left_out(exchange, mosquitto, subscriber, publish, caplog):
+    exchange.wire(1)
+    publisher = publish(mosquitto.broker())
+    wait_for(lambda: subscriber.last("office/tapdeck/status") == b"online")
+    wait_for(lambda: publisher.connected)
+    mosquitto.stop()  # so that all of it is read in one piece
+    wait_for(lambda: not publisher.connected)
+    call = exchange.call(1, "13900000001")
+    with write(exchange.db) as connection:
+        for kind, at_ms, data in (
+            ("call_answered", 5, '{"state":'),
+            ("call_answered", 5, '["不是对象"]'),
+            ("call_answered", 5, '{"started_ms":"昨天"}'),
+            ("call_answered", 10**18, "{}"),
+            ("card_lost", 5, "card"),
+        ):
+            connection.execute(
+                "INSERT INTO events (at_ms, kind, channel, call_id, data) VALUES (?,?,1,?,?)",
+                (at_ms, kind, call["id"], data),
+            )
+    exchange.end(call)
+    mosquitto.start()
+    wait_for(lambda: "call_ended" in [kind for kind, _ in subscriber.kinds()])
+    assert [kind for kind, _ in subscriber.kinds()] == ["call_started", "caller_id", "call_ended"]
+    assert not [topic for topic, _, _ in subscriber.got if "/cards/" in topic]
+    assert len([one for one in caplog.records if one.levelname == "ERROR"]) == 5
 
 
 def all_published(exchange) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from crm_office import ROOT, hire
@@ -18,7 +20,6 @@ from ncid_client import LABEL, NcidClient, field_of
 from crm_client_api.domain import office_events
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, add_customer
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.operators import get_operator, set_active
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.tokens import WantedToken, create_token
@@ -30,8 +31,10 @@ from crm_client_api.push.positions import newest
 from crm_client_api.stores import StorePool
 from firmware.clock import now_ms
 from firmware.errors import ConfigError
+from firmware.live_file import write_live
 from firmware.parameters import set_value
 from firmware.store.connection import write
+from recorder.numbers import Site
 
 
 @pytest.fixture
@@ -85,7 +88,9 @@ def test_an_unmodified_client_pops_up(crm, exchange, connect):
     assert field_of(popped, "NMBR") == "13812345678"
     assert field_of(popped, "NAME") == "王伟明 A B Trade"
     assert field_of(popped, "LINE") == "销售热线"
-    started = datetime.fromtimestamp(call["started_ms"] / 1000)
+    started = datetime.fromtimestamp(
+        call["started_ms"] / 1000, ZoneInfo("Asia/Shanghai")
+    )  # the box's, not the machine's
     assert (field_of(popped, "DATE"), field_of(popped, "TIME")) == (f"{started:%m%d%Y}", f"{started:%H%M}")
     assert field_of(client.next(), "RING") == "1"
     exchange.answer(call)
@@ -97,6 +102,27 @@ def test_an_unmodified_client_pops_up(crm, exchange, connect):
     assert field_of(end, "CTYPE") == "IN"
     assert crm.execute("SELECT count(*) FROM popup_receipts WHERE staff_no = '1001'").fetchone()[0] == 1
     assert crm.execute("SELECT count(*) FROM audit WHERE action = 'ncid.connect'").fetchone()[0] == 1
+
+
+def test_an_event_that_cannot_be_told_holds_up_nobody(crm, exchange, connect):
+    hire(crm, "1", "super")
+    exchange.wire(1)
+    client = connect(give_token(crm, "1"))
+    client.started()
+    running = exchange.call(1, "13900000001")
+    with write(exchange.db) as connection:
+        for data in ('{"state":', '{"started_ms":"昨天","direction":[]}'):
+            connection.execute(
+                "INSERT INTO events (at_ms, kind, channel, call_id, data) VALUES (5, 'caller_id', 1, ?, ?)",
+                (running["id"], data),
+            )
+            connection.execute(
+                "INSERT INTO events (at_ms, kind, channel, call_id, data) VALUES (?, 'call_answered', 1, ?, ?)",
+                (10**18, running["id"], data),
+            )
+    exchange.call(1, "13900000002")
+    seen = [field_of(line, "NMBR") for _ in range(2) for line in client.until("CID: ")[-1:]]
+    assert seen == ["13900000001", "13900000002"]
 
 
 def test_only_what_would_pop_up(crm, exchange, connect):
@@ -119,6 +145,52 @@ def test_only_what_would_pop_up(crm, exchange, connect):
     for client in (nothing, without):
         client.say("REQ: YO")
         assert client.next() == "ACK: REQ: YO"
+
+
+def test_a_weaker_token_of_the_same_operator_gets_no_more_than_it_allows(crm, exchange, connect):
+    """As on the event stream: what one client may see says nothing of the operator's other clients."""
+    hire(crm, "1", "ordinary", None, (1,))
+    hire(crm, "2", "ordinary", None, (1,))
+    set_value(crm, "system", "customers_shared_by_all", True)
+    add_customer(crm, {"name": "王伟"}, (Phone("", "13800001111"),), Actor("2"), Site())
+    exchange.wire(1)
+    clients = [
+        connect(give_token(crm, "1", ALL_PERMISSIONS - lacking))
+        for lacking in (set(), {Permission.CUSTOMER_SHARE}, {Permission.NET_POPUP}, set())
+    ]
+    for client in clients:
+        client.started()
+    exchange.end(exchange.call(1, "13800001111"))
+    for whole in (clients[0], clients[3]):
+        assert field_of(whole.next(), "NAME") == "王伟"
+    for less in clients[1:3]:
+        less.say("REQ: YO")
+        assert less.next() == "ACK: REQ: YO"
+
+
+def test_every_ring_is_told_once_and_none_after_the_answer(home, crm, exchange, connect):
+    hire(crm, "1", "super")
+    exchange.wire(1)
+    client = connect(give_token(crm, "1"))
+    client.started()
+    call, other = exchange.call(1), exchange.call(1, None)
+
+    def ring(count: int) -> None:
+        ports = [{"call_id": call["id"], "rings": count}, {"call_id": other["id"], "rings": 9}, {"call_id": None}]
+        write_live(home.status / "test.live", json.dumps({"card_id": "test-1", "at_ms": 1, "ports": ports}).encode())
+
+    client.until("CID: ")
+    ring(1)
+    assert field_of(client.next(), "RING") == "1"
+    ring(2)
+    assert field_of(client.next(), "RING") == "2"
+    ring(5)  # somebody was slow to look
+    assert [field_of(client.next(), "RING") for _ in range(3)] == ["3", "4", "5"]
+    exchange.answer(call)
+    assert field_of(client.next(), "RING") == "0"
+    ring(6)
+    exchange.end(call)
+    assert field_of(client.next(), "RING") == "-2"
 
 
 def test_missed_calls_end_so(crm, exchange, connect):

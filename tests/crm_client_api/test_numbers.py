@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from crm_client_api.domain.numbers import Site, e164, match_key, spellings
+from recorder.numbers import Site, e164, match_key, spellings
 
 BEIJING = Site("CN", "010", "")
 NINE = Site("CN", "010", "9")
@@ -15,7 +15,8 @@ NINE = Site("CN", "010", "9")
 @pytest.mark.parametrize(
     "written",
     ["013812345678", "13812345678", "+8613812345678", "8613812345678", "008613812345678", "138 1234 5678",
-     "138-1234-5678", "＋８６13812345678", "17951 13812345678"],
+     "138-1234-5678", "＋８６13812345678", "17951 13812345678", "17951013812345678",
+     "12593013812345678", "13812345678#"],
 )  # fmt: skip
 def test_a_mobile_number_is_one_number(written):
     assert match_key(written, BEIJING) == "+8613812345678"
@@ -24,7 +25,7 @@ def test_a_mobile_number_is_one_number(written):
 @pytest.mark.parametrize(
     "written",
     ["62345678", "01062345678", "010-62345678", "(010) 6234 5678", "(010)62345678", "+86 10 6234 5678",
-     "62345678转801", "010-62345678-801", "62345678 ext. 5", "6234-5678"],
+     "62345678转801", "010-62345678-801", "62345678 ext. 5", "6234-5678", "1795101062345678", "62345678#"],
 )  # fmt: skip
 def test_a_landline_number_at_its_site_is_one_number(written):
     assert match_key(written, BEIJING) == "+861062345678"

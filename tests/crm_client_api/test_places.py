@@ -10,10 +10,10 @@ from crm_office import hire
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_client_api.domain.numbers import Site
 from crm_client_api.numbers.places import SITE_TABLE, Place, place_as_received, prepare_places, read_site_table
 from firmware.config import Home
 from firmware.errors import BadInput
+from recorder.numbers import Site
 
 SITE = Site()
 PLACES = {

@@ -7,10 +7,11 @@ from crm_office import Browser, Exchange, Listener, hire
 
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, add_customer
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
+from firmware.clock import now_ms
 from firmware.parameters import set_value
 from firmware.store.connection import write
+from recorder.numbers import Site
 
 NUMBER = "13812345678"
 P = Permission
@@ -192,12 +193,28 @@ def test_only_one_of_many_who_take_it_at_once_has_it(crm, exchange, browse, peop
     assert browsers["S"].get(f"/calls/{call['id']}")["handled_by"] == who
 
 
+@pytest.mark.parametrize(("hours", "status"), [(23, 200), (25, 409)])
+def test_a_call_is_taken_and_given_back_until_a_day_after_its_end(exchange, browse, people, hours, status):
+    exchange.wire(1)
+    exchange.now_ms = now_ms() - hours * 3_600_000
+    call = exchange.call(1, NUMBER)
+    exchange.answer(call)
+    exchange.end(call)
+    one = browse("A")
+    assert one.ask("POST", f"/calls/{call['id']}/take").status == status
+    handler = one.get(f"/calls/{call['id']}")["handled_by"]
+    assert handler == ("A" if status == 200 else None)
+    assert one.ask("DELETE", f"/calls/{call['id']}/take").status == (204 if status == 200 else 409)
+    assert one.get(f"/calls/{call['id']}")["handled_by"] is None
+
+
 def test_a_card_handed_on_shows_what_the_colleague_may_see(crm, exchange, browse, people):
     customer(crm, "A", "王")
     theirs = customer(crm, "C", "陈")
     note(crm, theirs, "C", "theirs")
     sender, colleague = browse("A"), browse("C")
     listener, again = Listener(colleague), None
+    exchange.now_ms = now_ms()  # an ended call can be taken for a while
     call_id = popup(sender, exchange)["call"]["id"]
     path = f"/calls/{call_id}/popup/hand"
     assert sender.ask("POST", path, {"staff_no": "C"}).status == 204
@@ -241,9 +258,10 @@ def test_a_card_goes_only_to_who_can_use_it(crm, exchange, browse, people):
     browse("C")
     assert browse("C").ask("POST", path, {"staff_no": "A"}).status == 404, "never shown it"
     colleague = Listener(browse("B"))
-    exchange.call(1, "62345678")
+    second = exchange.call(1, "62345678")
     colleague.next("popup")
-    assert sender.ask("POST", path, {"staff_no": "B"}).status == 204
+    sender.get("/popups")
+    assert sender.ask("POST", f"/calls/{second['id']}/popup/hand", {"staff_no": "B"}).status == 204
     assert office(colleague, "popup_handed")["data"]["again"] is True, "the rules had shown it already"
     colleague.close()
 
@@ -282,6 +300,10 @@ def test_a_call_that_nobody_makes_is_tried_out(crm, exchange, browse, people):
     assert lines["B"]["shows"] is False
     seen = leader.ask("POST", "/popup-simulation", body).json["operators"]
     assert {name["name"] for line in seen for name in line["customers"]} <= {"王"}, "陈 is out of the leader's scope"
+    foreign = leader.ask("POST", "/popup-simulation", body).json
+    strange = leader.ask("POST", "/popup-simulation", body | {"number": "13900009999"}).json
+    assert foreign["whole"] is strange["whole"] is False
+    assert foreign["operators"] == strange["operators"], "A has no group: 王 is out of scope too"
     assert leader.ask("POST", "/popup-simulation", {"channel": 5, "number": "1"}).status == 404
     assert boss.ask("POST", "/popup-simulation", {"channel": 9, "number": "1"}).status == 404
     assert browse("L1").ask("POST", "/popup-simulation", {"channel": 1}).status == 200

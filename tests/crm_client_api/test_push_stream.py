@@ -13,13 +13,13 @@ from crm_office import ROOT, Browser, Exchange, Listener, hire
 
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, add_customer
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.operators import set_active
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from firmware.clock import now_ms
 from firmware.live_file import write_live
 from firmware.parameters import set_value
 from firmware.store.connection import write
+from recorder.numbers import Site
 
 
 def calls_of(events):

@@ -21,12 +21,12 @@ from crm_client_api.domain.communications.write import insert
 from crm_client_api.domain.customers import Values, add_customer, search
 from crm_client_api.domain.customers.merge import merge
 from crm_client_api.domain.customers.read import get_customer
-from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.pinyin import spelled
 from crm_client_api.domain.scope import RecordScope
 from firmware.config import Home
 from firmware.store.connection import open_store, write
 from firmware.store.migrations import migrate
+from recorder.numbers import Site, match_key
 
 SITE = Site()
 ALL, OWN, GROUP = RecordScope(everything=True), RecordScope(staff_no="1"), RecordScope(group=1)
@@ -275,3 +275,20 @@ def test_a_customer_without_an_owner_in_the_group_is_nobodys(office):
     one = add_customer_of(office, "3", "王伟")
     assert search.list_customers(office, search.Filter(text="王"), GROUP, SITE) == []
     assert get_customer(office, one, ALL).fields["name"] == "王伟"
+
+
+@pytest.mark.parametrize("names_customers", [True, False])
+def test_no_list_looks_through_all_customers(office, names_customers):
+    """Also for readers who see no names beside the records."""
+    values = records.Values(int(add_customer_of(office, "1", "甲")), 1000, "", "电话", "", "合同", "", None)
+    with write(office) as connection:
+        insert(connection, values, "1", "9", 5, site=SITE)
+    seen: list[str] = []
+    office.conn.set_trace_callback(seen.append)
+    reach = lists.Reach(ALL, ALL, names_customers=names_customers)
+    assert lists.list_communications(office, lists.Filter(text="合同"), reach, SITE)
+    office.conn.set_trace_callback(None)
+    named = [sql for sql in seen if "customers k" in sql]
+    plans = [row[3] for sql in named for row in office.conn.execute(f"EXPLAIN QUERY PLAN {sql}")]
+    assert plans
+    assert not [step for step in plans if step.startswith("SCAN k")]

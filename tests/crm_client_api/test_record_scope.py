@@ -22,7 +22,6 @@ from crm_client_api.domain.customers import (
     list_customers,
     match_number,
 )
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.operators import delete_operator
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.scope import customer_scope
@@ -34,6 +33,7 @@ from firmware.errors import NotFound
 from firmware.parameters import set_value
 from firmware.store.connection import open_store
 from firmware.store.migrations import migrate
+from recorder.numbers import Site
 
 SITE = Site()
 BASE = frozenset({Permission.CUSTOMER_MANAGE, Permission.OPERATOR_MANAGE})

@@ -13,7 +13,6 @@ from walked_calls import NUMBERS, SCOPES, Kept, crowds, put, some_of, walk_steps
 
 from crm_client_api.domain.call_search import search_calls
 from crm_client_api.domain.calls import CallFilter
-from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.recording_search import RecordingSearch, count_recordings, search_recordings
 from crm_client_api.domain.scope import ChannelScope
@@ -24,6 +23,7 @@ from firmware.errors import BadInput
 from firmware.store.connection import open_store, write
 from firmware.store.migrations import migrate
 from recorder.library.storage.holds import Hold
+from recorder.numbers import Site, match_key
 
 SITE = Site()
 HOLDS = (

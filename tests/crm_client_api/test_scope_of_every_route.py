@@ -66,9 +66,9 @@ LACKING = (P.CUSTOMER_MANAGE, P.COMMUNICATION_MANAGE, P.NET_POPUP, P.RECORDING_Q
            P.OPERATOR_MANAGE, P.SYSTEM_SETUP)  # fmt: skip
 TABLES = (
     "customers", "customer_phones", "customer_tags", "communications", "communication_supplements",
-    "communication_versions", "tasks", "call_backs", "drafts", "saved_views", "holds", "hand_overs",
+    "communication_versions", "tasks", "call_backs", "drafts", "saved_views", "phrases", "holds", "hand_overs",
     "hand_over_records", "orders", "webhooks", "webhook_deliveries", "retention_rules", "parameters", "call_takings",
-    "customer_merges", "jobs",
+    "customer_merges", "jobs", "call_notes",
 )  # fmt: skip
 MOST_FAULTS_TOLD = 40
 HEAD_OF_THE_LOG = re.compile(r'"head":"[^"]*"')

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Level
 from crm_client_api.domain.popup import PopupRules
@@ -21,6 +20,7 @@ from crm_client_api.push.audience import Client, Queued
 from crm_client_api.push.positions import Log
 from crm_client_api.push.sender import Sender
 from firmware.store.event_log import Event
+from recorder.numbers import Site
 
 WHO = Operator("1", "王", Level.SUPER, None, frozenset(), frozenset())
 

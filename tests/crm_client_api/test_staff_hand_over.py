@@ -24,13 +24,13 @@ from crm_client_api.domain.customers.search import Filter, list_customers
 from crm_client_api.domain.handing_over import batches, undo
 from crm_client_api.domain.handing_over.undo import UNDO_WITHIN_MS, get_hand_over
 from crm_client_api.domain.handing_over.wanted import Wanted
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.operators import delete_operator, set_active
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.scope import RecordScope
 from firmware.clock import now_ms
 from firmware.errors import NotFound, Refused
 from firmware.store.connection import write
+from recorder.numbers import Site
 
 pytestmark = pytest.mark.usefixtures("courier")
 NO_SHARE = ALL_PERMISSIONS - {Permission.CUSTOMER_SHARE, Permission.COMMUNICATION_SHARE}

@@ -6,12 +6,12 @@ import json
 from collections import Counter
 
 import pytest
-from crm_office import PASSWORD, Browser, hire
+from crm_office import PASSWORD, ROOT, Browser, hire
 from office_belongings import finished, furnish, handed, owned, owner_of
 from office_records import add_customer_of
 
 from crm_client_api.domain.handing_over import batches
-from crm_client_api.domain.operators import get_operator
+from crm_client_api.domain.operators import get_operator, set_active
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from firmware.store.connection import write
 
@@ -195,6 +195,9 @@ def test_who_leaves_is_shut_out_and_colleagues_take_over(crm, server, browse):
     assert owned(crm, "22")["drafts"] == 2
     assert {one["to"]: one["counts"]["customer"] for one in hand_overs} == {"22": 5, "23": 4}
     assert leader.get("/operators/21/belongings")["customers"] == 0
+    for one in hand_overs:
+        assert leader.ask("POST", f"/hand-overs/{one['id']}/undo").code == "refused", "records would wait there"
+    set_active(crm, "21", True, ROOT, None)
     for one in hand_overs:
         handed(leader, leader.ask("POST", f"/hand-overs/{one['id']}/undo"))
     assert owned(crm, "21") == {"customers": 9, "communications": 1, "tasks": 3, "call_backs": 1, "drafts": 2}

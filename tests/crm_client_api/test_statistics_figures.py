@@ -36,7 +36,10 @@ ZONES = {
     "Australia/Lord_Howe": datetime(2026, 4, 4, 13, 40, tzinfo=UTC),
 }
 HOUR_MS = 3_600_000
-NUMBERS = {"13812345678": "a", "013812345678": "a", "02161234567": "b", "95588": "c", "87654321": "d", None: None}
+NUMBERS = {
+    "13812345678": "a", "013812345678": "a", "1795113812345678": "a", "02161234567": "b", "95588": "c",
+    "87654321": "d", None: None,
+}  # fmt: skip
 EVERYTHING = Reach(ChannelScope(frozenset(), all_but=True), RecordScope(everything=True))
 SOME = Reach(ChannelScope(frozenset({1, 2})), RecordScope(staff_no="11"))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from crm_office import PASSWORD, Browser, Listener, hire
 
+from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from firmware.parameters import set_value
+from firmware.store.connection import write
 
 FAR, OFFICE, LAN = "203.0.113.9", "192.168.1.20", "192.168.1.0/24"
 
@@ -70,3 +72,56 @@ def test_who_may_not_go_on_hears_nothing_more(crm, server, browse, path, body):
     while (event := listener.next()) is not None:
         assert event.event == "board" or event.data["kind"] == "agent_state"
     listener.close()
+
+
+@pytest.mark.parametrize("by", ["page", "token"])
+def test_who_is_granted_more_comes_back_and_gets_it(crm, exchange, server, browse, by):
+    hire(crm, "1", "super")
+    hire(crm, "21", "ordinary", None, (1,), ALL_PERMISSIONS - {Permission.NET_POPUP})
+    with write(crm) as connection:  # as if an update had just brought it
+        connection.execute("DELETE FROM known_permissions WHERE permission = 'net_popup'")
+    exchange.wire(1)
+    browser, boss = browse("21"), browse("1")
+    if by == "token":
+        wanted = {"name": "桌面", "permissions": ["customer_manage", "communication_manage"]}
+        secret = browser.ask("POST", "/tokens", wanted).json["secret"]
+        browser = Browser(server.port, headers={"Authorization": f"Bearer {secret}"})
+    listener, other = Listener(browser), Listener(boss)
+    missed = exchange.call(1, "13800000001")
+    assert listener.next("call", "popup").event == "call"
+    granted = boss.ask("POST", "/operators/21/new-permissions", {"permissions": ["net_popup"]})
+    assert granted.status == 200, granted.body
+    exchange.call(1, "13800000002")
+    if by == "page":
+        while (event := listener.next()) is not None:
+            assert event.event != "popup"
+            assert event.event != "call" or event.data["id"] == missed["id"], "nothing more by the rights of before"
+        again = Listener(browser, last_id=listener.last_id)
+        assert again.next("popup").data["call"]["caller_number"] == "13800000002"
+        again.close()
+    else:  # the token was not given it: nothing has changed for the program
+        while (event := listener.next("call", "popup")).data["caller_number"] != "13800000002":
+            assert event.event == "call"
+    assert other.next("popup") is not None
+    assert goes_on(other, boss), "nobody else is disturbed"
+    for one in (listener, other):
+        one.close()
+
+
+def test_who_may_less_hears_nothing_more_of_it(crm, exchange, server, browse):
+    hire(crm, "21", "ordinary", None, (1, 2))
+    exchange.wire(1, 2)
+    browser = browse("21")
+    listener = Listener(browser)
+    with write(crm) as connection:  # as nobody can by the API: what is set once
+        connection.execute("DROP TRIGGER operators_set_once")
+        connection.execute("UPDATE operators SET channels = '[2]', permissions = '[\"customer_manage\"]'")
+    exchange.call(1, "13800000001")
+    shown = exchange.call(2, "13800000002")
+    while (event := listener.next()) is not None:
+        assert event.event == "board"
+    again = Listener(browser, last_id=listener.last_id)
+    event = again.next("call", "popup")
+    assert (event.event, event.data["id"]) == ("call", shown["id"])
+    for one in (listener, again):
+        one.close()

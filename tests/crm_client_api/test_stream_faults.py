@@ -12,7 +12,6 @@ import pytest
 from crm_office import PASSWORD, Listener, hire
 
 from crm_client_api.answers.calls import PortState
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Level, Permission
 from crm_client_api.domain.popup import PopupRules
@@ -30,6 +29,7 @@ from firmware.clock import now_ms
 from firmware.errors import StoreBusy
 from firmware.store.connection import write
 from firmware.store.event_log import Event
+from recorder.numbers import Site
 
 ONE = Operator("1", "王伟", Level.ORDINARY, 1, frozenset({1, 2}), frozenset({Permission.NET_POPUP}))
 MALFORMED = Event(1_000_000, 10**18, "line_lost", 1, None, {})

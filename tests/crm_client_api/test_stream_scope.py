@@ -10,7 +10,6 @@ import sqlite_utils
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Level
 from crm_client_api.domain.popup import PopupRules
@@ -22,6 +21,7 @@ from crm_client_api.stores import Stores
 from firmware.config import Home
 from firmware.store.event_log import Event
 from firmware.store.schema import create_event_log
+from recorder.numbers import Site
 
 STAFF = ("A", "B", "C")
 CALLS = ("x", "y", "z")

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from crm_client_api.client import Client
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, add_customer
-from crm_client_api.domain.numbers import Site
 from crm_client_api.integrations.url_pop import PLACEHOLDERS, check_template, fill
 from firmware.errors import ConfigError
 from firmware.parameters import set_value
+from recorder.numbers import Site
 
 TEMPLATE = (
     "https://crm.example/open?tel={number}&e164={e164}&ch={channel}&dir={direction}&call={call_id}&id={customer_id}"

@@ -70,6 +70,26 @@ def test_each_operator_and_kind_counts_alone_and_records_count_each():
     assert tally.note("2", "customer.read", 60, {"count": 1001}, RULES) is not None
 
 
+@pytest.mark.parametrize(("rows", "told_at_once"), [(1, False), (3000, False), (3001, True), (1_000_000, True)])
+def test_one_export_of_very_many_is_as_unusual_as_many(rows, told_at_once):
+    unusual = Tally().note("1", "customer.export", 0, {"rows": rows}, RULES)
+    assert (unusual is not None) is told_at_once
+
+
+def test_only_who_oversees_somebody_is_told_of_them(crm):
+    hire(crm, "1", "super")
+    hire(crm, "2", "leader", 1)
+    hire(crm, "3", "leader", 2)
+    hire(crm, "4", "leader", None)
+    hire(crm, "5", "ordinary", 1)
+    hire(crm, "6", "ordinary", 1)
+    set_value(crm, "system", "watch_exports", 3)
+    note(crm, "6", "customer.export", rows=20_000)
+    assert len(Watcher().look(crm, now_ms())) == 1
+    event = crm.conn.execute("SELECT data FROM events WHERE kind = 'watch_unusual'").fetchone()
+    assert json.loads(event[0])["to"] == ["1", "2", "6"], "as GET /audit"
+
+
 def test_the_box_and_its_console_are_not_watched_and_0_switches_off():
     tally = Tally()
     off = WatchRules(3_600_000, {"exports": 0, "deletions": 0, "reads": 0})

@@ -25,7 +25,7 @@ from crm_client_api.stores import StorePool
 from firmware.clock import iso_utc
 from firmware.errors import BoxError
 from firmware.parameters import set_value
-from firmware.store.connection import open_store
+from firmware.store.connection import open_store, write
 
 CALL_KINDS = ["call_started", "caller_id", "call_answered", "call_ended"]
 
@@ -130,6 +130,7 @@ def test_events_arrive_signed_and_in_order(crm, exchange, browse, receiver, send
     wait_for(lambda: len(receiver.got) == 8)
     assert [body["kind"] for body in receiver.bodies] == CALL_KINDS * 2
     assert receiver.bodies[1]["data"]["caller_number"] == "13900000001"
+    assert receiver.bodies[1]["data"]["caller_e164"] == "+8613900000001"
     assert receiver.bodies[1]["data"]["state"] == "ringing"
     headers, body = receiver.got[0]
     assert headers["Tapdeck-Event"] == "call_started"
@@ -137,6 +138,27 @@ def test_events_arrive_signed_and_in_order(crm, exchange, browse, receiver, send
     assert not is_genuine(secret, headers["Tapdeck-Signature"], body + b" ", int(time.time()))
     wait_for(lambda: states(browser, path) == ["delivered"] * 8)
     assert secret not in str(browser.get("/webhooks"))
+
+
+def test_an_event_that_cannot_be_told_holds_up_nobody(crm, exchange, browse, receiver, sender):
+    hire(crm, "1", "super")
+    browser = browse("1")
+    exchange.wire(1)
+    register(browser, receiver, [*CALL_KINDS, "card_lost"])
+    call = exchange.call(1, "13900000001")
+    with write(exchange.db) as connection:
+        for kind, data in (
+            ("call_answered", '{"state":'),
+            ("call_answered", '["不是对象"]'),
+            ("call_answered", '{"started_ms":"昨天"}'),
+            ("card_lost", "card"),
+        ):
+            connection.execute(
+                "INSERT INTO events (at_ms, kind, channel, call_id, data) VALUES (5,?,1,?,?)", (kind, call["id"], data)
+            )
+    exchange.end(call)
+    wait_for(lambda: "call_ended" in [body["kind"] for body in receiver.bodies])
+    assert [body["kind"] for body in receiver.bodies] == ["call_started", "caller_id", "call_ended"]
 
 
 def test_what_is_not_taken_comes_again_and_nothing_overtakes_it(crm, exchange, browse, receiver, sender):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from crm_client_api.domain import walk as walking
 from crm_client_api.domain.scope import ChannelScope
 from firmware.store.connection import write
+from recorder.numbers import Site, match_key
 
 NUMBERS = ("13812345678", "013812345678", "02161234567", "95588")
 
@@ -82,9 +83,12 @@ def put(calls: sqlite_utils.Database, rows: list[Kept]) -> None:
                 incoming = one.direction == "incoming"
                 connection.execute(
                     "INSERT INTO calls (id, channel, card_id, direction, state, caller_number, dialled_number,"
-                    " started_ms, handled_by, machine) VALUES (?,?,'x',?,'ended',?,?,?,?,?)",
+                    " started_ms, handled_by, machine, caller_key, dialled_key)"
+                    " VALUES (?,?,'x',?,'ended',?,?,?,?,?,?,?)",
                     (f"call-{n}", one.channel, one.direction, one.number if incoming else None,
-                     None if incoming else one.number, one.started_ms, one.operator, one.machine),
+                     None if incoming else one.number, one.started_ms, one.operator, one.machine,
+                     match_key(one.number, Site()) if incoming else None,
+                     None if incoming else match_key(one.number, Site())),
                 )  # fmt: skip
             for segment in range(one.segments):
                 connection.execute(

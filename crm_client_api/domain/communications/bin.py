@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import sqlite_utils
@@ -11,13 +11,13 @@ import sqlite_utils
 from crm_client_api.domain.audit import BOX, Actor
 from crm_client_api.domain.communications.changes import tell_changed
 from crm_client_api.domain.communications.filters import Filter, Reach
-from crm_client_api.domain.communications.finding import find
+from crm_client_api.domain.communications.finding import LOOK_AHEAD, find, still_wanted
 from crm_client_api.domain.communications.record import key_of
-from crm_client_api.domain.numbers import Site
-from crm_client_api.domain.recycling import RecycleBin, StandingHolds
+from crm_client_api.domain.recycling import BackedUp, RecycleBin, StandingHolds
 from crm_client_api.domain.scope import RecordScope
 from firmware.errors import NotFound, Refused
 from firmware.store.connection import write
+from recorder.numbers import Site
 
 _CLEARED_AT_ONCE = 150
 _BIN = RecycleBin("communications", "communication")
@@ -74,7 +74,7 @@ def purge_old(crm: sqlite_utils.Database, before_ms: int, site: Site) -> int:
     purged = 0
     for keys in _BIN.old(crm, before_ms):
         with write(crm) as connection:
-            going = _unprotected(connection, keys, site)
+            going = _unprotected(connection, _BIN.still_old(connection, keys, before_ms), site)
             _purge(connection, going, Actor(BOX))
             purged += len(going)
     return purged
@@ -85,25 +85,30 @@ def _purge(connection: sqlite3.Connection, keys: Sequence[int], actor: Actor) ->
     _BIN.note(connection, keys, actor, "purge")
 
 
-def newest_id(crm: sqlite_utils.Database) -> int:
-    """The id up to which a clearing goes: whatever is written while it runs stays."""
-    return _BIN.newest_id(crm)
+def clear(
+    crm: sqlite_utils.Database, wanted: Filter, reach: Reach, site: Site, actor: Actor, backed_up: BackedUp
+) -> Iterator[list[int]]:
+    """Clear (清除): put the wanted records in scope that a backup holds into the recycle bin, newest first.
 
+    Yields the ids of each transaction, [] where some were looked at in vain.
 
-def clear_batch(
-    crm: sqlite_utils.Database, wanted: Filter, reach: Reach, site: Site, actor: Actor, *, up_to: int
-) -> list[int]:
-    """Clear (清除): put the next of the wanted records in scope into the recycle bin; their ids, [] at the end.
-
-    The caller has the typed confirmation and the backup workbook, and calls again until nothing is left. ``up_to``:
-    see ``newest_id``.
+    Nothing is looked at twice, and the write lock is not held while it is looked for. The caller has the typed
+    confirmation.
     """
-    with write(crm) as connection:
-        keys = find(connection, replace(wanted, up_to=up_to), reach, site, _CLEARED_AT_ONCE, None).ids
-        if keys:
-            _BIN.put_in(connection, keys, actor)
-            _BIN.note_cleared(connection, keys, actor)
-    return keys
+    wanted, more = replace(wanted, up_to=backed_up.highest), True
+    while more:
+        found = find(crm.conn, wanted, reach, site, LOOK_AHEAD, LOOK_AHEAD)
+        chosen = backed_up.among(found.ids)
+        if not chosen:
+            yield []
+        for first in range(0, len(chosen), _CLEARED_AT_ONCE):
+            with write(crm) as connection:
+                keys = still_wanted(connection, chosen[first : first + _CLEARED_AT_ONCE], wanted, reach, site)
+                if keys:
+                    _BIN.put_in(connection, keys, actor)
+                    _BIN.note_cleared(connection, keys, actor)
+            yield keys
+        wanted, more = replace(wanted, before=found.next), found.next is not None
 
 
 def _owners(

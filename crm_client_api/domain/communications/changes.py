@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from datetime import tzinfo
 from typing import Any
 
 import sqlite_utils
@@ -15,13 +16,13 @@ from crm_client_api.domain.communications.lists import Reach, get_communication
 from crm_client_api.domain.communications.record import Communication, Values, correctable_until_ms
 from crm_client_api.domain.communications.write import insert, supplement, update
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.scope import RecordScope, communication_scope
 from crm_client_api.domain.witnesses import who_sees_record
 from firmware.clock import now_ms
 from firmware.errors import NotFound, Refused
 from firmware.store.connection import write
+from recorder.numbers import Site
 
 EVENT = "communication_changed"
 """``id`` of the record and ``what`` was done: added, corrected, supplemented, deleted, restored, purged."""
@@ -48,6 +49,7 @@ def correct_communication(
     actor: Actor,
     reach: Reach,
     site: Site,
+    zone: tzinfo,
 ) -> Communication:
     """Change what the author said on the same day; ``changes`` by names of ``Values``.
 
@@ -58,7 +60,7 @@ def correct_communication(
         if old.author != actor.staff_no:
             raise Refused("only its author corrects a communication record: add a supplement")
         at_ms = now_ms()
-        if at_ms >= correctable_until_ms(old.created_ms):
+        if at_ms >= correctable_until_ms(old.created_ms, zone):
             raise Refused("a communication record is corrected on the day it was written: add a supplement")
         values = replace(old.values, **changes)
         if values.customer_id != old.values.customer_id:

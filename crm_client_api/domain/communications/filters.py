@@ -18,7 +18,7 @@ class Reach:
     def names(self) -> Sql:
         """The condition under which customer ``k`` is named beside record ``c``."""
         if not self.names_customers:
-            return "k.id = c.customer_id AND 0", ()
+            return "k.id = -1", ()  # with "AND 0" SQLite looks through all customers for every record
         condition, given = self.customers.sql("k.owner")
         return f"k.id = c.customer_id AND k.deleted_ms IS NULL AND {condition}", given
 

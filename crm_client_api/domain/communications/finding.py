@@ -8,7 +8,7 @@ candidate's row decides; when too many in a row are not wanted, the answer ends 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from time import thread_time
@@ -25,8 +25,8 @@ from crm_client_api.domain.communications.words import (
     whole_number_query,
 )
 from crm_client_api.domain.communications.write import ID_BITS, word_row
-from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.scope import RecordScope, Sql
+from recorder.numbers import Site, match_key
 
 LOOK_AHEAD = 4_000
 """So many candidates are looked at for one answer."""
@@ -115,6 +115,19 @@ def find(
         high, last_s = floor, now_s
 
 
+def still_wanted(
+    connection: sqlite3.Connection, ids: Sequence[int], wanted: Filter, reach: Reach, site: Site
+) -> list[int]:
+    """Of records that ``find`` found, those that it would find now, newest first."""
+    asked = _question(connection, wanted, reach, site)
+    if asked is None:
+        return []
+    query, given = _candidates(
+        asked, (f"t.id IN ({','.join('?' * len(ids))})", tuple(ids)), asked.bounds, wanted.deleted
+    )
+    return [key for _, key in connection.execute(query, given) if key is not None]
+
+
 def _there(connection: sqlite3.Connection, high: int, low: int) -> tuple[int, int]:
     """The bounds without the times before the first and after the last record."""
     oldest, newest = connection.execute(
@@ -139,8 +152,9 @@ def _candidates(asked: _Question, few: Sql | None, bounds: tuple[int, int], dele
                 " AND w.communication_words MATCH ?)"
             )
         return (
-            f"SELECT {_PLACE} AS place, {id_of.format(id='t.id')} FROM communications t WHERE {few[0]}"
-            f" AND {_PLACE} < ? AND {_PLACE} >= ?{said} ORDER BY at_ms DESC, id DESC",
+            # The limit keeps SQLite from looking at the rows of all candidates before it sorts them.
+            f"SELECT place, {id_of.format(id='t.id')} FROM (SELECT {_PLACE} AS place, id FROM communications t"
+            f" WHERE {few[0]} AND {_PLACE} < ? AND {_PLACE} >= ?{said} ORDER BY at_ms DESC, id DESC LIMIT -1) t",
             (*given, *few[1], *bounds, *([asked.expression] if said else [])),
         )
     if not asked.expression:

@@ -14,8 +14,8 @@ from crm_client_api.domain.communications.filters import Filter, Reach
 from crm_client_api.domain.communications.finding import LOOK_AHEAD, find
 from crm_client_api.domain.communications.record import COLUMNS, Communication, communication_of, key_of
 from crm_client_api.domain.communications.write import word_row
-from crm_client_api.domain.numbers import Site
 from firmware.errors import NotFound
+from recorder.numbers import Site
 
 __all__ = [
     "MOST_COUNTED",

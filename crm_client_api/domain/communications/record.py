@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from crm_client_api.domain.invalid import Invalid
 from firmware.errors import NotFound
@@ -109,10 +109,10 @@ def check_time(at_ms: int | None) -> None:
         raise Invalid("time_outside", "times lie in the years 1900 to 2099")
 
 
-def correctable_until_ms(created_ms: int) -> int:
-    """The midnight (site time zone) after which only supplements are added to a record."""
-    day = datetime.fromtimestamp(created_ms / 1000).astimezone().date() + timedelta(days=1)
-    return round(datetime(day.year, day.month, day.day).astimezone().timestamp() * 1000)
+def correctable_until_ms(created_ms: int, zone: tzinfo) -> int:
+    """The midnight (of the box's time zone) after which only supplements are added to a record."""
+    day = datetime.fromtimestamp(created_ms / 1000, zone).date() + timedelta(days=1)
+    return round(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp() * 1000)
 
 
 def key_of(communication_id: str) -> int:

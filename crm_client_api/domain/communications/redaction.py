@@ -13,8 +13,8 @@ import msgspec
 import sqlite_utils
 
 from crm_client_api.domain.communications.write import index_again
-from crm_client_api.domain.numbers import Site
 from recorder.library.erasure.erase import Found
+from recorder.numbers import Site
 
 TEXT = "text of a communication record"
 VERSION = "version of a communication record"

@@ -7,8 +7,8 @@ import sqlite_utils
 
 from crm_client_api.domain.calls import calls_by_id
 from crm_client_api.domain.communications.write import index_again
-from crm_client_api.domain.numbers import Site, match_key
 from firmware.store.connection import write
+from recorder.numbers import Site, match_key
 
 _AT_ONCE = 200
 _SITE_KEY = "communications_site"

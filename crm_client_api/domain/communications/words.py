@@ -12,7 +12,7 @@ import hashlib
 import re
 from functools import lru_cache
 
-from crm_client_api.domain.numbers import Site, e164, match_key
+from recorder.numbers import Site, e164, match_key
 
 # Ideographs with their extensions, kana, bopomofo and Hangul: written without spaces, or searched by syllables.
 _UNSPACED = (

@@ -13,8 +13,8 @@ import msgspec
 
 from crm_client_api.domain.communications.record import VALUE_COLUMNS, Values, check, values_of
 from crm_client_api.domain.communications.words import marks, number_words, words
-from crm_client_api.domain.numbers import Site, match_key
 from firmware.errors import NotFound
+from recorder.numbers import Site, match_key
 
 ID_BITS = 31
 """Of a row of words: those for the record's id."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import sqlite_utils
@@ -13,11 +13,12 @@ from crm_client_api.domain.customers import index, news
 from crm_client_api.domain.customers.read import COLUMNS, customers_of, find_customer, ids_in_scope, row_id
 from crm_client_api.domain.customers.record import Customer
 from crm_client_api.domain.customers.search import Filter, wanted_ids
-from crm_client_api.domain.numbers import Site
-from crm_client_api.domain.recycling import PURGED_AT_ONCE, RecycleBin, StandingHolds
-from crm_client_api.domain.scope import RecordScope
+from crm_client_api.domain.recycling import PURGED_AT_ONCE, BackedUp, RecycleBin, StandingHolds
+from crm_client_api.domain.scope import RecordScope, communication_scope
+from crm_client_api.domain.staff.people import last_appointment
 from firmware.errors import BadInput, NotFound, Refused
 from firmware.store.connection import write
+from recorder.numbers import Site
 
 _CLEARED_AT_ONCE = 100
 _BIN = RecycleBin("customers", "customer")
@@ -63,28 +64,27 @@ def keys_of(ids: Sequence[str]) -> list[int]:
     return _BIN.keys(ids, row_id)
 
 
-def newest_id(crm: sqlite_utils.Database) -> int:
-    """The id up to which a clearing goes: whoever is added while it runs stays."""
-    return _BIN.newest_id(crm)
+def clear(
+    crm: sqlite_utils.Database, wanted: Filter, scope: RecordScope, site: Site, actor: Actor, backed_up: BackedUp
+) -> Iterator[list[int]]:
+    """Clear (清除): put the wanted customers in scope that a backup holds into the recycle bin, highest id first.
 
-
-def clear_batch(
-    crm: sqlite_utils.Database, wanted: Filter, scope: RecordScope, site: Site, actor: Actor, *, up_to: int
-) -> list[int]:
-    """Clear (清除): put the next of the wanted customers in scope into the recycle bin; their ids, [] at the end.
-
-    The caller has the typed confirmation and the backup workbook, and calls again until nothing is left. ``up_to``:
-    see ``newest_id``.
+    Yields the ids of each transaction, [] where some were looked at in vain. The caller has the typed confirmation.
     """
-    with write(crm) as connection:
-        keys = wanted_ids(crm, wanted, scope, site, limit=_CLEARED_AT_ONCE, below=up_to + 1)
-        if not keys:
-            return []
-        _BIN.put_in(connection, keys, actor)
-        for key in keys:
-            index.remove(connection, key)
-        _BIN.note_cleared(connection, keys, actor)
-    return keys
+    below = backed_up.highest + 1
+    while True:
+        with write(crm) as connection:
+            found = wanted_ids(crm, wanted, scope, site, limit=_CLEARED_AT_ONCE, below=below)
+            keys = backed_up.among(found)
+            if keys:
+                _BIN.put_in(connection, keys, actor)
+                for key in keys:
+                    index.remove(connection, key)
+                _BIN.note_cleared(connection, keys, actor)
+        if not found:
+            return
+        yield keys
+        below = found[-1]
 
 
 def list_bin(
@@ -114,14 +114,20 @@ def list_bin(
     return found, f"{shown[-1]['deleted_ms']}-{shown[-1]['id']}" if len(rows) > limit else None
 
 
-def _binned(connection: sqlite3.Connection, keys: Sequence[int], scope: RecordScope) -> None:
-    """Raises NotFound unless all are in the recycle bin and in scope."""
+def _binned(connection: sqlite3.Connection, keys: Sequence[int], scope: RecordScope) -> list[int]:
+    """Of these, those that are in the recycle bin and in scope."""
     condition, arguments = scope.sql("c.owner")
-    found = connection.execute(
-        f"SELECT count(*) FROM customers c WHERE {_IN_BIN} AND {condition} AND c.id IN ({','.join('?' * len(keys))})",
+    rows = connection.execute(
+        f"SELECT c.id FROM customers c WHERE {_IN_BIN} AND {condition} AND c.id IN ({','.join('?' * len(keys))})"
+        " ORDER BY c.id",
         (*arguments, *keys),
-    ).fetchone()[0]
-    if found != len(keys):
+    )
+    return [row[0] for row in rows]
+
+
+def _require_binned(connection: sqlite3.Connection, keys: Sequence[int], scope: RecordScope) -> None:
+    """Raises NotFound unless all are in the recycle bin and in scope."""
+    if len(_binned(connection, keys, scope)) != len(keys):
         raise NotFound("there is no such customer in the recycle bin")
 
 
@@ -129,7 +135,7 @@ def restore_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, s
     """Take customers out of the recycle bin, all or none; how many. Raises NotFound, Invalid."""
     keys = keys_of(ids)
     with write(crm) as connection:
-        _binned(connection, keys, scope)
+        _require_binned(connection, keys, scope)
         _BIN.take_out(connection, keys)
         _BIN.note(connection, keys, actor, "restore")
         news.tell(crm, connection, "restored", news.owners_of(connection, keys))
@@ -138,40 +144,62 @@ def restore_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, s
 
 
 def purge_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, scope: RecordScope, site: Site) -> int:
-    """Remove customers from the recycle bin for good, with their communication records and tasks, all or none.
+    """Remove customers from the recycle bin for good, with their communication records and tasks; how many.
 
-    That only a super operator may is the caller's to check. Raises NotFound, Invalid, Refused (a hold protects one).
+    None unless all may go when it begins; of many, what somebody restores or holds before its turn stays. That only a
+    super operator may is the caller's to check. Raises NotFound, Invalid, Refused (a hold protects one).
     """
     keys = keys_of(ids)
     with write(crm) as connection:
-        _binned(connection, keys, scope)
+        _require_binned(connection, keys, scope)
         holds = StandingHolds(connection, site)
-        protected = [key for key in keys if holds.protect(key)]
+        protected = [key for key in keys if holds.protect_with_records(key)]
         if protected:
             raise Refused(f"a hold protects customer {protected[0]}")
+    purged = 0
     for first in range(0, len(keys), PURGED_AT_ONCE):
         with write(crm) as connection:
-            _purge(connection, keys[first : first + PURGED_AT_ONCE], actor, site)
-    return len(keys)
+            still = _binned(connection, keys[first : first + PURGED_AT_ONCE], scope)
+            purged += _purge(connection, still, actor, site)
+    return purged
 
 
 def purge_old(crm: sqlite_utils.Database, before_ms: int, site: Site) -> int:
-    """Remove for good what was deleted or merged before that time, in short transactions; how many. Holds stop it."""
+    """Remove for good what was deleted or merged before that time, in short transactions; how many.
+
+    Holds stop it, and communication records that whoever deleted the customer could not see: a super operator decides.
+    """
     purged = 0
     for keys in _BIN.old(crm, before_ms):
         with write(crm) as connection:
-            purged += _purge(connection, keys, Actor(BOX), site)
+            still = _BIN.still_old(connection, keys, before_ms)
+            purged += _purge(connection, [key for key in still if not _hides(connection, key)], Actor(BOX), site)
     return purged
 
 
 def _purge(connection: sqlite3.Connection, keys: Sequence[int], actor: Actor, site: Site) -> int:
     """A hold may have come since somebody looked."""
     holds = StandingHolds(connection, site)
-    going = [key for key in keys if not holds.protect(key)]
+    going = [key for key in keys if not holds.protect_with_records(key)]
     for key in going:
         forget(connection, key)
     _BIN.note(connection, going, actor, "purge")
     return len(going)
+
+
+def _hides(connection: sqlite3.Connection, key: int) -> bool:
+    """Whether a deleted customer has records, not deleted themselves, out of scope of whoever deleted it."""
+    deleter = last_appointment(connection, _deleted_by(connection, key))
+    seen, arguments = ("0", ()) if deleter is None else communication_scope(deleter.viewer).sql("owner")
+    row = connection.execute(
+        f"SELECT 1 FROM communications WHERE customer_id = ? AND deleted_ms IS NULL AND NOT ({seen}) LIMIT 1",
+        (key, *arguments),
+    ).fetchone()
+    return row is not None
+
+
+def _deleted_by(connection: sqlite3.Connection, key: int) -> str:
+    return str(connection.execute("SELECT deleted_by FROM customers WHERE id = ?", (key,)).fetchone()[0])
 
 
 def forget(connection: sqlite3.Connection, key: int) -> None:

@@ -13,8 +13,8 @@ import sqlite_utils
 from crm_client_api.domain.customers import words
 from crm_client_api.domain.customers.read import COLUMNS, customers_of
 from crm_client_api.domain.customers.record import Customer
-from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.scope import RecordScope
+from recorder.numbers import Site, match_key
 
 SAME_NUMBER = "same_number"
 SAME_NAME = "same_name_and_company"

@@ -16,11 +16,11 @@ from crm_client_api.domain.customers.read import COLUMNS, customers_of, find_cus
 from crm_client_api.domain.customers.record import TEXTS, Customer, CustomValue, Phone, Values, check
 from crm_client_api.domain.customers.write import differences, store
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.scope import RecordScope
 from firmware.clock import now_ms
 from firmware.errors import NotFound, Refused
 from firmware.store.connection import write
+from recorder.numbers import Site, match_key
 
 _MOVED = ("communications", "tasks")
 """Tables whose rows go over to the customer who stays."""

@@ -11,9 +11,9 @@ import msgspec
 
 from crm_client_api.domain.customers import words
 from crm_client_api.domain.customers.record import clean_tag
-from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.scope import RecordScope, Sql
 from firmware.errors import BadInput
+from recorder.numbers import Site, match_key
 
 Sort = Literal["created", "changed", "name", "company", "next_contact"]
 _NEVER_MS = 1 << 53  # sorts behind every time: no next contact

@@ -10,9 +10,10 @@ import msgspec
 import sqlite_utils
 
 from crm_client_api.domain.customers.record import TEXTS, Customer, CustomValue, Match, Phone
-from crm_client_api.domain.numbers import Site, match_key
+from crm_client_api.domain.number_sites import older_keys
 from crm_client_api.domain.scope import RecordScope
 from firmware.errors import NotFound
+from recorder.numbers import Site, match_key
 
 COLUMNS = ", ".join(
     f"c.{name}" for name in ("id", *TEXTS, "next_contact_ms", "custom", "author", "owner", "created_ms", "changed_ms")
@@ -100,16 +101,37 @@ def ids_in_scope(connection: sqlite3.Connection, keys: Sequence[int], scope: Rec
     }
 
 
+def names_by_key(
+    connection: sqlite3.Connection, keys: Sequence[str], scope: RecordScope
+) -> dict[str, list[tuple[str, str, str]]]:
+    """Id, name and company of the customers in scope with one of these keys (at most 30,000), oldest first."""
+    condition, arguments = scope.sql("+c.owner")
+    found: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    for key, *name in connection.execute(
+        "SELECT DISTINCT p.match_key, CAST(c.id AS TEXT), c.name, c.company FROM customer_phones p"
+        f" CROSS JOIN living_customers c ON c.id = p.customer_id WHERE p.match_key IN ({','.join('?' * len(keys))})"
+        f" AND {condition} ORDER BY c.id",
+        (*keys, *arguments),
+    ):
+        found[key].append((name[0], name[1], name[2]))
+    return found
+
+
 def match_number(crm: sqlite_utils.Database, number: str, site: Site) -> list[Match]:
     """Everybody who has this number: any owner, any phone field, recycle bin excluded; oldest first."""
     key = match_key(number, site)
     if not key:
         return []
+    older = sorted(older_keys(crm.conn, key, site))
     rows = crm.conn.execute(
         f"SELECT {COLUMNS}, (SELECT group_number FROM staff WHERE staff_no = c.owner) AS owner_group"
-        " FROM living_customers c WHERE c.id IN (SELECT customer_id FROM customer_phones WHERE match_key = ?)"
-        " ORDER BY c.id",
-        (key,),
+        " FROM living_customers c WHERE c.id IN (SELECT customer_id FROM customer_phones"
+        f" WHERE match_key IN (?{', ?' * len(older)})) ORDER BY c.id",
+        (key, *older),
     ).fetchall()
     found = customers_of(crm.conn, rows)
-    return [Match(customer, row["owner_group"]) for customer, row in zip(found, rows, strict=True)]
+    return [
+        Match(customer, row["owner_group"])
+        for customer, row in zip(found, rows, strict=True)
+        if not older or any(match_key(phone.number, site) == key for phone in customer.phones)
+    ]

@@ -9,7 +9,8 @@ from enum import Enum
 from typing import Final
 
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.numbers import PHONE_KINDS, Site, match_key, phone_kind
+from crm_client_api.domain.numbers import PHONE_KINDS, phone_kind
+from recorder.numbers import Site, match_key
 
 TEXTS = (
     "name", "gender", "company", "title", "wechat", "email", "region", "address", "postcode",

@@ -25,8 +25,8 @@ from crm_client_api.domain.customers.question import (
 )
 from crm_client_api.domain.customers.read import COLUMNS, customers_of
 from crm_client_api.domain.customers.record import Customer
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.scope import RecordScope, Sql
+from recorder.numbers import Site
 
 __all__ = [
     "MOST_COUNTED",

@@ -16,8 +16,8 @@ from functools import lru_cache
 from operator import add
 
 from crm_client_api.domain.customers.record import CustomValue
-from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.pinyin import spelled
+from recorder.numbers import Site, match_key
 
 VERSION = 2
 """Of words and facets as they are made here; others are made anew by the upkeep."""

@@ -24,11 +24,11 @@ from crm_client_api.domain.customers.record import (
     require_content,
     settled_phones,
 )
-from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.scope import RecordScope
 from firmware.clock import now_ms
 from firmware.errors import Refused
 from firmware.store.connection import write
+from recorder.numbers import Site, match_key
 
 ANYBODY = RecordScope(everything=True)
 

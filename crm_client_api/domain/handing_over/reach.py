@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from crm_client_api.domain.permissions import Level
 from crm_client_api.domain.scope import RecordScope, Viewer
@@ -33,6 +34,16 @@ def require_unchanged(connection: sqlite3.Connection, viewer: Viewer) -> None:
     ).fetchone()
     if row is None or not row["active"] or (row["level"], row["group_number"]) != (viewer.level, viewer.group):
         raise Refused("your own settings have changed meanwhile")
+
+
+def present_of(connection: sqlite3.Connection, staff_nos: Sequence[str]) -> list[str]:
+    """Of some people those who may log in: with others, records would wait."""
+    rows = connection.execute(
+        f"SELECT staff_no FROM operators WHERE deleted_ms IS NULL AND active AND staff_no IN"
+        f" ({','.join('?' * len(staff_nos))}) ORDER BY staff_no",
+        tuple(staff_nos),
+    )
+    return [row[0] for row in rows]
 
 
 def require_giver(connection: sqlite3.Connection, staff_no: str, reach: RecordScope) -> None:

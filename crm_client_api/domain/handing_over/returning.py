@@ -14,6 +14,7 @@ from crm_client_api.domain.customers import index
 from crm_client_api.domain.handing_over.drafts import return_draft
 from crm_client_api.domain.handing_over.kinds import CUSTOMER, DRAFT, KINDS
 from crm_client_api.domain.handing_over.moved import tell_customers
+from crm_client_api.domain.handing_over.reach import present_of
 from firmware.clock import now_ms
 
 _STEP_ROWS = 20
@@ -23,10 +24,13 @@ _READ_AHEAD = 200
 class ReturnWork:
     """A hand-over on its way back; ``Work`` of ``batches``. It goes on from wherever it stands.
 
-    Nothing comes back that a later hand-over moved too, or that has another owner by now.
+    Nothing comes back that a later hand-over moved too, or that has another owner by now, nor to whom it would wait
+    for: somebody who may not log in, unless ``to_leavers``.
     """
 
-    def __init__(self, crm: sqlite_utils.Database, hand_over_id: int, actor: Actor) -> None:
+    def __init__(
+        self, crm: sqlite_utils.Database, hand_over_id: int, actor: Actor, *, to_leavers: bool = False
+    ) -> None:
         self._crm, self._connection, self._id, self._actor = crm, crm.conn, hand_over_id, actor
         row = crm.conn.execute("SELECT * FROM hand_overs WHERE id = ?", (hand_over_id,)).fetchone()
         self._by, self._to = row["by"], row["to_staff_no"]
@@ -36,6 +40,7 @@ class ReturnWork:
         self._behind = ("", "")
         self._all_read = False
         self._begun = row["undone_ms"] is not None
+        self._to_leavers = to_leavers
         self._ended = False
 
     @property
@@ -110,6 +115,8 @@ class ReturnWork:
 
     def _return(self, row: sqlite3.Row) -> bool:
         """Whether the record went back."""
+        if not self._to_leavers and not present_of(self._connection, [row["old_owner"]]):
+            return False
         later = self._connection.execute(
             "SELECT 1 FROM hand_over_records WHERE kind = ? AND record_id = ? AND hand_over_id > ?"
             " AND outcome IS NOT 'returned'",

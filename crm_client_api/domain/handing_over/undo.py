@@ -13,7 +13,7 @@ from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.handing_over.batches import fill_batch
 from crm_client_api.domain.handing_over.job_link import note_job, require_at_rest
 from crm_client_api.domain.handing_over.kinds import DRAFT
-from crm_client_api.domain.handing_over.reach import reach_of, require_unchanged
+from crm_client_api.domain.handing_over.reach import present_of, reach_of, require_unchanged
 from crm_client_api.domain.handing_over.returning import ReturnWork
 from crm_client_api.domain.scope import Sql, Viewer
 from firmware.clock import now_ms
@@ -94,10 +94,12 @@ def begin_undo(
     leave: Callable[[sqlite3.Connection], int],
     at_ms: int | None = None,
 ) -> HandOver:
-    """Give everything back that the receiver still has from this hand-over; ``moved_on`` tells the rest.
+    """Give everything back that the receiver still has from this hand-over; ``moved_on`` tells the rest, also what
+    belonged to somebody who may not log in any more.
 
     What one transaction does not take is left to the job that ``leave`` adds inside it. Raises LevelMissing, NotFound;
-    Refused after 30 days, when it was taken back already, and while a job works on it.
+    Refused after 30 days, when it was taken back already, while a job works on it, and when nobody is there to whom
+    anything could go back.
     """
     with write(crm) as connection:
         require_unchanged(connection, viewer)
@@ -105,6 +107,8 @@ def begin_undo(
         if (now_ms() if at_ms is None else at_ms) > one.at_ms + UNDO_WITHIN_MS:
             raise Refused("a hand-over can be taken back within 30 days")
         require_at_rest(connection, hand_over_id)
+        if not present_of(connection, one.old_owners):
+            raise Refused(f"{', '.join(one.old_owners)} may not log in: records would wait there")
         work = ReturnWork(crm, hand_over_id, actor)
         work.look_ahead()
         if one.undone_ms is not None and work.has_nothing:

@@ -76,7 +76,7 @@ def grant_new_permissions(
         now = grantor_now(crm, grantor)
         require_reach(before, now)
         given = frozenset(permissions)
-        check_grant(Operator(staff_no, before.name, before.level, None, frozenset(), given), now)
+        check_grant(Operator(staff_no, before.name, before.level, before.group, frozenset(), given), now)
         late = sorted(given - grantable(crm)[staff_no])
         if late:
             raise Refused(f"granted before, or known when the operator was added: {', '.join(late)}")

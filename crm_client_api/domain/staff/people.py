@@ -63,6 +63,19 @@ class Operator:
         }
 
 
+VIEWER_COLUMNS = (
+    "o.staff_no, o.level, o.group_number, o.channels, o.permissions,"
+    " (SELECT json_group_array(permission) FROM granted_permissions WHERE operator_id = o.id)"
+)
+"""What ``viewer_of`` needs of operator ``o``."""
+
+
+@lru_cache(maxsize=4096)
+def viewer_of(staff_no: str, level: str, group: int | None, channels: str, permissions: str, granted: str) -> Viewer:
+    """What scope needs to know of an operator, from ``VIEWER_COLUMNS``."""
+    return Viewer(staff_no, Level(level), group, _channels(channels), _permissions(permissions, granted))
+
+
 # Few combinations, read for every operator at every change that concerns many.
 @lru_cache(maxsize=1024)
 def _permissions(appointed: str, granted: str) -> frozenset[Permission]:
@@ -103,6 +116,12 @@ def get_operator(crm: sqlite_utils.Database, staff_no: str) -> Operator:
     if row is None:
         raise NotFound(f"there is no operator {staff_no!r}")
     return _operator(row)
+
+
+def last_appointment(connection: sqlite3.Connection, staff_no: str) -> Operator | None:
+    """The person as appointed now or, once deleted, as appointed last; None: there never was one of this number."""
+    row = connection.execute(f"SELECT {_COLUMNS} FROM staff WHERE staff_no = ?", (staff_no,)).fetchone()
+    return None if row is None else _operator(row)
 
 
 def appoint(connection: sqlite3.Connection, operator: Operator, password_hash: str) -> None:

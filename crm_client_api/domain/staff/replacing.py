@@ -21,10 +21,12 @@ from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.staff.new_permissions import note_permissions
 from crm_client_api.domain.staff.people import Operator, appoint, dismiss, get_operator
 from crm_client_api.domain.staff.rights import (
+    check_channels,
     check_form,
     check_grant,
     check_group,
     grantor_now,
+    require_group_kept,
     require_manager_left,
     require_reach,
 )
@@ -65,6 +67,8 @@ class Replacement:
         now = grantor_now(crm, grantor)
         require_reach(self.old, now)
         check_grant(self.wanted, now)
+        require_group_kept(self.old, self.wanted, now)
+        check_channels(crm, self.wanted, self.old.channels, now)
         check_group(crm, self.wanted.group)
         if not replace(self.wanted, active=self.old.active).manages_all:
             require_manager_left(crm, self.old)

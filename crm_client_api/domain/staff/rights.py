@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 
 import sqlite_utils
 
 from crm_client_api.domain.audit import CONSOLE
 from crm_client_api.domain.groups import group_exists
-from crm_client_api.domain.permissions import LEVEL_ORDER, Permission
+from crm_client_api.domain.permissions import LEVEL_ORDER, Level, Permission
+from crm_client_api.domain.settings import read_settings
 from crm_client_api.domain.staff.people import Operator, get_operator, list_operators
 from firmware.errors import BadInput, NotFound, Refused
 
@@ -56,14 +58,40 @@ def grantor_now(crm: sqlite_utils.Database, grantor: Operator | None) -> Operato
 
 
 def check_grant(operator: Operator, grantor: Operator | None) -> None:
-    """Nobody grants a level or a permission that they do not hold themselves. Raises Refused."""
+    """Nobody grants a level or a permission that they do not hold themselves, nor a place in a group's scope.
+
+    Raises Refused.
+    """
     if grantor is None:
         return
+    if grantor.level is not Level.SUPER and operator.group not in (None, grantor.group):
+        raise Refused("below a super operator one manages nobody of another group")
     if LEVEL_ORDER.index(operator.level) > LEVEL_ORDER.index(grantor.level):
         raise Refused(f"a {grantor.level} operator cannot make somebody a {operator.level} operator")
     lacking = sorted(operator.permissions - grantor.permissions)
     if lacking:
         raise Refused(f"nobody can grant what they do not hold: {', '.join(lacking)}")
+
+
+def require_group_kept(before: Operator, wanted: Operator, grantor: Operator | None) -> None:
+    """Records count with their owner's group: only a super operator moves people, and with them records, into another.
+
+    Raises Refused.
+    """
+    if grantor is not None and grantor.level is not Level.SUPER and wanted.group != before.group:
+        raise Refused("only a super operator moves somebody, and the records along, into another group")
+
+
+def check_channels(
+    crm: sqlite_utils.Database, wanted: Operator, had: Collection[int], grantor: Operator | None
+) -> None:
+    """Nobody opens a channel to somebody whose calls they may not hear themselves. Raises Refused."""
+    if grantor is None:
+        return
+    scope = read_settings(crm).channel_scope(grantor.viewer)
+    strange = sorted(one for one in wanted.channels.difference(had) if not scope.allows(one))
+    if strange:
+        raise Refused(f"nobody can associate a channel whose calls they do not hear: {', '.join(map(str, strange))}")
 
 
 def require_reach(operator: Operator, grantor: Operator | None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from crm_client_api.answers.calls import CallInfo
 from crm_client_api.courier.context import Context
+from crm_client_api.domain.call_notes import CallNote, notes_of
 from crm_client_api.domain.call_search import list_calls
 from crm_client_api.domain.calls import Call, CallFilter
 from crm_client_api.domain.operators import Operator
@@ -35,8 +36,11 @@ def write_calls(context: Context, target: Path, wanted: CallFilter, operator: Op
         while found := list_calls(context.stores.calls, page, desk.channels, desk.settings.site):
             held = _held(desk, judge, found)
             recordings = recordings_of(context.stores.calls, [call.id for call in found])
+            notes = notes_of(context.crm, [call.id for call in found], desk.channels)
             for call, info in zip(found, desk.call_infos(found), strict=True):
-                sheet.write(_row(desk, call, info, recordings.get(call.id, []), call.id in held, names, language))
+                noted = _noted(notes.get(call.id, ()), language)
+                kept = recordings.get(call.id, [])
+                sheet.write(_row(desk, call, info, kept, call.id in held, names, noted, language))
             rows += len(found)
             context.step("writing", rows, None)
             page = replace(page, before=found[-1].id)
@@ -57,6 +61,20 @@ def _held(desk: Desk, judge: Judge, calls: Sequence[Call]) -> set[str]:
     }
 
 
+def _noted(notes: Sequence[CallNote], language: Language) -> str:
+    """What people noted on a call, a line each: the moment of a bookmark, the text, the score."""
+    lines = []
+    for one in notes:
+        seconds = (one.position_ms or 0) // 1000
+        parts = (
+            None if one.position_ms is None else f"{seconds // 60}:{seconds % 60:02}",
+            one.text,
+            None if one.score is None else f"({'评分' if language == 'zh' else 'score'} {one.score})",
+        )
+        lines.append(f"{one.author_name or one.author}: {' '.join(filter(None, parts))}")
+    return "\n".join(lines)
+
+
 def _row(
     desk: Desk,
     call: Call,
@@ -64,6 +82,7 @@ def _row(
     recordings: Sequence[Recording],
     held: bool,
     names: dict[str, str],
+    noted: str,
     language: Language,
 ) -> list[Value]:
     def joined(values: Sequence[str | None]) -> str:
@@ -74,11 +93,11 @@ def _row(
         call.id, local_of_ms(call.started_ms), None if call.ended_ms is None else local_of_ms(call.ended_ms),
         call.channel, info.channel_name, desk.settings.channel(call.channel).group,
         word(call.direction, language), word(call.result, language), call.caller_number, call.dialled_number,
-        info.number_place,
+        info.number_place if language == "zh" else info.number_place_en,
         joined([one.id for one in info.customers]), joined([one.name for one in info.customers]),
         joined([one.company for one in info.customers]),
         info.handled_by, names.get(info.handled_by or ""), call.ring_ms / 1000, call.talk_ms / 1000,
         joined([one.id for one in recordings]), joined([one.path for one in recordings]),
         missing_ms / 1000 if recordings else None, joined([one.sha256 for one in recordings]),
-        word("yes" if held else "no", language) if recordings else None, None, None,
+        word("yes" if held else "no", language) if recordings else None, None, noted,
     ]  # fmt: skip

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,9 +14,9 @@ from crm_client_api.domain.customers.custom import CustomField, read_fields
 from crm_client_api.domain.customers.record import Customer, CustomValue
 from crm_client_api.domain.customers.search import Filter, find_page
 from crm_client_api.domain.scope import RecordScope
-from crm_client_api.excel.cells import local_of_ms
 from crm_client_api.excel.columns import CUSTOM_FIELDS, CUSTOMERS, FURTHER_PHONES, Column, Language, word
-from crm_client_api.excel.phone_columns import Spread, spread
+from crm_client_api.excel.customer_cells import cells_of
+from crm_client_api.excel.phone_columns import spread
 from crm_client_api.excel.sheet_markup import Value
 from crm_client_api.excel.vcard import card_of
 from crm_client_api.excel.writing import BookWriter
@@ -40,17 +41,19 @@ def customers_in(context: Context, wanted: Filter, scope: RecordScope) -> Iterat
         page = replace(page, after=found.next)
 
 
-def write_customers(context: Context, target: Path, wanted: Filter, scope: RecordScope, language: Language) -> int:
-    """Write the workbook; how many customers it holds. Raises StoreError, Cancelled, Stopping."""
+def write_customers(
+    context: Context, target: Path, wanted: Filter, scope: RecordScope, language: Language
+) -> Sequence[int]:
+    """Write the workbook; the ids of the customers that it holds. Raises StoreError, Cancelled, Stopping."""
     fields = read_fields(context.crm)
-    rows = 0
+    ids = array("q")
     with BookWriter(target, language) as book:
         main, further = book.sheet(CUSTOMERS), book.sheet(FURTHER_PHONES)
         custom = book.sheet(CUSTOM_FIELDS, [_column(one) for one in fields]) if fields else None
         for customer in customers_in(context, wanted, scope):
-            rows += 1
+            ids.append(int(customer.id))
             numbers = spread(customer.phones)
-            main.write(_row(customer, numbers))
+            main.write(cells_of(customer, numbers))
             for number, label in numbers.further:
                 further.write([customer.id, number, label])
             if custom is not None and customer.custom:
@@ -59,7 +62,7 @@ def write_customers(context: Context, target: Path, wanted: Filter, scope: Recor
         further.end()
         if custom is not None:
             custom.end()
-    return rows
+    return ids
 
 
 def write_cards(context: Context, target: Path, wanted: Filter, scope: RecordScope) -> int:
@@ -81,17 +84,6 @@ def write_cards(context: Context, target: Path, wanted: Filter, scope: RecordSco
     finally:
         part.unlink(missing_ok=True)
     return rows
-
-
-def _row(customer: Customer, numbers: Spread) -> list[Value]:
-    fields = customer.fields
-    return [
-        customer.id, fields["name"], fields["gender"], fields["company"], fields["title"], *numbers.columns,
-        fields["wechat"], fields["email"], fields["region"], fields["address"], fields["postcode"],
-        fields["category"], fields["level"], fields["status"], fields["source"], fields["note"],
-        None if customer.next_contact_ms is None else local_of_ms(customer.next_contact_ms),
-        customer.author, customer.owner, local_of_ms(customer.created_ms), local_of_ms(customer.changed_ms),
-    ]  # fmt: skip
 
 
 def _column(one: CustomField) -> Column:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -15,17 +15,17 @@ from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.communications import write
 from crm_client_api.domain.communications.record import LONGEST_CHARACTERS, VALUE_COLUMNS, Values, values_of
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.scope import RecordScope
-from crm_client_api.excel.cells import BadCell, Cell, ms_of_local, text_of, time_of
+from crm_client_api.excel.cells import BadCell, Cell, local_of_ms, ms_of_local, text_of, time_of
 from crm_client_api.excel.columns import COMMUNICATIONS, value_of
 from crm_client_api.excel.importing.customer_rows import Rights
-from crm_client_api.excel.importing.kind import Preparer, Verdict
+from crm_client_api.excel.importing.kind import Preparer, SideSheet, Verdict
 from crm_client_api.excel.importing.reasons import Problem
-from crm_client_api.excel.importing.stage import Stage, packed
+from crm_client_api.excel.importing.stage import CLASH, GONE, Stage, packed
 from crm_client_api.excel.reading import Sheet
 from crm_client_api.excel.sheet_rows import Row
 from firmware.clock import now_ms
+from recorder.numbers import Site
 
 _TEXTS = tuple(LONGEST_CHARACTERS)
 _FIELD_OF = {"at": "at_ms", "next_contact": "next_contact_ms", "talk": "talk_ms"}
@@ -124,6 +124,18 @@ def _take_number(row: RecordRow, key: str, cell: Cell) -> None:
     row.values[name] = round(number * factor)
 
 
+def _cells_that_stay(was: Mapping[str, Any], keys: Container[str | None]) -> dict[str, str]:
+    """By column the values that a file does not say that has only the columns ``keys``."""
+    found: dict[str, str] = {}
+    for key in (*_TEXTS, *_FIELD_OF, "channel", "direction"):
+        value = was[_FIELD_OF.get(key, key)]
+        if key in keys or value is None:
+            continue
+        time = key in ("at", "next_contact")
+        found[key] = text_of(local_of_ms(value) if time else value / 1000 if key == "talk" else value)
+    return found
+
+
 def pack_records(staged: Sequence[bytes]) -> bytes:
     """Staged new records: there is nothing to prepare."""
     return packed([msgspec.Raw(data) for data in staged])
@@ -158,6 +170,10 @@ class CommunicationKind:
     def end(self) -> None:
         """Nothing is left."""
 
+    def side_sheets(self) -> Sequence[SideSheet]:
+        """There are none."""
+        return ()
+
     def judge(self, rows: Sequence[Row], keys: Sequence[str | None]) -> Iterator[Verdict]:
         """Compare with what is in scope."""
         typed = [read_record(row.cells, keys) for row in rows]
@@ -165,7 +181,7 @@ class CommunicationKind:
         customers = self._living_customers([n for one in typed if (n := _number(one.customer_key)) is not None])
         for row, one in zip(rows, typed, strict=True):
             found = existing.get(_number(one.key) or 0)
-            yield self._known(row, one, found) if found else self._new(row, one, customers)
+            yield self._known(row, one, found, keys) if found else self._new(row, one, customers)
 
     def _existing(self, numbers: Sequence[int]) -> dict[int, sqlite3.Row]:
         condition, arguments = self._scope.sql("c.owner")
@@ -185,7 +201,7 @@ class CommunicationKind:
         )
         return {row[0] for row in rows}
 
-    def _known(self, row: Row, typed: RecordRow, old: sqlite3.Row) -> Verdict:
+    def _known(self, row: Row, typed: RecordRow, old: sqlite3.Row, keys: Sequence[str | None]) -> Verdict:
         if old["id"] in self._seen:
             typed.problems.append(Problem("id", "key_twice", str(self._seen[old["id"]])))
         self._seen.setdefault(old["id"], row.number)
@@ -209,7 +225,7 @@ class CommunicationKind:
         if not any(texts.values()):
             typed.problems.append(Problem("", "communication_empty"))
         if typed.problems:
-            return Verdict(row, "wrong", problems=typed.problems)
+            return Verdict(row, "wrong", problems=typed.problems, stay=_cells_that_stay(was_values, keys))
         kind = "restored" if old["deleted_ms"] is not None else "changed" if change else "unchanged"
         return Verdict(row, kind, old["id"], packed(RecordChange(change)))
 
@@ -239,10 +255,13 @@ class CommunicationKind:
 
     def insert(
         self, connection: sqlite3.Connection, ready: Sequence[NewRecord], import_id: int, at_ms: int
-    ) -> Sequence[int]:
+    ) -> Sequence[int | None]:
         """Add records that nobody sees yet. A recording is never linked by an import."""
+        customers = self._living_customers([one.values["customer_id"] for one in ready])
         return [
-            write.insert(
+            None
+            if one.values["customer_id"] not in customers
+            else write.insert(
                 connection,
                 Values(**one.values),
                 one.author,
@@ -254,10 +273,18 @@ class CommunicationKind:
             for one in ready
         ]
 
-    def apply(self, connection: sqlite3.Connection, record: int, kind: str, data: bytes, import_id: int) -> int:
-        """Take the record out of the recycle bin if need be, then lay the changes over what nobody else changed."""
+    def apply(
+        self, connection: sqlite3.Connection, record: int, kind: str, data: bytes, import_id: int
+    ) -> int | Problem:
+        """Take the record out of the recycle bin if need be, then lay the changes over what nobody else changed.
+
+        A problem: it or its customer has gone or somebody else owns it now, or the row makes no sense any more.
+        """
         change = msgspec.msgpack.decode(data, type=RecordChange)
-        if kind == "restored":
+        found = self._existing([record]).get(record)
+        if found is None:
+            return GONE
+        if kind == "restored" and found["deleted_ms"] is not None:
             connection.execute("UPDATE communications SET deleted_ms = NULL, deleted_by = NULL WHERE id = ?", (record,))
             audit.append(connection, self._actor, "communication.restore", str(record), {"import": import_id})
         row = connection.execute(
@@ -273,8 +300,8 @@ class CommunicationKind:
                 old = write.update(
                     connection, record, replace(now, **ours), self._actor.staff_no, now_ms(), site=self._site
                 )
-            except Invalid:  # together with what somebody changed meanwhile it would make no sense
-                return len(change.values)
+            except Invalid as error:
+                return Problem("", CLASH, str(error))
             before = {name: getattr(old, name) for name in ours}
             data_of_entry = {"before": before, "after": ours, "import": import_id}
             audit.append(connection, self._actor, "communication.change", str(record), data_of_entry)

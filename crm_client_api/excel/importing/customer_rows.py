@@ -63,7 +63,7 @@ def _take_numbers(row: CustomerRow, key: str, cell: Cell) -> None:
     numbers = numbers_in(text)
     if len(text) > LONGEST_PHONE_CHARACTERS and max(map(len, numbers), default=0) > LONGEST_PHONE_CHARACTERS:
         row.problems.append(Problem(key, "phone_wrong"))
-    if len(numbers) > MOST_PHONES // len(KIND_OF_COLUMN):
+    if len(numbers) > MOST_PHONES:
         row.problems.append(Problem(key, "too_many_phones"))
     if text:
         row.phones.append((KIND_OF_COLUMN[key], text))

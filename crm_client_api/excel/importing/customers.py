@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -15,19 +15,20 @@ from crm_client_api.domain.customers import index, write
 from crm_client_api.domain.customers.read import COLUMNS, customers_of
 from crm_client_api.domain.customers.record import KEPT, MOST_PHONES, TEXTS, Customer, CustomValue, Phone, Values
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.numbers import Site, match_key
 from crm_client_api.domain.scope import RecordScope
 from crm_client_api.excel.cells import text_of
 from crm_client_api.excel.columns import CUSTOMERS, PHONE_COLUMNS
+from crm_client_api.excel.customer_cells import cells_that_stay
 from crm_client_api.excel.importing.customer_rows import CustomerRow, Rights, read_customer
-from crm_client_api.excel.importing.kind import Preparer, Verdict
+from crm_client_api.excel.importing.kind import Preparer, SideSheet, Verdict, typed_cells
 from crm_client_api.excel.importing.reasons import Problem
 from crm_client_api.excel.importing.side_sheets import SideSheets
-from crm_client_api.excel.importing.stage import Stage, packed
+from crm_client_api.excel.importing.stage import CLASH, GONE, Stage, packed
 from crm_client_api.excel.phone_columns import gather, spread
 from crm_client_api.excel.reading import Sheet
 from crm_client_api.excel.sheet_rows import Row
 from firmware.clock import now_ms
+from recorder.numbers import Site, match_key
 
 _LARGEST_KEY_DIGITS = 18
 _SHOWN_TEXTS = tuple(name for name in TEXTS if name != "consent")
@@ -96,6 +97,10 @@ class CustomerKind:
         """Note entries of the other sheets whose customer is on no row."""
         self._side.note_unused()
 
+    def side_sheets(self) -> Sequence[SideSheet]:
+        """Those of the file."""
+        return self._side.returned()
+
     def judge(self, rows: Sequence[Row], keys: Sequence[str | None]) -> Iterator[Verdict]:
         """Compare with what is in scope."""
         typed = [read_customer(row.cells, keys) for row in rows]
@@ -144,9 +149,14 @@ class CustomerKind:
         if not typed.wrong and not _has_content(old, change):
             typed.problems.append(Problem("", "customer_empty"))
         if typed.wrong:
-            return Verdict(row, "wrong", problems=typed.problems)
+            stay = cells_that_stay(old, keys, typed_cells(row, keys))
+            return Verdict(row, "wrong", problems=typed.problems, stay=stay)
         kind = "restored" if deleted else "changed" if _does_something(change) else "unchanged"
-        return Verdict(row, kind, number, packed(change), typed.problems)
+        verdict = Verdict(row, kind, number, packed(change), typed.problems)
+        numbers = [Phone(*one) for one in change.phones[1]] if change.phones else old.phones if deleted else ()
+        had = set() if deleted else {match_key(phone.number, self._site) for phone in old.phones}
+        self._coming(verdict, numbers, had)
+        return verdict
 
     def _new(self, row: Row, typed: CustomerRow) -> Verdict:
         typed.problems += self._rights.problems({"author": typed.author, "owner": typed.owner})
@@ -167,8 +177,13 @@ class CustomerKind:
             typed.created_ms if self._rights.is_super else None,
         )
         verdict = Verdict(row, "new", None, packed(new), typed.problems)
-        self._new_numbers += [(verdict, key) for phone in phones if (key := match_key(phone.number, self._site))]
+        self._coming(verdict, phones, ())
         return verdict
+
+    def _coming(self, verdict: Verdict, phones: Iterable[Phone], had: Container[str]) -> None:
+        """Numbers that a customer gets who did not have them."""
+        keys = dict.fromkeys(match_key(phone.number, self._site) for phone in phones)
+        self._new_numbers += [(verdict, key) for key in keys if key and key not in had]
 
     def _check_custom(self, typed: CustomerRow, old: Customer | None) -> None:
         typed.problems += self._side.problems(typed.key)
@@ -204,9 +219,9 @@ class CustomerKind:
             typed.problems.append(Problem("phone1", "too_many_phones"))
 
     def _hint_at_duplicates(self) -> None:
-        """Numbers of new rows that other customers have: those in scope by their number, others as somebody's.
+        """Coming numbers that other customers have: those in scope by their number, others as somebody's.
 
-        A number that two new rows have is told at the second one.
+        A number that comes with two rows is told at the second one.
         """
         wanted: dict[str, list[Verdict]] = {}
         for verdict, key in self._new_numbers:
@@ -226,7 +241,7 @@ class CustomerKind:
                 else Problem("phone1", "number_known_elsewhere", wrong=False)
             )
             for verdict in wanted[row["match_key"]]:
-                if problem not in verdict.problems:
+                if verdict.record != row["id"] and problem not in verdict.problems:
                     verdict.problems.append(problem)
 
     def _hint_at_rows(self) -> None:
@@ -253,22 +268,29 @@ class CustomerKind:
         """Add customers that nobody sees yet."""
         return write.insert_prepared(connection, ready, at_ms=at_ms, import_id=import_id)
 
-    def apply(self, connection: sqlite3.Connection, record: int, kind: str, data: bytes, import_id: int) -> int:
-        """Take the row out of the recycle bin if need be, then lay the changes over what nobody else changed."""
+    def apply(
+        self, connection: sqlite3.Connection, record: int, kind: str, data: bytes, import_id: int
+    ) -> int | Problem:
+        """Take the row out of the recycle bin if need be, then lay the changes over what nobody else changed.
+
+        A problem: it has gone or somebody else owns it now, or the row makes no sense any more.
+        """
         change = msgspec.msgpack.decode(data, type=CustomerChange)
-        if kind == "restored":
+        found = self._existing([record]).get(record)
+        if found is None:
+            return GONE
+        now, deleted = found
+        if deleted and kind != "restored":  # deleted since: who did that came later
+            return 1
+        if deleted:
             connection.execute("UPDATE customers SET deleted_ms = NULL, deleted_by = NULL WHERE id = ?", (record,))
             index.renew(connection, [record])
             audit.append(connection, self._actor, "customer.restore", str(record), {"import": import_id})
-        row = connection.execute(f"SELECT {COLUMNS} FROM living_customers c WHERE c.id = ?", (record,)).fetchone()
-        if row is None:  # deleted since: who did that came later
-            return 1
-        now = customers_of(connection, [row])[0]
         values, left = _laid_over(now, change)
         try:
-            before, after = write.update(connection, record, values, at_ms=now_ms(), site=self._site)
-        except Invalid:  # together with what somebody changed meanwhile it would make no sense
-            return left + 1
+            before, after = write.update(connection, record, values, at_ms=now_ms(), site=self._site, scope=self._scope)
+        except Invalid as error:
+            return Problem("", CLASH, str(error))
         if after:
             data_of_entry = {"before": before, "after": after, "import": import_id}
             audit.append(connection, self._actor, "customer.change", str(record), data_of_entry)

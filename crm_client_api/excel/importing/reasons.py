@@ -23,6 +23,11 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "owner_fixed": ("归属工号请用移交修改", "change the owner by a hand-over"),
     "customer_missing": ("没有这个客户", "there is no such customer"),
     "customer_fixed": ("沟通记录不能改到另一个客户", "a record stays with its customer"),
+    "record_clash": (
+        "预览之后有人修改过,合在一起不成立:{detail}",
+        "together with what somebody changed since the preview it makes no sense: {detail}",
+    ),
+    "record_gone": ("预览之后,这个编号已不存在", "since the preview there is no such number any more"),
     "row_missing": ("第一张表中没有这个客户编号", "the first sheet has no such customer number"),
     "choice_wrong": ("不在选项之中", "this is none of the choices"),
     "direction_wrong": ("呼叫方向为呼入或呼出", "the direction is incoming or outgoing"),
@@ -36,12 +41,16 @@ _TEXTS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something about one cell (``column`` a column's key, "" for the row). ``wrong``: the row is not taken."""
+    """Something about one cell (``column`` a column's key, "" for the row). ``wrong``: the row is not taken.
+
+    ``place``: sheet and row of the cell where that is not the row of the main sheet.
+    """
 
     column: str
     code: str
     detail: str = ""
     wrong: bool = True
+    place: tuple[str, int] | None = None
 
 
 def reason(code: str, detail: str, language: Language) -> str:

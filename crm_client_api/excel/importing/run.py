@@ -1,12 +1,16 @@
 """An import from the file to its effect: reading, a question, inserting what nobody sees, publication, changes.
 
 Rows are inserted under an import that is not published: the views of living records leave them out. One update of
-``imports`` publishes them all. Changes to rows that exist are made after that instant, in batches that a crash resumes:
-once published, an import is always finished; before, it is always taken back.
+``imports`` publishes them all, in one transaction with the changes to rows that exist, as far as these fit into a
+moment. More of them are made after that instant, in batches that a crash resumes: once published, an import is always
+finished; before, it is always taken back.
 """
 
 from __future__ import annotations
 
+import math
+import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -21,10 +25,10 @@ from crm_client_api.excel.cells import text_of
 from crm_client_api.excel.columns import Language
 from crm_client_api.excel.importing.ahead import prepared_batches
 from crm_client_api.excel.importing.headers import ForeignHeader, Mapping, chosen_mapping, read_header
-from crm_client_api.excel.importing.kind import RecordKind, Verdict
-from crm_client_api.excel.importing.reasons import reason
-from crm_client_api.excel.importing.stage import NewRow, Stage, packed
-from crm_client_api.excel.importing.wrong_rows import write_wrong_rows
+from crm_client_api.excel.importing.kind import RecordKind, Verdict, typed_cells
+from crm_client_api.excel.importing.reasons import Problem, reason
+from crm_client_api.excel.importing.stage import GONE, NewRow, Stage, Staged, packed
+from crm_client_api.excel.importing.wrong_rows import headings_of, write_wrong_rows
 from crm_client_api.excel.reading import Sheet, open_book
 from crm_client_api.excel.refusal import damaged
 from crm_client_api.excel.sheet_rows import Row
@@ -32,6 +36,10 @@ from firmware.clock import now_ms
 from firmware.store.connection import write
 
 BATCH_ROWS = 200
+AT_ONCE_ROWS = 500
+"""So many changes are tried within the transaction that publishes."""
+_AT_ONCE_S = 0.03
+CHANGES = ("changed", "restored")
 SHOWN_PROBLEMS = 200
 UPLOAD, STAGE, WRONG_ROWS = "upload", "stage.db", "wrong-rows.xlsx"
 _EXAMPLE_ROWS = 5
@@ -71,7 +79,7 @@ def _read(context: Context, kind: RecordKind) -> None:
     language: Language = context.job.wanted.get("language", "zh")
     result = _preview(folder / STAGE, kind, counts, language)
     if counts["wrong"]:
-        write_wrong_rows(folder, kind.shape, language)
+        write_wrong_rows(folder, kind, language)
         result["file"] = WRONG_ROWS
     context.ask("confirm", {**result, "ignored_sheets": notes}, phase="reading", done_rows=counts["rows"])
 
@@ -139,11 +147,11 @@ def _judge_all(
 
 def _staged(sheet: str, verdict: Verdict, kind: RecordKind, keys: Sequence[str | None]) -> NewRow:
     """What is kept of a row; of a wrong one its cells as they were, in our order."""
-    data = verdict.data
+    data, key = verdict.data, None
     if verdict.kind == "wrong":
-        cells = dict(zip(keys, [text_of(cell) for cell in verdict.row.cells], strict=False))
-        data = packed([cells.get(column.key, "") for column in kind.shape.columns])
-    return NewRow(sheet, verdict.row.number, verdict.kind, verdict.record, data, verdict.problems)
+        cells = {**typed_cells(verdict.row, keys), **verdict.stay}
+        data, key = packed([cells.get(column.key, "") for column in kind.shape.columns]), cells.get("id", "")
+    return NewRow(sheet, verdict.row.number, verdict.kind, verdict.record, data, verdict.problems, key)
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -157,7 +165,7 @@ def _wrong_elsewhere(stage: Stage) -> int:
 
 
 def _preview(file: Path, kind: RecordKind, counts: Counter[str], language: Language) -> dict[str, Any]:
-    headings = {column.key: column.heading(language) for column in kind.shape.columns}
+    headings = headings_of(kind.shape, language)
     stage = Stage(file, new=False)
     try:
         problems = [
@@ -193,10 +201,14 @@ def _insert(context: Context, kind: RecordKind) -> None:
                 ready = kind.unpacked(prepared)
                 with pace, write(context.crm) as connection:
                     ids = kind.insert(connection, ready, import_id, now_ms())
+                    added = [one for one in ids if one is not None]
                     connection.execute(
-                        "UPDATE imports SET inserted = ?, first_id = coalesce(first_id, ?), last_id = ? WHERE id = ?",
-                        (batch[-1].n, ids[0], ids[-1], import_id),
+                        "UPDATE imports SET inserted = ?, first_id = coalesce(first_id, ?),"
+                        " last_id = coalesce(?, last_id) WHERE id = ?",
+                        (batch[-1].n, min(added, default=None), max(added, default=None), import_id),
                     )
+                    if len(added) < len(ids):
+                        stage.note_late([(one, GONE) for one, id_ in zip(batch, ids, strict=True) if id_ is None])
                 bring_home()
                 done += len(batch)
                 context.step("inserting", done, counts["new"])
@@ -230,11 +242,59 @@ def _publish(context: Context, kind: RecordKind, import_id: int) -> None:
         "file": context.job.wanted.get("name", ""),
         "sha256": context.job.wanted.get("sha256"),
     }
-    with write(context.crm) as connection:
-        connection.execute("UPDATE imports SET published_ms = ? WHERE id = ?", (now_ms(), import_id))
-        set_job(connection, context.job.id, phase="applying", done_rows=0, all_rows=None)
-        what = kind.shape.name.removesuffix("s")
-        audit.append(connection, context.job.actor, f"{what}.import", str(import_id), {**about, "counts": counts})
+    stage = Stage(context.folder / STAGE, new=False)
+    try:
+        changes = stage.after(0, CHANGES, AT_ONCE_ROWS + 1)
+        with write(context.crm) as connection:
+            connection.execute("UPDATE imports SET published_ms = ? WHERE id = ?", (now_ms(), import_id))
+            set_job(connection, context.job.id, phase="applying", done_rows=0, all_rows=None)
+            what = kind.shape.name.removesuffix("s")
+            audit.append(connection, context.job.actor, f"{what}.import", str(import_id), {**about, "counts": counts})
+            if changes and len(changes) <= AT_ONCE_ROWS:
+                _apply_at_once(connection, kind, stage, changes, import_id)
+    finally:
+        stage.close()
+
+
+def _apply_at_once(
+    connection: sqlite3.Connection, kind: RecordKind, stage: Stage, changes: Sequence[Staged], import_id: int
+) -> None:
+    """Make all changes within the transaction that publishes; none of them when that takes too long."""
+    until_s = time.monotonic() + _AT_ONCE_S
+    connection.execute("SAVEPOINT at_once")
+    if not _apply(connection, kind, stage, changes, import_id, until_s):
+        connection.execute("ROLLBACK TO at_once")
+    connection.execute("RELEASE at_once")
+
+
+def _apply(
+    connection: sqlite3.Connection,
+    kind: RecordKind,
+    stage: Stage,
+    changes: Sequence[Staged],
+    import_id: int,
+    until_s: float = math.inf,
+) -> bool:
+    """Make some changes and note how far it came; False, and half done, behind ``until_s`` (monotonic)."""
+    late: list[tuple[Staged, Problem]] = []
+    kept = 0
+    for one in changes:
+        if time.monotonic() > until_s:
+            return False
+        connection.execute("SAVEPOINT change")
+        done = kind.apply(connection, one.record or 0, one.kind, one.data, import_id)
+        if isinstance(done, Problem):
+            connection.execute("ROLLBACK TO change")
+            late.append((one, done))
+        else:
+            kept += done
+        connection.execute("RELEASE change")
+    if late:
+        stage.note_late(late)
+    connection.execute(
+        "UPDATE imports SET applied = ?, kept_newer = kept_newer + ? WHERE id = ?", (changes[-1].n, kept, import_id)
+    )
+    return True
 
 
 def finish_import(context: Context, kind: RecordKind) -> None:
@@ -246,24 +306,28 @@ def finish_import(context: Context, kind: RecordKind) -> None:
     ).fetchone()
     import_id, applied = row["id"], row["applied"]
     counts = context.job.result["counts"]
-    kept = int(context.job.result.get("kept_newer", 0))
     stage = Stage(context.folder / STAGE, new=False)
     done = 0
     try:
         pace = Pace()
-        while batch := stage.after(applied, ("changed", "restored"), pace.rows):
+        while batch := stage.after(applied, CHANGES, pace.rows):
             with pace, write(context.crm) as connection:
-                for one in batch:
-                    kept += kind.apply(connection, one.record or 0, one.kind, one.data, import_id)
-                applied = batch[-1].n
-                connection.execute("UPDATE imports SET applied = ? WHERE id = ?", (applied, import_id))
+                _apply(connection, kind, stage, batch, import_id)
+            applied = batch[-1].n
             done += len(batch)
             context.step("applying", done, counts["changed"] + counts["restored"])
+        lost = stage.late()
     finally:
         stage.close()
+    told = {}
+    if lost:
+        now = Counter({**counts, **{name: counts[name] - lost[name] for name in lost}})
+        now["wrong"] += lost.total()
+        told = _preview(context.folder / STAGE, kind, now, context.job.wanted.get("language", "zh"))
     with write(context.crm) as connection:
         connection.execute("UPDATE imports SET finished_ms = ? WHERE id = ?", (now_ms(), import_id))
-        result = {**context.job.result, "kept_newer": kept, "import_id": import_id}
+        [kept] = connection.execute("SELECT kept_newer FROM imports WHERE id = ?", (import_id,)).fetchone()
+        result = {**context.job.result, **told, "kept_newer": kept, "import_id": import_id}
         set_job(connection, context.job.id, state="done", phase="", result=result)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 import msgspec
 import sqlite_utils
@@ -13,11 +14,12 @@ from crm_client_api.domain.customers.custom import CustomField, checked_value, r
 from crm_client_api.domain.customers.record import Customer, CustomValue
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.excel.cells import BadCell, Cell, text_of, time_of
-from crm_client_api.excel.columns import CUSTOM_FIELDS, FURTHER_PHONES, column_of, value_of
+from crm_client_api.excel.columns import CUSTOM_FIELDS, FURTHER_PHONES, Column, column_of, value_of
 from crm_client_api.excel.importing.headers import Mapping as HeaderMapping
 from crm_client_api.excel.importing.headers import read_header
+from crm_client_api.excel.importing.kind import SideSheet
 from crm_client_api.excel.importing.reasons import Problem
-from crm_client_api.excel.importing.stage import Stage
+from crm_client_api.excel.importing.stage import Stage, packed
 from crm_client_api.excel.reading import Sheet
 from crm_client_api.excel.sheet_rows import Row
 
@@ -26,10 +28,16 @@ _Further = list[tuple[str, str]]
 
 
 class _CustomRow(msgspec.Struct, array_like=True, frozen=True):
-    """Values by field id (None: the cell is empty), and problems as (heading, code, detail)."""
+    """Values by field id (None: the cell is empty), problems as (heading, code, detail), cells by field id as typed."""
 
     values: dict[int, CustomValue | None]
     problems: list[tuple[str, str, str]]
+    typed: dict[int, str]
+
+
+_CUSTOM_ROW = msgspec.msgpack.Decoder(_CustomRow)
+_BACK = "(NOT used OR key IN (SELECT key FROM rows WHERE kind = 'wrong'))"
+"""Rows that go back with the wrong ones: theirs, and those that belong to no row of the main sheet."""
 
 
 class SideSheets:
@@ -41,6 +49,8 @@ class SideSheets:
         self._has_further = self._has_custom = False
         self._further: dict[str, _Further] = {}
         self._custom: dict[str, _CustomRow] = {}
+        self._custom_fields: dict[int, CustomField] = {}
+        self._problems: dict[str, list[Problem]] = {}
 
     def read(self, stage: Stage, sheets: Sequence[Sheet]) -> list[str]:
         """Stage what the sheets hold; the names of those that mean nothing. Raises Invalid."""
@@ -58,6 +68,7 @@ class SideSheets:
             else:
                 unknown.append(sheet.name)
         stage.connection.execute("CREATE INDEX further_by_key ON further (key)")
+        stage.connection.execute("CREATE INDEX custom_by_key ON custom (key)")
         return unknown
 
     @staticmethod
@@ -73,17 +84,21 @@ class SideSheets:
     def _read_further(self, stage: Stage, sheet: Sheet, rows: Iterable[Row]) -> None:
         self._has_further = True
         for row in rows:
-            key, number, label = (text_of(cell) for cell in [*row.cells, None, None, None][:3])
+            cells = [*row.cells, None, None, None][:3]
+            key, number, label = (text_of(cell) for cell in cells)
+            bad = next((cell.code for cell in cells if isinstance(cell, BadCell)), "")
             if max(len(number), len(label)) > _LONGEST_PHONE_CHARACTERS:
-                stage.note(sheet.name, row.number, Problem("number", "phone_wrong"))
-            elif number:
+                bad = "phone_wrong"
+            if number or bad:
                 stage.connection.execute(
-                    "INSERT INTO further VALUES (?,?,?,?,?)", (key, number, label, sheet.name, row.number)
+                    "INSERT INTO further (key, number, label, code, sheet, row) VALUES (?,?,?,?,?,?)",
+                    (key, number, label, bad, sheet.name, row.number),
                 )
 
     def _read_custom(self, stage: Stage, sheet: Sheet, header: Row, rows: Iterable[Row]) -> None:
         self._has_custom = True
         columns = [self._field_of(text_of(cell), at) for at, cell in enumerate(header.cells[1:], 2)]
+        self._custom_fields |= {one.id: one for one in columns}
         for row in rows:
             values: dict[int, CustomValue | None] = {}
             problems = []
@@ -94,9 +109,10 @@ class SideSheets:
                 except Invalid as error:
                     code = "choice_wrong" if one.type == "choice" else "bad_input"
                     problems.append((one.name_zh or one.name_en, code, str(error)))
+            typed = {one.id: text_of(cell) for one, cell in zip(columns, cells, strict=False)}
             stage.connection.execute(
-                "INSERT OR REPLACE INTO custom VALUES (?,?,?,?)",
-                (text_of(row.cells[0]), msgspec.msgpack.encode(_CustomRow(values, problems)), sheet.name, row.number),
+                "INSERT INTO custom (key, data, sheet, row) VALUES (?,?,?,?)",
+                (text_of(row.cells[0]), packed(_CustomRow(values, problems, typed)), sheet.name, row.number),
             )
 
     def _field_of(self, heading: str, place: int) -> CustomField:
@@ -108,24 +124,36 @@ class SideSheets:
         )
 
     def look_up(self, keys: Sequence[str]) -> None:
-        """Load what stands under these customer numbers; each of them is handed out once."""
+        """Load what stands under these customer numbers, and what is wrong with it."""
         assert self._stage is not None
         connection = self._stage.connection
+        problems: dict[str, list[Problem]] = defaultdict(list)
         marks = ",".join("?" * len(keys))
         if self._has_further:
             found: dict[str, _Further] = defaultdict(list)
-            for key, number, label in connection.execute(
-                f"SELECT key, number, label FROM further WHERE key IN ({marks}) ORDER BY rowid", keys
+            for key, number, label, code, sheet, row in connection.execute(
+                f"SELECT key, number, label, code, sheet, row FROM further WHERE key IN ({marks}) ORDER BY rowid", keys
             ):
-                found[key].append((number, label))
+                if code:
+                    problems[key].append(Problem("number", code, str(_LONGEST_PHONE_CHARACTERS), place=(sheet, row)))
+                else:
+                    found[key].append((number, label))
             self._further = found
-            connection.execute(f"DELETE FROM further WHERE key IN ({marks})", keys)
+            connection.execute(f"UPDATE further SET used = 1 WHERE key IN ({marks})", keys)
         if self._has_custom:
-            self._custom = {
-                key: msgspec.msgpack.decode(data, type=_CustomRow)
-                for key, data in connection.execute(f"SELECT key, data FROM custom WHERE key IN ({marks})", keys)
-            }
-            connection.execute(f"DELETE FROM custom WHERE key IN ({marks})", keys)
+            self._custom = {}
+            firsts: dict[str, int] = {}
+            for key, data, sheet, row in connection.execute(
+                f"SELECT key, data, sheet, row FROM custom WHERE key IN ({marks}) ORDER BY rowid", keys
+            ):
+                if key in firsts:
+                    problems[key].append(Problem("id", "key_twice", str(firsts[key]), place=(sheet, row)))
+                    continue
+                firsts[key] = row
+                self._custom[key] = one = _CUSTOM_ROW.decode(data)
+                problems[key] += [Problem(*problem, place=(sheet, row)) for problem in one.problems]
+            connection.execute(f"UPDATE custom SET used = 1 WHERE key IN ({marks})", keys)
+        self._problems = problems
 
     def further(self, key: str) -> _Further | None:
         """Numbers of the second sheet, None when there is no such sheet."""
@@ -137,9 +165,8 @@ class SideSheets:
         return None if row is None else row.values
 
     def problems(self, key: str) -> list[Problem]:
-        """What is wrong with a customer's row of the third sheet."""
-        row = self._custom.get(key) if key else None
-        return [] if row is None else [Problem(*one) for one in row.problems]
+        """What is wrong with a customer's rows of these sheets."""
+        return list(self._problems.get(key, ())) if key else []
 
     def missing(self, key: str, old: Customer | None) -> list[Problem]:
         """Required fields that would be left without a value; not asked for without a third sheet."""
@@ -157,9 +184,36 @@ class SideSheets:
         """Rows of these sheets whose customer stands on no row of the main sheet are wrong."""
         assert self._stage is not None
         for table in ("further", "custom"):
-            rows = self._stage.connection.execute(f"SELECT sheet, row FROM {table} ORDER BY rowid").fetchall()
+            rows = self._stage.connection.execute(
+                f"SELECT sheet, row FROM {table} WHERE NOT used ORDER BY rowid"
+            ).fetchall()
             for sheet, row in rows:
                 self._stage.note(sheet, row, Problem("id", "row_missing"))
+
+    def returned(self) -> list[SideSheet]:
+        """The sheets that the file has, as they go back with its wrong rows."""
+        sheets = []
+        if self._has_further:
+            sheets.append(SideSheet(FURTHER_PHONES, (), _further_rows))
+        if self._has_custom:
+            fields = list(self._custom_fields.values())
+            columns = [Column(f"custom.{one.id}", *_names(one)) for one in fields]
+            sheets.append(SideSheet(CUSTOM_FIELDS, columns, partial(_custom_rows, [one.id for one in fields])))
+        return sheets
+
+
+def _names(one: CustomField) -> tuple[str, str]:
+    return one.name_zh or one.name_en, one.name_en or one.name_zh
+
+
+def _further_rows(stage: Stage) -> Iterator[Sequence[str]]:
+    return stage.connection.execute(f"SELECT key, number, label FROM further WHERE {_BACK} ORDER BY rowid")
+
+
+def _custom_rows(fields: Sequence[int], stage: Stage) -> Iterator[Sequence[str]]:
+    for key, data in stage.connection.execute(f"SELECT key, data FROM custom WHERE {_BACK} ORDER BY rowid"):
+        typed = _CUSTOM_ROW.decode(data).typed
+        yield [key, *(typed.get(one, "") for one in fields)]
 
 
 def _value(cell: Cell, one: CustomField) -> CustomValue | None:

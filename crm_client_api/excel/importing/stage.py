@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +17,22 @@ from firmware.errors import StoreError, StoreFull
 
 _STATEMENTS = (
     "CREATE TABLE rows (n INTEGER PRIMARY KEY, sheet TEXT NOT NULL, row INTEGER NOT NULL, kind TEXT NOT NULL,"
-    " record INTEGER, data BLOB NOT NULL) STRICT",
+    " record INTEGER, data BLOB NOT NULL, key TEXT) STRICT",
     "CREATE TABLE problems (n INTEGER NOT NULL, sheet TEXT NOT NULL, row INTEGER NOT NULL, field TEXT NOT NULL,"
     " code TEXT NOT NULL, detail TEXT NOT NULL, wrong INTEGER NOT NULL) STRICT",
-    "CREATE TABLE further (key TEXT NOT NULL, number TEXT NOT NULL, label TEXT NOT NULL, sheet TEXT NOT NULL,"
-    " row INTEGER NOT NULL) STRICT",
-    "CREATE TABLE custom (key TEXT PRIMARY KEY, data BLOB NOT NULL, sheet TEXT NOT NULL, row INTEGER NOT NULL) STRICT",
+    # used: a row of the main sheet has this key. code: why the row cannot be taken, "" if it can.
+    "CREATE TABLE further (key TEXT NOT NULL, number TEXT NOT NULL, label TEXT NOT NULL, code TEXT NOT NULL,"
+    " sheet TEXT NOT NULL, row INTEGER NOT NULL, used INTEGER NOT NULL DEFAULT 0) STRICT",
+    "CREATE TABLE custom (key TEXT NOT NULL, data BLOB NOT NULL, sheet TEXT NOT NULL, row INTEGER NOT NULL,"
+    " used INTEGER NOT NULL DEFAULT 0) STRICT",
     # E.164 without its plus: the row of the file in which a new record first has the number.
     "CREATE TABLE numbers (number INTEGER PRIMARY KEY, row INTEGER NOT NULL) STRICT",
 )
 _CACHE_KIB = 32_768
+GONE = Problem("id", "record_gone")
+"""Of a row whose record, or whose customer, went between the preview and the import."""
+CLASH = "record_clash"
+"""The code of a row that makes no sense together with what somebody changed since the preview."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class NewRow:
-    """A row to stage; see ``Staged``."""
+    """A row to stage; see ``Staged``. ``key``: of a wrong row the number that it has."""
 
     sheet: str
     row: int
@@ -50,6 +57,7 @@ class NewRow:
     record: int | None
     data: bytes
     problems: Sequence[Problem]
+    key: str | None = None
 
 
 class Stage:
@@ -75,12 +83,12 @@ class Stage:
         self._n += len(numbered)
         try:
             self.connection.executemany(
-                "INSERT INTO rows VALUES (?,?,?,?,?,?)",
-                [(n, one.sheet, one.row, one.kind, one.record, one.data) for n, one in numbered],
+                "INSERT INTO rows VALUES (?,?,?,?,?,?,?)",
+                [(n, one.sheet, one.row, one.kind, one.record, one.data, one.key) for n, one in numbered],
             )
             for n, one in numbered:
                 for problem in one.problems:
-                    self._problem(n, one.sheet, one.row, problem)
+                    self._problem(n, *(problem.place or (one.sheet, one.row)), problem)
         except sqlite3.Error as error:
             raise _translated(error) from error
 
@@ -97,6 +105,31 @@ class Stage:
         except sqlite3.Error as error:
             raise _translated(error) from error
 
+    def note_late(self, rows: Sequence[tuple[Staged, Problem]]) -> None:
+        """Keep that rows do nothing, for what happened since the preview. Said twice, it counts once."""
+        try:
+            self.connection.execute("BEGIN")
+            self.connection.executemany(
+                "INSERT INTO problems SELECT 0, ?, ?, ?, ?, ?, 1"
+                " WHERE NOT EXISTS (SELECT 1 FROM problems WHERE (n, sheet, row, code) = (0, ?, ?, ?))",
+                [
+                    (*(place := (one.sheet, one.row)), why.column, why.code, why.detail, *place, why.code)
+                    for one, why in rows
+                ],
+            )
+            self.connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+
+    def late(self) -> Counter[str]:
+        """How many rows were noted so, by what they would have done."""
+        rows = self.connection.execute(
+            "SELECT kind, count(*) FROM problems p JOIN rows r ON (r.sheet, r.row) = (p.sheet, p.row)"
+            " WHERE p.n = 0 AND p.code IN (?, ?) GROUP BY kind",
+            (GONE.code, CLASH),
+        )
+        return Counter(dict(rows))
+
     def first_rows_of(self, numbers: Sequence[tuple[str, int]]) -> dict[str, int]:
         """For each E.164 number, given with the row that has it, the row that had it first: this one or an earlier."""
         wanted = {int(number): number for number, _ in numbers}
@@ -111,6 +144,7 @@ class Stage:
     def finish(self) -> None:
         """Make it durable: from now on a crash finds it whole."""
         try:
+            self.connection.execute("CREATE INDEX wrong_keys ON rows (key) WHERE kind = 'wrong'")
             self.connection.execute("COMMIT")
             self.connection.close()
             descriptor = os.open(self._file, os.O_RDONLY)
@@ -135,8 +169,8 @@ class Stage:
         """Problems with sheet and row, those of wrong rows first, or only those of staged row ``n``."""
         rows = self.connection.execute(
             "SELECT sheet, row, field, code, detail, wrong FROM problems WHERE n = coalesce(?, n)"
-            " ORDER BY wrong DESC, rowid LIMIT ?",
-            (n, limit),
+            " ORDER BY wrong DESC, code IN (?, ?) DESC, rowid LIMIT ?",
+            (n, GONE.code, CLASH, limit),
         )
         return ((row[0], row[1], Problem(row[2], row[3], row[4], bool(row[5]))) for row in rows)
 

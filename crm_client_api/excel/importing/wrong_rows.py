@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from crm_client_api.excel.columns import Column, Language, SheetShape
+from crm_client_api.excel.columns import FURTHER_PHONES, Column, Language, SheetShape
+from crm_client_api.excel.importing.kind import RecordKind
 from crm_client_api.excel.importing.reasons import reason
 from crm_client_api.excel.importing.stage import Stage
 from crm_client_api.excel.writing import BookWriter
@@ -25,16 +26,24 @@ _REASONS = SheetShape(
 _BATCH = 500
 
 
-def write_wrong_rows(folder: Path, shape: SheetShape, language: Language) -> None:
-    """Write ``wrong-rows.xlsx`` beside the stage: the rows as they were, and on a second sheet what is wrong.
+def headings_of(shape: SheetShape, language: Language) -> dict[str, str]:
+    """What stands above the columns of a workbook, by their keys."""
+    return {column.key: column.heading(language) for column in (*FURTHER_PHONES.columns, *shape.columns)}
 
-    The first sheet has the fixed columns: once corrected, the file is imported as it is. Raises StoreError.
+
+def write_wrong_rows(folder: Path, kind: RecordKind, language: Language) -> None:
+    """Write ``wrong-rows.xlsx`` beside the stage: the rows as they were, and on a sheet of its own what is wrong.
+
+    The first sheet has the fixed columns, and what the file's other sheets say of these rows is on such sheets again:
+    once corrected, the file is imported as it is. Raises StoreError.
     """
-    headings = {column.key: column.heading(language) for column in shape.columns}
+    headings = headings_of(kind.shape, language)
     stage = Stage(folder / "stage.db", new=False)
     try:
         with BookWriter(folder / "wrong-rows.xlsx", language) as book:
-            rows, reasons = book.sheet(shape), book.sheet(_REASONS)
+            rows = book.sheet(kind.shape)
+            beside = [(book.sheet(one.shape, one.columns), one) for one in kind.side_sheets()]
+            reasons = book.sheet(_REASONS)
             n, place = 0, 1
             while batch := stage.after(n, ("wrong",), _BATCH):
                 n = batch[-1].n
@@ -48,6 +57,10 @@ def write_wrong_rows(folder: Path, shape: SheetShape, language: Language) -> Non
                 for _, _, problem in found:
                     reasons.write([sheet, row, None, problem.column, reason(problem.code, problem.detail, language)])
             rows.end()
+            for written, one_sheet in beside:
+                for cells in one_sheet.rows(stage):
+                    written.write(cells)
+                written.end()
             reasons.end()
     finally:
         stage.close()

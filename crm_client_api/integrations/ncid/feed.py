@@ -6,10 +6,10 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
@@ -22,7 +22,7 @@ from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.popup_causes import DECIDES_NUMBER, causes_popup, first_events
 from crm_client_api.domain.receipts import Shown as Receipt
 from crm_client_api.domain.receipts import add_receipts
-from crm_client_api.domain.scope import ChannelScope, customer_scope
+from crm_client_api.domain.scope import ChannelScope, Viewer, customer_scope
 from crm_client_api.domain.settings import Settings, read_settings
 from crm_client_api.domain.tokens import touch_token
 from crm_client_api.integrations.following import Batch, Follower
@@ -30,8 +30,10 @@ from crm_client_api.integrations.ncid import lines
 from crm_client_api.integrations.ncid.access import Identity, identify, still_allowed
 from crm_client_api.integrations.ncid.lines import Shown
 from crm_client_api.integrations.ncid.server import NcidServer, Peer, refusal
+from crm_client_api.push.board import read_rings
 from crm_client_api.push.popup_cards import decide_for, matches_of, ring_of
 from crm_client_api.push.positions import Log, Position
+from crm_client_api.push.store_trouble import is_of_store
 from crm_client_api.stores import StorePool, Stores
 from firmware.clock import now_ms
 from firmware.errors import BoxError
@@ -42,6 +44,8 @@ LOG_CALLS = 100
 _LOOKED_AT_CALLS = 500
 _LOG_WITHIN_S = 2.0
 _REFUSAL_NOTED_EVERY_S = 60.0
+_RINGS_EVERY_S = 0.25
+"""As often as the recorders tell how often it rang."""
 _EVERYTHING = ChannelScope(frozenset(), all_but=True)
 _GOES_ON = frozenset({"call_answered", "call_ended"})
 _MAY_POP_UP = frozenset({*DECIDES_NUMBER.values(), CALLER_UNKNOWN, POPUP_HANDED})
@@ -50,11 +54,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class _Desk:
-    """A client that is known: whose it is, and the running calls that it was told of."""
+    """A client that is known: whose it is, and the running calls that it was told of.
+
+    ``rings``: of those that ring, how many rings it was told.
+    """
 
     peer: Peer
     identity: Identity
     shown: dict[str, Shown] = field(default_factory=dict)
+    rings: dict[str, int] = field(default_factory=dict)
     ready: bool = False
     waiting: list[str] = field(default_factory=list)
 
@@ -86,13 +94,13 @@ def _shown(settings: Settings, call: Call, customers: Sequence[Match]) -> Shown:
         absence=call.absence,
         name=name,
         line=settings.channel(call.channel).name or f"CH{call.channel:03d}",
-        at=_local(call.started_ms),
-        ended_at=_local(call.ended_ms) if call.ended_ms else None,
+        at=_local(settings.zone, call.started_ms),
+        ended_at=_local(settings.zone, call.ended_ms) if call.ended_ms else None,
     )
 
 
-def _local(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000)
+def _local(zone: tzinfo, at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, zone)
 
 
 class NcidFeed:
@@ -104,8 +112,11 @@ class NcidFeed:
         self._lock = threading.Lock()
         self._desks: dict[Peer, _Desk] = {}
         self._refused_s: dict[str, float] = {}
-        self._server = NcidServer(address, port, self._on_greeted, self._on_reread, self._on_left)
+        self._zone: tzinfo = UTC  # as it was read last; before any client came, nobody is told a time
+        self._server = NcidServer(address, port, self._on_greeted, self._on_reread, self._on_left, self._now)
         self._follower = Follower(pool, "ncid", self._handle)
+        self._stopping = threading.Event()
+        self._counter = threading.Thread(target=self._count_rings, name="ncid-rings", daemon=True)
         self._greeters = ThreadPoolExecutor(2, thread_name_prefix="ncid-log")
 
     @property
@@ -121,11 +132,15 @@ class NcidFeed:
     def start(self) -> None:
         """Serve in the background."""
         self._follower.start()
+        self._counter.start()
         self._server.start()
 
     def stop(self) -> None:
         """End every connection."""
+        self._stopping.set()
         self._follower.stop()
+        if self._counter.is_alive():
+            self._counter.join()
         self._server.stop()
         self._greeters.shutdown(wait=False, cancel_futures=True)
 
@@ -154,10 +169,11 @@ class NcidFeed:
     def _begin(self, peer: Peer) -> None:
         """Find out whose client it is; its calls come from now on, the log of those before first."""
         with self._pool.use() as stores:
+            self._zone = read_settings(stores.crm).zone
             identity = identify(stores.crm, peer.hello.words, peer.address, now_ms())
             if identity is None:
                 self._note_refusal(stores, peer)
-                peer.close(refusal())
+                peer.close(refusal(self._now()))
                 return
             if identity.token is not None:
                 touch_token(stores.crm, identity.token, now_ms(), peer.address)
@@ -182,6 +198,9 @@ class NcidFeed:
                     return
                 desk.ready = False
         self._send_log(desk, position)
+
+    def _now(self) -> datetime:
+        return _local(self._zone, now_ms())
 
     def _note_refusal(self, stores: Stores, peer: Peer) -> None:
         now_s = time.monotonic()
@@ -209,10 +228,17 @@ class NcidFeed:
         """Runs in the follower's thread."""
         self._let_go(stores)
         settings = read_settings(stores.crm) if batch else None
+        if settings is not None:
+            self._zone = settings.zone
         for log, event in batch:
             with self._turn:
                 if settings is not None and (event.kind in _GOES_ON or event.kind in _MAY_POP_UP):
-                    self._one(stores, settings, log, event)
+                    try:
+                        self._one(stores, settings, log, event)
+                    except Exception as error:
+                        if is_of_store(error):
+                            raise
+                        _log.exception("NCID clients: left out event %d of %s", event.id, log)
                 self._follower.position = self._follower.position.after(log, event.id)
 
     def _let_go(self, stores: Stores) -> None:
@@ -224,7 +250,7 @@ class NcidFeed:
             if identity is None:
                 with self._lock:
                     self._desks.pop(desk.peer, None)
-                desk.peer.close(refusal())
+                desk.peer.close(refusal(self._now()))
             else:
                 desk.identity = identity
 
@@ -252,35 +278,62 @@ class NcidFeed:
                 self._go_on(desk, call, event)
 
     def _pop_up(self, stores: Stores, settings: Settings, known: Iterable[_Desk], call: Call) -> None:
-        decided: dict[str, Shown | None] = {}
+        decided: dict[Viewer, Shown | None] = {}  # a token may allow less than another of the same operator
         matches = matches_of(stores, settings, ring_of(call))
         for desk in known:
             operator = desk.identity.operator
-            if operator.staff_no not in decided:
-                decided[operator.staff_no] = shown_to(stores, settings, operator, call, matches)
-            self._show(desk, call, decided[operator.staff_no])
+            if operator.viewer not in decided:
+                decided[operator.viewer] = shown_to(stores, settings, operator, call, matches)
+            self._show(desk, call, decided[operator.viewer])
         at_ms = now_ms()
-        add_receipts(stores.crm, [Receipt(call.id, staff_no, at_ms) for staff_no, one in decided.items() if one])
+        receivers = {viewer.staff_no for viewer, one in decided.items() if one}
+        add_receipts(stores.crm, [Receipt(call.id, staff_no, at_ms) for staff_no in sorted(receivers)])
 
     def _show(self, desk: _Desk, call: Call, shown: Shown | None) -> None:
         if shown is not None and call.id not in desk.shown:
+            if call.direction == "incoming" and call.state == "ringing":
+                desk.rings[call.id] = 1
             self._tell(desk, [lines.call_line(shown), lines.ring_line(shown, 1, shown.at)], call.id, shown)
 
     def _go_on(self, desk: _Desk, call: Call, event: Event) -> None:
+        desk.rings.pop(call.id, None)
         shown = desk.shown.get(call.id)
         if shown is None:
             return
-        at = _local(event.at_ms)
+        at = _local(self._zone, event.at_ms)
         if event.kind == "call_answered":
             self._tell(desk, [lines.ring_line(shown, 0, at)], call.id, shown)
             return
         answered = call.answered_ms is not None
         over = Shown(
             shown.incoming, shown.number, shown.absence, shown.name, shown.line, shown.at,
-            _local(call.ended_ms) if call.ended_ms else at,
+            _local(self._zone, call.ended_ms) if call.ended_ms else at,
         )  # fmt: skip
         ending = lines.end_line(over, "answered" if answered else "missed")
         self._tell(desk, [lines.ring_line(over, -2 if answered else -1, at), ending], call.id, None)
+
+    def _count_rings(self) -> None:
+        while not self._stopping.wait(_RINGS_EVERY_S):
+            with self._lock:
+                ringing = [desk for desk in self._desks.values() if desk.rings]
+            try:
+                if ringing:
+                    self._tell_rings(ringing, read_rings(self._pool.home))
+            except Exception:
+                _log.exception("NCID clients are not told how often it rang")
+
+    def _tell_rings(self, ringing: Iterable[_Desk], rung: Mapping[str, int]) -> None:
+        """One ring after the other: clients wait for the one that they were told to act on."""
+        with self._turn:
+            at = self._now()
+            for desk in ringing:
+                for call_id, told in desk.rings.items():
+                    shown = desk.shown.get(call_id)
+                    count = rung.get(call_id, 0)
+                    if shown is not None and count > told:
+                        desk.rings[call_id] = count
+                        more = [lines.ring_line(shown, ring, at) for ring in range(told + 1, count + 1)]
+                        self._tell(desk, more, call_id, shown)
 
     def _tell(self, desk: _Desk, some: list[str], call_id: str, shown: Shown | None) -> None:
         with self._lock:

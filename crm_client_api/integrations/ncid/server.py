@@ -123,8 +123,9 @@ class NcidServer:
         greeted: Callable[[Peer], None],
         reread: Callable[[Peer], None],
         left: Callable[[Peer], None],
+        now: Callable[[], datetime],
     ) -> None:
-        self._greeted, self._reread, self._left = greeted, reread, left
+        self._greeted, self._reread, self._left, self._now = greeted, reread, left, now
         try:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             self._listening = socket.create_server((address, port), family=family, backlog=MOST_CLIENTS)
@@ -197,7 +198,7 @@ class NcidServer:
             if peer.hello_until_s is not None and now_s >= peer.hello_until_s and not peer.gone:
                 peer.hello_until_s = None
                 if peer.turned_away:  # now that its HELLO is read, closing does not reset the connection
-                    peer.close(_too_many())
+                    peer.close(_too_many(self._now()))
                 else:
                     self._greeted(peer)
             peer.flush()
@@ -249,12 +250,10 @@ class NcidServer:
         self._left(peer)
 
 
-def _too_many() -> str:
-    return f"MSG: Too many clients connected ({MOST_CLIENTS}) {datetime.now():%m/%d/%Y %H:%M:%S}"
+def _too_many(at: datetime) -> str:
+    return f"MSG: Too many clients connected ({MOST_CLIENTS}) {at:%m/%d/%Y %H:%M:%S}"
 
 
-def refusal() -> str:
+def refusal(at: datetime) -> str:
     """What somebody is told whom no operator stands for."""
-    return message_line(
-        "This client is not known here: an API token, or its address, names its operator", datetime.now()
-    )
+    return message_line("This client is not known here: an API token, or its address, names its operator", at)

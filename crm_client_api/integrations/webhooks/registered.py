@@ -23,8 +23,11 @@ from firmware.errors import NotFound, Refused
 from firmware.store.connection import write
 from firmware.store.event_log import epoch, format_position, last_id
 
-KINDS = frozenset(CALL_EVENTS | CARD_EVENTS | LINE_EVENTS | RECORDING_EVENTS)
+ALARM_KINDS = frozenset({"alarm_raised", "alarm_cleared", "watch_unusual"})
+KINDS = frozenset(CALL_EVENTS | CARD_EVENTS | LINE_EVENTS | RECORDING_EVENTS | ALARM_KINDS)
 TEST = "test"
+ALARM = "alarm"
+"""Before the number of a notice in the position of a delivery."""
 MOST_WEBHOOKS = 50
 MOST_REPLAYED = 10_000
 _BATCH = 500
@@ -210,15 +213,21 @@ def queue_replay(
         " ORDER BY id LIMIT ?",
         (int(queued_id), from_ms, to_ms, *webhook.events, MOST_REPLAYED + 1),
     ).fetchall()
-    if len(rows) > MOST_REPLAYED:
+    alarms = crm.conn.execute(
+        f"SELECT '{ALARM}-' || id, kind FROM alarm_notices WHERE at_ms BETWEEN ? AND ? AND kind IN ({marks})"
+        " ORDER BY id LIMIT ?",
+        (from_ms, to_ms, *webhook.events, MOST_REPLAYED + 1),
+    ).fetchall()
+    if len(rows) + len(alarms) > MOST_REPLAYED:
         raise Invalid("webhook_replay", f"at most {MOST_REPLAYED} events at once: take a shorter span")
-    for start in range(0, len(rows), _BATCH):
+    events = [(format_position(name, row[0]), row[1]) for row in rows] + [(row[0], row[1]) for row in alarms]
+    for start in range(0, len(events), _BATCH):
         with write(crm) as connection:
-            queue(connection, webhook.id, [(format_position(name, row[0]), row[1]) for row in rows[start:][:_BATCH]])
+            queue(connection, webhook.id, events[start:][:_BATCH])
     with write(crm) as connection:
-        span = {"from_ms": from_ms, "to_ms": to_ms, "events": len(rows)}
+        span = {"from_ms": from_ms, "to_ms": to_ms, "events": len(events)}
         audit.append(connection, actor, "webhook.replay", str(webhook.id), span)
-    return len(rows)
+    return len(events)
 
 
 def queue(connection: sqlite3.Connection, webhook_id: int, events: Iterable[tuple[str, str]]) -> None:

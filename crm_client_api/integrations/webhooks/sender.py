@@ -21,8 +21,9 @@ from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.operators import Operator, get_operator
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.settings import read_settings
+from crm_client_api.integrations.alarms.notices import notice_at
 from crm_client_api.integrations.webhooks import registered
-from crm_client_api.integrations.webhooks.bodies import Body, body_of, event_at
+from crm_client_api.integrations.webhooks.bodies import Body, alarm_body, body_of, event_at
 from crm_client_api.integrations.webhooks.registered import TEST, Webhook, active_webhooks
 from crm_client_api.integrations.webhooks.signing import HEADER, sign
 from crm_client_api.integrations.webhooks.targets import NotDelivered, parse_target, post, resolve
@@ -192,9 +193,7 @@ class WebhookSender:
 
             body: bytes | None = msgspec.json.encode(Body(due.position, TEST, iso_utc(now_ms()), webhook.id, {}))
         else:
-            event = event_at(stores, due.position)
-            settings = read_settings(stores.crm)
-            body = body_of(stores, settings, operator, webhook.id, due.position, event) if event else None
+            body = _told(stores, operator, webhook.id, due)
         with write(stores.crm) as connection:
             if body is None:
                 connection.execute("DELETE FROM webhook_deliveries WHERE id = ?", (due.id,))
@@ -246,6 +245,16 @@ class WebhookSender:
                     " WHERE state <> 'waiting' AND created_ms < ? LIMIT ?)",
                     (now_ms() - KEPT_MS, _TRIM_ROWS),
                 ).rowcount
+
+
+def _told(stores: Stores, operator: Operator, webhook_id: int, due: _Due) -> bytes | None:
+    """What a delivery tells; None for what is gone, or out of scope now."""
+    if due.kind in registered.ALARM_KINDS:
+        notice = notice_at(stores.crm, due.position)
+        return None if notice is None else alarm_body(operator, webhook_id, due.position, notice)
+    event = event_at(stores, due.position)
+    settings = read_settings(stores.crm)
+    return None if event is None else body_of(stores, settings, operator, webhook_id, due.position, event)
 
 
 def _operator_of(crm: sqlite_utils.Database, webhook: Webhook) -> Operator | None:

@@ -1,0 +1,107 @@
+"""Several recordings in one ZIP file, made while it is sent: no copy of what is stored encrypted touches a disk."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import bottle
+import msgspec
+
+from crm_client_api.domain import audit
+from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.recordings import Recording, get_recording
+from crm_client_api.http.recordings import Form, file_name, open_form, tags_of
+from crm_client_api.http.routing import Api, Request, raw_answer, route
+from firmware.errors import BoxError, NotFound
+from firmware.store.connection import write
+from recorder.library.audio.names import manifest_file
+
+MOST_AT_ONCE = 100
+_PIECE_BYTES = 1 << 18
+_ID = "[0-9A-Za-z-]{1,40}"
+_MISSING = "missing.txt"
+
+
+class ZipQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``ids``: recordings, with commas between them; ``format``: as of one recording."""
+
+    ids: Annotated[str, msgspec.Meta(pattern=f"^{_ID}(,{_ID}){{0,{MOST_AT_ONCE - 1}}}$")]
+    format: Form = "original"
+
+
+@route(
+    "GET", "/recordings/zip", "Chosen recordings as a ZIP file",
+    media=("application/zip",), permissions=(Permission.RECORDING_QUERY, Permission.RECORDING_EXPORT), also=(404,),
+)  # fmt: skip
+def get_recordings_zip(request: Request, query: ZipQuery) -> bottle.HTTPResponse:
+    """Download several recordings in scope; stored ones with their manifests."""
+    scope = request.desk.channels
+    chosen = [get_recording(request.stores.calls, one, scope) for one in dict.fromkeys(query.ids.split(","))]
+    there = [one for one in chosen if one.readable and one.path is not None]
+    if not there:
+        raise NotFound("none of these recordings has audio (yet, or any more)")
+    coded = query.format in ("flac", "mp3", "opus")
+    tags = {one.id: tags_of(request, one, scope)() for one in there} if coded else {}
+    with write(request.stores.crm) as connection:
+        for one in there:
+            audit.append(connection, request.actor, "recording.download", one.id, {"call": one.call_id})
+    headers = {
+        "Content-Type": "application/zip",
+        "Content-Disposition": 'attachment; filename="recordings.zip"',
+        "Cache-Control": "no-store",
+    }
+    absent = [one.id for one in chosen if one not in there]
+    return raw_answer(_pieces(request.api, there, absent, query.format, tags), 200, headers)
+
+
+def _pieces(
+    api: Api, there: list[Recording], absent: list[str], form: Form, tags: Mapping[str, Mapping[str, str]]
+) -> Iterator[bytes]:
+    sink = ZipSink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
+        for number, recording in enumerate(there, 1):
+            try:
+                body, _ = open_form(api, recording, form, "", lambda one=recording: tags[one.id])  # type: ignore[misc]
+            except BoxError:  # deleted in this moment, or it cannot be read
+                absent.append(recording.id)
+                continue
+            try:
+                with archive.open(f"{number:03d}-{file_name(recording, form)}", "w", force_zip64=True) as target:
+                    position = 0
+                    while piece := body.read(position, _PIECE_BYTES):
+                        position += len(piece)
+                        target.write(piece)
+                        yield sink.taken()
+            finally:
+                body.close()
+            manifest = api.home.recordings / manifest_file(recording.path or "")
+            if form == "original" and manifest.is_file():
+                archive.writestr(f"{number:03d}-{manifest.name}", manifest.read_bytes())
+        if absent:
+            archive.writestr(_MISSING, "\n".join(absent) + "\n")
+    yield sink.taken()
+
+
+class ZipSink(io.RawIOBase):
+    """What ``zipfile`` writes into: it cannot go back, and is emptied as it fills."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Keep it until it is taken."""
+        self._pieces.append(bytes(data))
+        return len(self._pieces[-1])
+
+    def taken(self) -> bytes:
+        """What was written since the last time."""
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)

@@ -1,0 +1,1 @@
+"""Alarms go out of the box: as webhook deliveries, and by mail."""
