@@ -12,6 +12,14 @@ export interface Place {
   sees: Needs;
 }
 
+/** Who is asked to set the box up. */
+export const setsUp: Needs = (operator) =>
+  operator.level === "super" && ["system_setup", "channel_setup"].every((one) => operator.permissions.includes(one));
+
+const erases: Needs = (operator) =>
+  operator.level === "super" &&
+  ["recording_delete", "customer_manage", "customer_import_delete"].every((one) => operator.permissions.includes(one));
+
 const may =
   (...permissions: string[]): Needs =>
   (operator) =>
@@ -45,16 +53,22 @@ export interface SettingsPage {
 }
 
 export const SETTINGS_PAGES: SettingsPage[] = [
+  { name: "firstStart", part: "box", sees: setsUp },
   { name: "system", part: "box", sees: may("system_setup") },
   { name: "channels", part: "box", sees: may("channel_setup") },
+  { name: "lineTest", part: "box", sees: may("channel_setup") },
   { name: "storage", part: "box", sees: may("system_setup", "hold_manage") },
+  { name: "evidence", part: "box", sees: may("system_setup", "audit_read") },
+  { name: "practice", part: "box", sees: may("system_setup", "channel_setup") },
   { name: "alarms", part: "box", sees: either(leads, may("system_setup", "audit_read")) },
   { name: "operators", part: "people", sees: may("operator_manage") },
   { name: "groups", part: "people", sees: may("operator_manage") },
   { name: "rights", part: "people", sees: may("operator_manage") },
   { name: "handOvers", part: "people", sees: leads },
   { name: "sessions", part: "people", sees: everybody },
+  { name: "security", part: "people", sees: everybody },
   { name: "jobs", part: "records", sees: everybody },
+  { name: "erasure", part: "records", sees: erases },
   { name: "audit", part: "records", sees: may("audit_read") },
 ];
 

@@ -103,6 +103,8 @@ describe("the state of a channel", () => {
     expect(channelState({ ...idle, line: "lost" }, aCall("c1", { state: "talking" }))).toBe("cut");
     expect(channelState(idle, aCall("c1", { state: "talking" }))).toBe("talking");
     expect(channelState({ ...idle, line: "unknown" }, undefined)).toBe("unknown");
+    expect(channelState({ ...idle, enabled: false, line: "unknown" }, undefined)).toBe("switched_off");
+    expect(channelState({ ...idle, enabled: false }, aCall("c1", { state: "talking" }))).toBe("talking");
     expect(channelState({ ...idle, ringing: true }, undefined)).toBe("ringing");
     expect(channelState({ ...idle, hook: "off" }, undefined)).toBe("off_hook");
     expect(channelState(idle, aCall("c1", { state: "ended" }))).toBe("idle");

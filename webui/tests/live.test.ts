@@ -13,6 +13,8 @@ const channel: Channel = {
   name: "Front desk",
   group: 1,
   popup: true,
+  line_kind: "exchange",
+  enabled: true,
   card_id: "card-1",
   port: 0,
   simulated: true,
@@ -55,6 +57,7 @@ beforeEach(() => {
     if (url.endsWith("/session")) return Response.json({ operator, must_change_password: false, csrf });
     if (url.endsWith("/popups")) return Response.json(snapshot);
     if (url.endsWith("/channels")) return Response.json({ channels: [{ ...channel }] });
+    if (url.endsWith("/drafts")) return Response.json({ drafts: [] });
     return Response.json({ cards: [] });
   });
 });

@@ -1,13 +1,20 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import boxEn from "@/locales/box.en.json";
+import boxZhCN from "@/locales/box.zh-CN.json";
+import deskEn from "@/locales/desk.en.json";
+import deskZhCN from "@/locales/desk.zh-CN.json";
 import en from "@/locales/en.json";
 import officeEn from "@/locales/office.en.json";
 import officeZhCN from "@/locales/office.zh-CN.json";
 import zhCN from "@/locales/zh-CN.json";
 import { PLACES, SETTINGS_PAGES } from "@/places";
+import { BOX_ALARMS } from "@/stores/alarms";
+import { STEPS } from "@/stores/firstStart";
 import { SPANS } from "@/stores/reports";
 import { ALL_PERMISSIONS, PERMISSIONS, TEMPLATES } from "@/stores/staff";
+import { CHECKS } from "@/text/lineChecks";
 
 type Tree = { [key: string]: string | Tree };
 
@@ -20,7 +27,10 @@ function flat(tree: Tree, prefix = ""): Map<string, string> {
   return found;
 }
 
-const texts = { en: flat({ ...en, ...officeEn }), zh: flat({ ...zhCN, ...officeZhCN }) };
+const texts = {
+  en: flat({ ...en, ...officeEn, ...deskEn, ...boxEn }),
+  zh: flat({ ...zhCN, ...officeZhCN, ...deskZhCN, ...boxZhCN }),
+};
 const placeholders = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map((match) => match[1]).sort();
 
 const root = fileURLToPath(new URL("../src", import.meta.url));
@@ -56,11 +66,11 @@ describe("the locale files", () => {
       ...Object.keys(PERMISSIONS).map((name) => `permissionPart.${name}`),
       ...TEMPLATES.map(({ name }) => `template.${name}`),
       ...SPANS.map((name) => `span.${name}`),
-      ...[...alarms, "staff_warning", "watch_unusual"].flatMap((code) => [
-        `alarm.${code}`,
-        `alarmCause.${code}`,
-        `alarmRemedy.${code}`,
-      ]),
+      ...STEPS.flatMap((step) => [`setupStep.${step}`, `setupTitle.${step}`, `setupWhy.${step}`]),
+      ...CHECKS.flatMap((name) => [`checkName.${name}`, `checkBad.${name}`]),
+      ...[...alarms, "staff_warning", "watch_unusual", ...Object.keys(BOX_ALARMS).map((code) => `box_${code}`)].flatMap(
+        (code) => [`alarm.${code}`, `alarmCause.${code}`, `alarmRemedy.${code}`],
+      ),
     ];
     expect(named.filter((key) => !texts.en.has(key))).toEqual([]);
   });

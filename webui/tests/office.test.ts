@@ -28,7 +28,7 @@ describe("the seven places", () => {
 
   it("hide every page of the settings that needs a permission", () => {
     const seen = SETTINGS_PAGES.filter((page) => seesPlace(operator("ordinary", []), page.name));
-    expect(seen.map((page) => page.name)).toEqual(["sessions", "jobs"]);
+    expect(seen.map((page) => page.name)).toEqual(["sessions", "security", "jobs"]);
     expect(seesPlace(null, "desk")).toBe(false);
   });
 });

@@ -42,6 +42,7 @@ function serve(parameters: Parameter[]) {
       is_default: values.get(one.key) === one.default,
       changed_at: null,
       changed_by: null,
+      waits: false,
     }));
   vi.stubGlobal("fetch", async (input: string, init: RequestInit) => {
     if (input.endsWith("/parameters") && !input.includes("system")) return Response.json({ parameters });

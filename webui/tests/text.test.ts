@@ -67,6 +67,13 @@ describe("moments", () => {
     expect(say(new Date(2025, 10, 19, 8, 0, 0), "en").date).toContain("2025");
   });
 
+  it("to come have their day, too", () => {
+    expect(say(new Date(2026, 10, 21, 18, 0, 0)).key).toBe("today");
+    expect(say(new Date(2026, 10, 22, 0, 0, 0)).key).toBe("tomorrow");
+    expect(say(new Date(2026, 10, 22, 23, 59, 0)).key).toBe("tomorrow");
+    expect(say(new Date(2026, 10, 23, 9, 0, 0))).toMatchObject({ key: "date", date: "11月23日" });
+  });
+
   it("midnight is 00:00, and starts the day", () => {
     expect(say(new Date(2026, 10, 21, 0, 0, 0)).time).toBe("00:00");
     expect(startOfDay_ms(now_ms)).toBe(new Date(2026, 10, 21).getTime());

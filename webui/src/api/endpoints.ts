@@ -1,14 +1,18 @@
 /** Every API resource that the pages use, as typed functions. */
 
+import type { DeskPopup } from "./deskTypes";
 import { apiUrl, request } from "./http";
 import type { CustomerFilter } from "./officeTypes";
 import type {
+  AudioFormat,
   Call,
   CallFilter,
+  CallNote,
   Card,
   Channel,
   Customer,
   CustomerDraft,
+  FoundRecording,
   Hold,
   Order,
   Peaks,
@@ -18,6 +22,7 @@ import type {
   Storage,
   StoragePreview,
   Taking,
+  Verdict,
 } from "./types";
 
 /** `code`: of the second factor, or a recovery code; left out while it is empty. */
@@ -36,7 +41,7 @@ export const readCalls = (filter: CallFilter, limit: number, before?: string) =>
 
 export const readPopups = () => request<{ position: string; popups: Popup[] }>("GET", "/popups");
 /** The card of a call that was shown to the one who asks, as it is now. */
-export const readPopup = (callId: string) => request<Popup>("GET", `/calls/${callId}/popup`);
+export const readPopup = (callId: string) => request<DeskPopup>("GET", `/calls/${callId}/popup`);
 export const takeCall = (callId: string) => request<Taking>("POST", `/calls/${callId}/take`);
 export const releaseCall = (callId: string) => request<void>("DELETE", `/calls/${callId}/take`);
 
@@ -54,9 +59,30 @@ export const audioUrl = (recording: Recording) =>
   apiUrl(`/recordings/${recording.id}/audio`, {
     format: recording.format === "flac" || recording.format === "mp3" ? "original" : "wav",
   });
-export const downloadUrl = (recordingId: string) => apiUrl(`/recordings/${recordingId}/audio`, { download: 1 });
+export const downloadUrl = (recordingId: string, format: AudioFormat = "original") =>
+  apiUrl(`/recordings/${recordingId}/audio`, { format, download: 1 });
+/** Several recordings as one ZIP file. */
+export const zipUrl = (ids: string[], format: AudioFormat) => apiUrl("/recordings/zip", { ids: ids.join(","), format });
 /** A call up to now, also while it runs. */
 export const callAudioUrl = (callId: string) => apiUrl(`/calls/${callId}/audio`);
+export const readCall = (id: string) => request<Call>("GET", `/calls/${id}`);
+/** Recordings that overlap a time, newest first; also those that belong to no call. */
+export const readRecordings = (query: {
+  from?: string;
+  to?: string;
+  kind?: Recording["kind"];
+  channel?: string;
+  limit: number;
+  before?: string;
+}) => request<{ recordings: FoundRecording[]; next: string | null }>("GET", "/recordings", { query });
+export const verifyRecording = (id: string) => request<Verdict>("POST", `/recordings/${id}/verify`, { body: {} });
+export const deleteRecording = async (id: string, reason: string) =>
+  (await request<{ order: number }>("DELETE", `/recordings/${id}`, { body: { reason } })).order;
+export const readCallNotes = async (callId: string) =>
+  (await request<{ notes: CallNote[] }>("GET", `/calls/${callId}/notes`)).notes;
+export const addCallNote = (callId: string, note: { text?: string; position_ms?: number; score?: number }) =>
+  request<CallNote>("POST", `/calls/${callId}/notes`, { body: note });
+export const removeCallNote = (id: number) => request<void>("DELETE", `/call-notes/${id}`);
 export const readPeaks = (recordingId: string) => request<Peaks>("GET", `/recordings/${recordingId}/peaks`);
 export const liveUrl = (channels: number[]) => apiUrl("/live", { channels: channels.join(",") });
 
@@ -65,7 +91,9 @@ export const orderForCall = async (callId: string, verb: CallVerb, reason = "") 
   (await request<{ order: number }>("POST", `/calls/${callId}/${verb}`, { body: { reason } })).order;
 export const readOrder = (order: number) => request<Order>("GET", `/orders/${order}`);
 
-export const readHolds = async () => (await request<{ holds: Hold[] }>("GET", "/holds")).holds;
+/** Holds that stand; with `released` the lifted ones too. */
+export const readHolds = async (released = false) =>
+  (await request<{ holds: Hold[] }>("GET", "/holds", { query: { released: released || undefined } })).holds;
 export const holdCall = (callId: string, reason: string) =>
   request<Hold>("POST", "/holds", { body: { kind: "call", subject: callId, reason } });
 export const readStorage = () => request<Storage>("GET", "/storage");

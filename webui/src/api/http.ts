@@ -20,6 +20,7 @@ export type Query = object;
 
 let csrf = "";
 let onLoggedOut: () => void = () => undefined;
+let onFactorDue: () => void = () => undefined;
 let boxClockAhead_ms = 0;
 
 /** Sets the token that every state-changing request carries. */
@@ -30,6 +31,11 @@ export function setCsrf(token: string): void {
 /** Registers what happens when the box says that nobody is logged in any more. */
 export function whenLoggedOut(listener: () => void): void {
   onLoggedOut = listener;
+}
+
+/** Registers what happens when the box wants a second factor to be set up before anything else. */
+export function whenFactorDue(listener: () => void): void {
+  onFactorDue = listener;
 }
 
 /** The box's wall clock in Unix ms, as far as its `Date` header tells; small differences are not worth a jump. */
@@ -75,6 +81,7 @@ export async function request<T>(method: Method, path: string, options: { query?
   const headers: Record<string, string> = { Accept: "application/json" };
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
   if (method !== "GET" && csrf) headers["X-Tapdeck-CSRF"] = csrf;
+  const sentAs = csrf;
   let response: Response;
   try {
     response = await fetch(apiUrl(path, options.query), {
@@ -91,7 +98,10 @@ export async function request<T>(method: Method, path: string, options: { query?
   noteClock(response);
   if (!response.ok) {
     const error = await failure(response);
-    if ((error.status === 401 || error.code === "csrf") && !path.startsWith("/session")) onLoggedOut();
+    // What the session before was told says nothing of this one.
+    const ended = (error.status === 401 || error.code === "csrf") && sentAs === csrf;
+    if (ended && !path.startsWith("/session")) onLoggedOut();
+    if (error.code === "second_factor_setup_required") onFactorDue();
     throw error;
   }
   return (response.status === 204 ? undefined : await response.json()) as T;

@@ -34,6 +34,8 @@ export interface Setting {
   is_default: boolean;
   changed_at: string | null;
   changed_by: string | null;
+  /** A call runs on the channel as it began, and the value holds from its end on. */
+  waits: boolean;
 }
 
 export interface StaffMember {

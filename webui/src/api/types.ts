@@ -46,6 +46,8 @@ export interface Recording {
   bytes: number | null;
   sha256: string | null;
   encrypted: boolean;
+  deleted_at?: string | null;
+  deleted_by?: string | null;
 }
 
 /** Lowest and highest value in turn, -128 to 127, for each track. */
@@ -61,9 +63,11 @@ export interface Order {
   message: string;
 }
 
+export type HoldKind = "call" | "number" | "customer" | "period";
+
 export interface Hold {
   id: string;
-  kind: "call" | "number" | "customer" | "period";
+  kind: HoldKind;
   subject: string | null;
   from_at: string | null;
   to_at: string | null;
@@ -72,6 +76,8 @@ export interface Hold {
   set_by: string;
   set_at: string;
   release_asked_by: string | null;
+  released_by: string | null;
+  released_at: string | null;
 }
 
 export interface CustomerName {
@@ -201,6 +207,9 @@ export interface OfficeEvent {
   data: Record<string, unknown>;
 }
 
+/** A line of the telephone company, or of a desk behind a PBX. */
+export type LineKind = "exchange" | "extension";
+
 /** The fields of a channel that change many times a second. */
 export interface ChannelReading {
   number: number;
@@ -216,6 +225,9 @@ export interface Channel extends ChannelReading {
   name: string;
   group: number | string | null;
   popup: string | boolean;
+  line_kind: LineKind;
+  /** No: nothing on it is recorded, listed or told of. */
+  enabled: boolean;
   card_id: string | null;
   port: number | null;
   simulated: boolean;
@@ -238,11 +250,53 @@ export interface Card {
   };
 }
 
+/** Which calls. What `channel` and `direction` tell is judged by the page too, the rest by the box alone. */
 export interface CallFilter {
-  channel?: number;
+  channel?: number | string;
+  group?: string;
   number?: string;
+  customer?: string;
   direction?: Direction;
   result?: CallResult;
+  state?: CallState;
+  machine?: "fax" | "modem";
+  handled_by?: string;
+  call_back?: string;
+  from?: string;
+  to?: string;
+  talk_from_ms?: string;
+  talk_to_ms?: string;
+  text?: string;
+  noted?: string;
+  held?: string;
+}
+
+/** A comment, a bookmark at a moment of the call, or a score of 1 to 5. */
+export interface CallNote {
+  id: number;
+  call_id: string;
+  at: string;
+  author: string;
+  author_name: string;
+  /** From the beginning of the call; null: about all of it. */
+  position_ms: number | null;
+  text: string;
+  score: number | null;
+}
+
+/** What a check of a recording found; `text` in words, by language. */
+export interface Verdict {
+  verdict: string;
+  text: Record<string, string[]>;
+}
+
+export const AUDIO_FORMATS = ["original", "flac", "wav", "mp3", "opus"] as const;
+export type AudioFormat = (typeof AUDIO_FORMATS)[number];
+
+/** A recording as the list of recordings tells it. */
+export interface FoundRecording extends Recording {
+  call_id: string | null;
+  channel: number;
 }
 
 /** One event of the stream, by its SSE name. */

@@ -1,10 +1,12 @@
 /** The parts of ECharts that the reports draw with; loaded with the first chart. */
 
-import { BarChart, HeatmapChart, LineChart } from "echarts/charts";
+import { BarChart, CustomChart, HeatmapChart, LineChart } from "echarts/charts";
 import {
   AriaComponent,
+  DataZoomComponent,
   GridComponent,
   LegendComponent,
+  MarkLineComponent,
   TooltipComponent,
   VisualMapComponent,
 } from "echarts/components";
@@ -15,10 +17,13 @@ use([
   AriaComponent,
   BarChart,
   CanvasRenderer,
+  CustomChart,
+  DataZoomComponent,
   GridComponent,
   HeatmapChart,
   LegendComponent,
   LineChart,
+  MarkLineComponent,
   TooltipComponent,
   VisualMapComponent,
 ]);

@@ -1,6 +1,8 @@
 /** What needs somebody's attention, with its cause; found out from what the API tells of the box. */
 
-import { ref } from "vue";
+import { ref, watch } from "vue";
+import { readAlarms } from "@/api/box";
+import type { BoxAlarm } from "@/api/boxTypes";
 import { readCards, readChannels, readStorage } from "@/api/endpoints";
 import { readAudit, readOperators } from "@/api/office";
 import type { AuditEntry, StaffMember } from "@/api/officeTypes";
@@ -16,7 +18,34 @@ export interface Alarm {
   values: Record<string, string | number>;
   /** The place where it is mended. */
   to: { name: string; query?: Record<string, string> } | null;
+  /** When it was over; null: it stands. */
+  over?: string | null;
 }
+
+/** What recorders and keeper raise; whether it is grave, and where it is mended. */
+export const BOX_ALARMS: Record<string, { grave: boolean; to: string | null }> = {
+  anchor_failed: { grave: false, to: "evidence" },
+  archive_changed: { grave: true, to: "storage" },
+  archive_lag: { grave: false, to: "storage" },
+  card_lost: { grave: true, to: "lines" },
+  clock_leapt: { grave: true, to: null },
+  clock_set: { grave: false, to: null },
+  cutting_waits: { grave: true, to: "storage" },
+  evidence_damaged: { grave: true, to: "evidence" },
+  evidence_unreadable: { grave: true, to: "evidence" },
+  folder_unreadable: { grave: true, to: null },
+  library_task_failed: { grave: false, to: null },
+  manifest_missing: { grave: false, to: "evidence" },
+  recording_missing: { grave: true, to: null },
+  storage_full: { grave: true, to: "storage" },
+  store_damaged: { grave: true, to: null },
+  store_rebuilt: { grave: false, to: null },
+  tape_failing: { grave: true, to: null },
+  tape_unreadable: { grave: false, to: null },
+};
+/** These are told by the state of cards and storage already, with more words. */
+const TOLD_BY_STATE = new Set(["archive_lag", "card_lost", "storage_full"]);
+const DETAILS = ["error", "problem", "damage", "reason"];
 
 const FEW_DAYS = 7;
 const GIB = 1024 ** 3;
@@ -77,6 +106,31 @@ export function storageAlarms(storage: Storage): Alarm[] {
   ];
 }
 
+/** What the box itself says; those that stand and are told by its state are left out. */
+export function boxAlarms(alarms: BoxAlarm[]): Alarm[] {
+  return alarms
+    .filter((alarm) => alarm.cleared_at !== null || !TOLD_BY_STATE.has(alarm.code))
+    .map((alarm) => {
+      const known = BOX_ALARMS[alarm.code];
+      const detail = DETAILS.map((name) => alarm.details[name]).find((value) => value !== undefined && value !== "");
+      return {
+        code: known ? `box_${alarm.code}` : "box_other",
+        grave: known?.grave ?? false,
+        id: String(alarm.id),
+        at: alarm.at,
+        over: alarm.cleared_at,
+        values: {
+          code: alarm.code,
+          name: alarm.subject || "–",
+          n: Number(alarm.details.count ?? alarm.details.days ?? alarm.details.recordings ?? 0),
+          s: Math.round(Number(alarm.details.by_ms ?? 0) / 1000),
+          detail: String(detail ?? ""),
+        },
+        to: known?.to ? { name: known.to } : null,
+      };
+    });
+}
+
 export function staffAlarms(operators: StaffMember[]): Alarm[] {
   return operators.flatMap((operator) =>
     operator.active
@@ -107,10 +161,14 @@ export function watchAlarms(entries: AuditEntry[]): Alarm[] {
   }));
 }
 
-/** Reads everything that the operator may see and puts the grave ones first. */
+const weight = (alarm: Alarm) => (alarm.over ? 0 : alarm.grave ? 2 : 1);
+
+/** Reads everything that the operator may see and puts the grave ones first, those that are over last. */
 export function useAlarms() {
   const session = useSessionStore();
   const alarms = ref<Alarm[]>([]);
+  /** Those that are over, too. */
+  const past = ref(false);
   const loading = ref(true);
   const problem = ref<unknown>(null);
 
@@ -121,12 +179,13 @@ export function useAlarms() {
         readChannels().then(channelAlarms),
         readCards().then(cardAlarms),
         session.may("system_setup") ? readStorage().then(storageAlarms) : [],
+        session.may("system_setup") ? readAlarms(past.value).then(boxAlarms) : [],
         session.may("operator_manage") ? readOperators().then(staffAlarms) : [],
         session.may("audit_read")
           ? readAudit({ action: "watch.unusual" }).then((page) => watchAlarms(page.entries))
           : [],
       ]);
-      alarms.value = found.flat().sort((one, two) => Number(two.grave) - Number(one.grave));
+      alarms.value = found.flat().sort((one, two) => weight(two) - weight(one));
       problem.value = null;
     } catch (error) {
       problem.value = error;
@@ -134,6 +193,6 @@ export function useAlarms() {
       loading.value = false;
     }
   }
-  void load();
-  return { alarms, loading, problem, load };
+  watch(past, load, { immediate: true });
+  return { alarms, past, loading, problem, load };
 }

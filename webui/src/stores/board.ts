@@ -6,16 +6,33 @@ import { readCards, readChannels } from "@/api/endpoints";
 import type { Call, Card, Channel, ChannelReading } from "@/api/types";
 import { useCallsStore } from "./calls";
 
-export type ChannelState = "idle" | "ringing" | "dialling" | "talking" | "off_hook" | "cut" | "unknown";
+export type ChannelState =
+  | "idle"
+  | "ringing"
+  | "dialling"
+  | "talking"
+  | "off_hook"
+  | "cut"
+  | "unknown"
+  | "switched_off";
 
 /** What a channel is doing, in one word: trouble first, then the call, then the bare line. */
-export function channelState(channel: ChannelReading, call: Call | undefined): ChannelState {
+export function channelState(channel: ChannelReading & { enabled?: boolean }, call: Call | undefined): ChannelState {
   if (channel.line === "lost") return "cut";
   if (call && call.state !== "ended") return call.state;
+  if (channel.enabled === false) return "switched_off";
   if (channel.line === "unknown") return "unknown";
   if (channel.ringing) return "ringing";
   return channel.hook === "off" ? "off_hook" : "idle";
 }
+
+/** What needs somebody: the line has no voltage, or the card that serves it is gone. */
+export type ChannelAlarm = "line" | "card" | null;
+
+/** With more channels than these nobody follows each level: it shows at every third reading, or when none comes. */
+const MANY = 64;
+const BEATS = 3;
+const LEVELS_WAIT_MS = 700;
 
 export const useBoardStore = defineStore("board", () => {
   const calls = useCallsStore();
@@ -25,6 +42,11 @@ export const useBoardStore = defineStore("board", () => {
   const loaded = ref(false);
   const failed = ref(false);
 
+  /** Levels and voltages that wait to be shown. */
+  const levels = new Map<number, Pick<ChannelReading, "level_dbm0" | "volts">>();
+  let beat = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
   const sorted = computed(() => [...channels.values()].sort((one, two) => one.number - two.number));
 
   /** The running call of a channel. */
@@ -32,6 +54,13 @@ export const useBoardStore = defineStore("board", () => {
     const id = running.get(number);
     const call = id === undefined ? undefined : calls.known.get(id);
     return call?.state === "ended" ? undefined : call;
+  }
+
+  const lostCards = computed(() => new Set(cards.value.flatMap((card) => (card.connected ? [] : [card.card_id]))));
+  /** Why a channel does not work, if it does not. */
+  function alarmOf(channel: Channel): ChannelAlarm {
+    if (channel.card_id !== null && lostCards.value.has(channel.card_id)) return "card";
+    return channel.line === "lost" ? "line" : null;
   }
 
   async function load(): Promise<void> {
@@ -61,11 +90,28 @@ export const useBoardStore = defineStore("board", () => {
     }
   }
 
+  /** What a line does shows at once; how loud it is, of many lines, only now and then: that is most of the work. */
   function takeReadings(readings: ChannelReading[]): void {
+    beat += 1;
+    const calm = channels.size > MANY && beat % BEATS !== 0;
     for (const reading of readings) {
       const channel = channels.get(reading.number);
-      if (channel) Object.assign(channel, reading);
+      if (!channel) continue;
+      const { level_dbm0, volts, ...states } = reading;
+      // Vue tells nobody of a field that stays as it is.
+      Object.assign(channel, calm ? states : reading);
+      if (calm) levels.set(reading.number, { level_dbm0, volts });
+      else levels.delete(reading.number);
     }
+    if (calm) timer ??= setTimeout(showLevels, LEVELS_WAIT_MS);
+    else showLevels();
+  }
+
+  function showLevels(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    for (const [number, level] of levels) Object.assign(channels.get(number) ?? {}, level);
+    levels.clear();
   }
 
   function takeCall(call: Call): void {
@@ -79,6 +125,7 @@ export const useBoardStore = defineStore("board", () => {
   }
 
   function clear(): void {
+    levels.clear();
     channels.clear();
     running.clear();
     cards.value = [];
@@ -92,6 +139,7 @@ export const useBoardStore = defineStore("board", () => {
     failed,
     sorted,
     callOf,
+    alarmOf,
     load,
     loadCards,
     takeReadings,

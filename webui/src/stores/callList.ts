@@ -2,6 +2,7 @@
 
 import { computed, onScopeDispose, ref, watch } from "vue";
 import { readCalls } from "@/api/endpoints";
+import { ApiError } from "@/api/http";
 import type { Call, CallFilter } from "@/api/types";
 import { matchesFilter, useCallsStore } from "./calls";
 import { onReload, useLiveStore } from "./live";
@@ -13,6 +14,7 @@ export function useCallList(filter: () => CallFilter, page = 50) {
   const next = ref<string | null>(null);
   const loading = ref(true);
   const failed = ref(false);
+  const problem = ref<unknown>(null);
   let turn = 0;
 
   const items = computed<Call[]>(() => {
@@ -41,8 +43,14 @@ export function useCallList(filter: () => CallFilter, page = 50) {
       fetched.value = before ? [...fetched.value, ...ids] : ids;
       next.value = answer.next;
       failed.value = false;
-    } catch {
-      if (mine === turn) failed.value = true;
+      // A search for something rare answers with short pages that go on.
+      if (!ids.length && answer.next) await load(answer.next);
+    } catch (error) {
+      if (mine !== turn) return;
+      failed.value = true;
+      problem.value = error;
+      // What was found before is not what is wanted now; a box that is away changes nothing.
+      if (!before && error instanceof ApiError && error.status >= 400 && error.status < 500) fetched.value = [];
     } finally {
       if (mine === turn) loading.value = false;
     }
@@ -62,5 +70,5 @@ export function useCallList(filter: () => CallFilter, page = 50) {
   onScopeDispose(onReload(reload));
   onScopeDispose(calls.keep(() => fetched.value));
   void reload();
-  return { items, loading, failed, more: computed(() => next.value !== null), reload, loadMore };
+  return { items, loading, failed, problem, more: computed(() => next.value !== null), reload, loadMore };
 }

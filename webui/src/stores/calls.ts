@@ -2,6 +2,7 @@
 
 import { defineStore } from "pinia";
 import { reactive, ref } from "vue";
+import { readCall } from "@/api/endpoints";
 import type { Call, CallFilter, CallState, Customer, Recording } from "@/api/types";
 import { plainNumber } from "@/text/phoneNumber";
 
@@ -27,11 +28,17 @@ export function numbersOf(customer: Customer): Set<string> {
   return new Set(customer.phones.flatMap((phone) => [phone.number, phone.e164 ?? phone.number]));
 }
 
+/** What the page can judge by itself; with any other filter only the box knows which calls are meant. */
+const JUDGED_HERE: ReadonlySet<string> = new Set(["channel", "direction", "result", "number", "state", "handled_by"]);
+
 /** True if a call belongs into a list with this filter. */
 export function matchesFilter(call: Call, filter: CallFilter): boolean {
-  if (filter.channel !== undefined && call.channel !== filter.channel) return false;
+  if (Object.entries(filter).some(([key, value]) => value && !JUDGED_HERE.has(key))) return false;
+  if (filter.channel !== undefined && call.channel !== Number(filter.channel)) return false;
   if (filter.direction && call.direction !== filter.direction) return false;
   if (filter.result && call.result !== filter.result) return false;
+  if (filter.state && call.state !== filter.state) return false;
+  if (filter.handled_by && call.handled_by !== filter.handled_by) return false;
   const wanted = plainNumber(filter.number ?? "");
   return !wanted || plainNumber(partyNumber(call) ?? "").includes(wanted);
 }
@@ -71,6 +78,14 @@ export const useCallsStore = defineStore("calls", () => {
     const old = known.get(call.id);
     if (old && PROGRESS[old.state] > PROGRESS[call.state]) return;
     known.set(call.id, { ...call, recordings: mergeRecordings(old?.recordings ?? [], call.recordings) });
+  }
+
+  /** A call by its id, asked of the box when it is not known here. Throws ApiError. */
+  async function get(id: string): Promise<Call> {
+    const old = known.get(id);
+    if (old) return old;
+    put(await readCall(id));
+    return known.get(id) as Call;
   }
 
   /** Takes over a call told by the stream; one never seen before joins the arrivals. */
@@ -117,5 +132,5 @@ export const useCallsStore = defineStore("calls", () => {
     arrived.value = [];
   }
 
-  return { known, arrived, dropped, keep, put, arrive, putRecording, takeCustomer, dropCustomer, clear };
+  return { known, arrived, dropped, keep, get, put, arrive, putRecording, takeCustomer, dropCustomer, clear };
 });

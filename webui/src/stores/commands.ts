@@ -62,10 +62,11 @@ export const useCommandsStore = defineStore("commands", () => {
 
   function places(typed: string, say: Say): Command[] {
     const named = [
-      ...PLACES.map(({ name }) => ({ name, hint: "" })),
-      ...SETTINGS_PAGES.map(({ name }) => ({ name, hint: say("nav.settings") })),
+      ...[...PLACES, { name: "myLine" }].map(({ name }) => ({ name, hint: "" })),
+      // What a page is for is found too, not only what it is called.
+      ...SETTINGS_PAGES.map(({ name }) => ({ name, hint: say(`settings.${name}`) })),
     ].filter(({ name }) => seesPlace(session.operator, name));
-    return best(named, typed, ({ name }) => [say(`nav.${name}`), name]).map(({ name, hint }) => ({
+    return best(named, typed, ({ name, hint }) => [say(`nav.${name}`), name, hint]).map(({ name, hint }) => ({
       kind: "place" as const,
       id: name,
       title: say(`nav.${name}`),

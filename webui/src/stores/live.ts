@@ -6,11 +6,18 @@ import { ref } from "vue";
 import { eventsUrl, readPopups, readSession } from "@/api/endpoints";
 import { EventStream, type Reachable, retryDelay_ms, type StreamState } from "@/api/eventStream";
 import { ApiError } from "@/api/http";
-import type { OfficeEvent, StreamEvent } from "@/api/types";
+import type { OfficeEvent, Popup, StreamEvent } from "@/api/types";
+import { groupNumber } from "@/text/phoneNumber";
+import { useAgentsStore } from "./agents";
+import { useAlertsStore } from "./alerts";
 import { useBoardStore } from "./board";
-import { useCallsStore } from "./calls";
+import { useCallNotesStore } from "./callNotes";
+import { partyNumber, useCallsStore } from "./calls";
 import { useCustomersStore } from "./customers";
+import { useKeptStore } from "./kept";
 import { useListeningStore } from "./listening";
+import { useNotesStore } from "./notes";
+import { tellOffice } from "./officeNews";
 import { usePlayerStore } from "./player";
 import { usePopupsStore } from "./popups";
 import { useSessionStore } from "./session";
@@ -27,10 +34,15 @@ export const useLiveStore = defineStore("live", () => {
   const session = useSessionStore();
   const board = useBoardStore();
   const calls = useCallsStore();
+  const callNotes = useCallNotesStore();
   const popups = usePopupsStore();
   const customers = useCustomersStore();
   const player = usePlayerStore();
   const listening = useListeningStore();
+  const kept = useKeptStore();
+  const notes = useNotesStore();
+  const agents = useAgentsStore();
+  const alerts = useAlertsStore();
   const state = ref<StreamState>("connecting");
   let wanted = false;
   let attempt = 0;
@@ -54,7 +66,7 @@ export const useLiveStore = defineStore("live", () => {
     else if (event.type === "call") {
       calls.arrive(event.data);
       board.takeCall(event.data);
-    } else if (event.type === "popup") popups.take(event.data);
+    } else if (event.type === "popup") takePopup(event.data);
     else if (event.type === "office") takeOffice(event.data);
     else if (event.type === "recording") calls.putRecording(event.data.call_id, event.data.recording);
     else if (event.type === "line") board.takeLine(event.data.channel, event.data.kind === "line_present");
@@ -62,12 +74,21 @@ export const useLiveStore = defineStore("live", () => {
     else reloadAll();
   }
 
+  function takePopup(popup: Popup): void {
+    popups.take(popup);
+    const name = popup.customers.map((one) => one.name || one.company).find(Boolean) ?? popup.call.caller_name ?? "";
+    alerts.announce(popup.call, groupNumber(partyNumber(popup.call)) || name, name);
+  }
+
   function takeOffice(event: OfficeEvent): void {
+    tellOffice(event);
+    if (event.kind === "channel_changed") void board.load();
     if (event.call_id === null) return;
     const { staff_no, name } = event.data;
     if (event.kind === "call_taken") popups.noteTaken(event.call_id, String(staff_no), String(name ?? ""));
     else if (event.kind === "call_released") popups.noteReleased(event.call_id);
-    else if (event.kind === "popup_handed") popups.noteHanded(event.call_id);
+    else if (event.kind === "popup_handed") popups.noteHanded(event.call_id, String(event.data.by ?? ""));
+    else if (event.kind === "popup_acknowledged") popups.noteSeen(event.call_id);
   }
 
   function refreshBoard(): void {
@@ -79,7 +100,7 @@ export const useLiveStore = defineStore("live", () => {
   function reloadAll(): void {
     calls.clear();
     popups.clear();
-    for (const reload of reloaders) reload();
+    reloadLists();
     void start();
   }
 
@@ -90,7 +111,10 @@ export const useLiveStore = defineStore("live", () => {
     onState: (fresh) => {
       state.value = fresh;
     },
-    onResumed: refreshBoard,
+    onResumed: () => {
+      refreshBoard();
+      void catchUp();
+    },
     onLoggedOut: () => session.lose(),
   });
 
@@ -99,6 +123,7 @@ export const useLiveStore = defineStore("live", () => {
     wanted = true;
     clearTimeout(timer);
     forgetOthers();
+    const open = popups.openBefore();
     try {
       const snapshot = await readPopups();
       if (!wanted) return;
@@ -106,12 +131,26 @@ export const useLiveStore = defineStore("live", () => {
       refreshBoard();
       stream.start(snapshot.position);
       attempt = 0;
+      void begin(open);
     } catch {
       if (!wanted) return;
       state.value = "reconnecting";
       timer = setTimeout(() => void start(), retryDelay_ms(attempt));
       attempt += 1;
     }
+  }
+
+  /** What was typed is there again, then the cards to which it belongs, then what waits is saved. */
+  async function begin(open: string[]): Promise<void> {
+    void agents.loadOwn();
+    await kept.begin(session.operator?.staff_no ?? "");
+    await popups.reopen(open);
+    await notes.catchUp();
+  }
+
+  async function catchUp(): Promise<void> {
+    await kept.catchUp();
+    await notes.catchUp();
   }
 
   function stop(): void {
@@ -126,9 +165,12 @@ export const useLiveStore = defineStore("live", () => {
     const staffNo = session.operator?.staff_no ?? "";
     if (lastStaffNo && lastStaffNo !== staffNo) {
       calls.clear();
+      callNotes.clear();
       popups.clear();
       board.clear();
       customers.clear();
+      agents.clear();
+      kept.clear();
       player.close();
     }
     lastStaffNo = staffNo;
@@ -141,5 +183,10 @@ export const useLiveStore = defineStore("live", () => {
     if ((await probe()) === "logged_out" && wanted) session.lose();
   });
 
-  return { state, start, stop, take };
+  /** Lists that stood still for a while are read again. */
+  function reloadLists(): void {
+    for (const reload of reloaders) reload();
+  }
+
+  return { state, start, stop, take, reloadLists };
 });

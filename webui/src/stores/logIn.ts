@@ -7,7 +7,7 @@ import { useSessionStore } from "./session";
 /** What is typed, what is asked for, and what went wrong. */
 export function useLogIn() {
   const session = useSessionStore();
-  const form = reactive({ staffNo: "", password: "", code: "" });
+  const form = reactive({ staffNo: session.expired ? session.lastStaffNo : "", password: "", code: "" });
   const asksCode = ref(false);
   const busy = ref(false);
   const problem = ref<unknown>(null);

@@ -1,74 +1,71 @@
 /** The pop-up cards: one per call, running calls first, kept until the operator puts them away. */
 
 import { defineStore } from "pinia";
-import { computed, reactive, ref } from "vue";
+import { computed, reactive, ref, watch } from "vue";
+import { acknowledgePopup, handPopup } from "@/api/desk";
+import type { CardNote, DeskPopup } from "@/api/deskTypes";
 import { readPopup, releaseCall, takeCall } from "@/api/endpoints";
 import { ApiError } from "@/api/http";
 import type { Customer, Popup } from "@/api/types";
 import { numbersOf, partyNumber, useCallsStore } from "./calls";
+import { useKeptStore } from "./kept";
+import { type NoteDraft, type PopupCardData, type PopupDraft, readIds, type Taker } from "./popupCard";
 import { useSessionStore } from "./session";
 
-/** Who handles a call. `said`: told by "I take it", which closes the others' cards; a snapshot or a hand-on does not. */
-export interface Taker {
-  staffNo: string;
-  name: string;
-  said: boolean;
-}
-
-/** A card on the desk. The calls themselves live in the calls store. */
-export interface PopupCardData {
-  callId: string;
-  customers: Customer[];
-  rows: string[];
-  offersNewCustomer: boolean;
-  historyIds: string[];
-  taker: Taker | null;
-}
-
-/** What somebody has typed into a card's form; it survives every change of page and of the call. */
-export interface PopupDraft {
-  name: string;
-  company: string;
-  note: string;
-}
+export type { NoteDraft, PopupCardData, PopupDraft, Taker };
 
 const DISMISSED_KEY = "tapdeck.dismissed-popups";
+const OPEN_KEY = "tapdeck.open-popups";
 const DISMISSED_KEPT = 200;
 /** Finished cards beyond this are put away, the oldest first, unless something was typed into them. */
 const FINISHED_KEPT = 12;
 
-function readDismissed(): string[] {
-  try {
-    return JSON.parse(globalThis.sessionStorage?.getItem(DISMISSED_KEY) ?? "[]") as string[];
-  } catch {
-    return [];
-  }
-}
-
 export const usePopupsStore = defineStore("popups", () => {
   const calls = useCallsStore();
   const session = useSessionStore();
+  const kept = useKeptStore();
   const cards = reactive(new Map<string, PopupCardData>());
-  const drafts = reactive(new Map<string, PopupDraft>());
-  const dismissed = ref(readDismissed());
+  const drafts = kept.part<PopupDraft>("newcomer");
+  const notes = kept.part<NoteDraft>("note");
+  const dismissed = ref(readIds(DISMISSED_KEY));
+  /** The card into which somebody types: nothing moves it away from under the hands. */
+  const held = ref<string | null>(null);
+  let lastOrder: string[] = [];
 
   calls.keep(() => [...cards.values()].flatMap((card) => [card.callId, ...card.historyIds]));
   const isRunning = (callId: string) => calls.known.get(callId)?.state !== "ended";
 
   const isMine = (card: PopupCardData) => card.taker !== null && card.taker.staffNo === session.operator?.staff_no;
+  const hasText = (callId: string) =>
+    notes.has(callId) || Object.values(drafts.get(callId) ?? {}).some((text) => text.trim());
   /** A colleague has taken the call. The card waits unseen, for it may be given back; with typed text it stays. */
-  const isClosed = (card: PopupCardData) => card.taker?.said === true && !isMine(card) && !drafts.has(card.callId);
+  const isClosed = (card: PopupCardData) => card.taker?.said === true && !isMine(card) && !hasText(card.callId);
 
-  /** The cards on the screen: running calls first, each part newest first. */
-  const stack = computed(() =>
-    [...cards.values()]
-      .filter((card) => !isClosed(card))
-      .sort((one, two) => {
-        const running = Number(isRunning(two.callId)) - Number(isRunning(one.callId));
-        return running || (one.callId < two.callId ? 1 : -1);
-      }),
-  );
+  function compare(one: PopupCardData, two: PopupCardData): number {
+    const running = Number(isRunning(two.callId)) - Number(isRunning(one.callId));
+    return running || (one.callId < two.callId ? 1 : -1);
+  }
+
+  /**
+   * The cards on the screen: running calls first, each part newest first. While somebody types into one, those that
+   * are there keep their places and new ones come just below it: a card that is moved loses the cursor.
+   */
+  const stack = computed(() => {
+    const sorted = [...cards.values()].filter((card) => !isClosed(card)).sort(compare);
+    const known = new Map(sorted.map((card) => [card.callId, card]));
+    let order = sorted;
+    if (held.value !== null && known.has(held.value) && lastOrder.includes(held.value)) {
+      const old = lastOrder.flatMap((id) => known.get(id) ?? []);
+      const fresh = sorted.filter((card) => !lastOrder.includes(card.callId));
+      const at = old.findIndex((card) => card.callId === held.value) + 1;
+      order = [...old.slice(0, at), ...fresh, ...old.slice(at)];
+    }
+    lastOrder = order.map((card) => card.callId);
+    return order;
+  });
   const finished = computed(() => stack.value.filter((card) => !isRunning(card.callId)));
+  /** The finished ones that can be put away at once: nothing was typed into them. */
+  const puttable = computed(() => finished.value.filter((card) => !hasText(card.callId)));
   const ringing = computed(() =>
     stack.value.flatMap((card) => {
       const call = calls.known.get(card.callId);
@@ -79,40 +76,113 @@ export const usePopupsStore = defineStore("popups", () => {
   const ringingNumber = computed(() => (ringing.value[0] ? (partyNumber(ringing.value[0]) ?? "") : null));
 
   /** Shows a pop-up. The same call never gets a second card, nor one that was put away a new one. */
-  function take(popup: Popup): void {
+  function take(popup: Popup & Partial<DeskPopup>): void {
     calls.arrive(popup.call);
     for (const call of popup.history) calls.put(call);
     if (dismissed.value.includes(popup.call.id)) return;
     const handler = popup.call.handled_by;
     const taker = handler === null ? null : { staffNo: handler, name: "", said: false };
+    const old = cards.get(popup.call.id);
     cards.set(popup.call.id, {
       callId: popup.call.id,
       customers: popup.customers,
       rows: popup.rows,
       offersNewCustomer: popup.offers_new_customer,
       historyIds: popup.history.map((call) => call.id).filter((id) => id !== popup.call.id),
-      taker: cards.get(popup.call.id)?.taker ?? taker,
+      taker: old?.taker ?? taker,
+      offersNote: popup.offers_note ?? false,
+      notes: popup.communications ?? [],
+      handedBy: popup.handed_by ?? null,
+      url: popup.url ?? null,
+      seen: old?.seen ?? false,
     });
     for (const card of cards.values()) if (isClosed(card) && !isRunning(card.callId)) cards.delete(card.callId);
-    const surplus = finished.value.filter((card) => !drafts.has(card.callId)).slice(FINISHED_KEPT);
-    for (const card of surplus) dismiss(card.callId);
+    for (const card of puttable.value.slice(FINISHED_KEPT)) putAway(card.callId);
   }
 
-  function dismiss(callId: string): void {
+  function putAway(callId: string): void {
     cards.delete(callId);
-    drafts.delete(callId);
+    if (!hasText(callId)) drafts.delete(callId); // a form that was opened and left empty
     dismissed.value = [callId, ...dismissed.value].slice(0, DISMISSED_KEPT);
     globalThis.sessionStorage?.setItem(DISMISSED_KEY, JSON.stringify(dismissed.value));
   }
 
+  /** Puts a card away, with what was typed into it. */
+  function dismiss(callId: string): void {
+    see(callId);
+    drafts.delete(callId);
+    notes.delete(callId);
+    putAway(callId);
+  }
+
   function dismissFinished(): void {
-    for (const card of finished.value) dismiss(card.callId);
+    for (const card of puttable.value) {
+      see(card.callId);
+      putAway(card.callId);
+    }
+  }
+
+  /** Somebody looks at the card: it rings no more, here and at the other clients of the same person. */
+  function see(callId: string): void {
+    const card = cards.get(callId);
+    if (!card || card.seen) return;
+    card.seen = true;
+    acknowledgePopup(callId).catch(() => undefined); // the other clients ring on for a moment, nothing else
+  }
+
+  /** Seen at another client. */
+  function noteSeen(callId: string): void {
+    const card = cards.get(callId);
+    if (card) card.seen = true;
+  }
+
+  const openKey = () => `${OPEN_KEY}.${session.operator?.staff_no ?? ""}`;
+  watch(
+    () => [...cards.keys()],
+    (ids) => {
+      if (session.operator) globalThis.sessionStorage?.setItem(openKey(), JSON.stringify(ids));
+    },
+  );
+
+  /** The cards that stood here before the page was loaded anew; asked before the first one comes. */
+  const openBefore = () => readIds(openKey());
+
+  /** They are there again, and those into which something was typed. */
+  async function reopen(open: string[]): Promise<void> {
+    const typed = [...drafts.ids(), ...notes.ids()].filter(hasText);
+    for (const callId of new Set([...open, ...typed])) {
+      if (cards.has(callId) || (dismissed.value.includes(callId) && !hasText(callId))) continue;
+      dismissed.value = dismissed.value.filter((id) => id !== callId);
+      const popup = await readPopup(callId).catch(() => null);
+      if (popup && !cards.has(callId)) take(popup);
+    }
+  }
+
+  /** Shows the card of an earlier call once more. Throws ApiError: it was never shown to the one who asks. */
+  async function showAgain(callId: string): Promise<void> {
+    const popup = await readPopup(callId);
+    dismissed.value = dismissed.value.filter((id) => id !== callId);
+    take(popup);
+  }
+
+  /** Hands the card to a colleague. Throws ApiError. */
+  async function handOn(callId: string, staffNo: string): Promise<void> {
+    see(callId);
+    await handPopup(callId, staffNo);
+  }
+
+  /** A note was saved: the customer's last records have it on top. */
+  function takeNote(callId: string, note: CardNote): void {
+    const card = cards.get(callId);
+    if (card) card.notes = [note, ...card.notes.filter((other) => other.id !== note.id)];
   }
 
   /** Somebody took a call: their card says so, and those of the others close. */
   function noteTaken(callId: string, staffNo: string, name: string): void {
     const card = cards.get(callId);
-    if (card) card.taker = { staffNo, name, said: true };
+    if (!card) return;
+    card.taker = { staffNo, name, said: true };
+    card.seen ||= isMine(card);
   }
 
   /** The taking was undone: the cards are open again. */
@@ -122,9 +192,12 @@ export const usePopupsStore = defineStore("popups", () => {
   }
 
   /** A colleague passes on a card that was here already: it is on the screen again, whoever took the call. */
-  function noteHanded(callId: string): void {
+  function noteHanded(callId: string, by = ""): void {
     const card = cards.get(callId);
-    if (card?.taker) card.taker = { ...card.taker, said: false };
+    if (!card) return;
+    if (card.taker) card.taker = { ...card.taker, said: false };
+    card.handedBy = by || card.handedBy;
+    card.seen = false;
   }
 
   /** Says "I take it". If a colleague was first, the card says who that is. Throws ApiError. */
@@ -169,16 +242,28 @@ export const usePopupsStore = defineStore("popups", () => {
     for (const card of cards.values()) card.customers = card.customers.filter((other) => other.id !== id);
   }
 
+  /** What was typed stays: it is not of the cards but of who typed it. */
   function clear(): void {
     cards.clear();
-    drafts.clear();
+    held.value = null;
   }
 
   return {
     cards,
     drafts,
+    notes,
+    held,
     stack,
     finished,
+    puttable,
+    hasText,
+    see,
+    noteSeen,
+    openBefore,
+    reopen,
+    showAgain,
+    handOn,
+    takeNote,
     ringing,
     ringingNumber,
     isRunning,

@@ -12,11 +12,16 @@ export const useSessionStore = defineStore("session", () => {
   const known = ref(false);
   /** The session ended without the operator asking for it. */
   const expired = ref(false);
+  /** Whose session that was: most likely the one who logs in next. */
+  const lastStaffNo = ref("");
 
   const operator = computed<Operator | null>(() => session.value?.operator ?? null);
-  const ready = computed(() => session.value !== null && !session.value.must_change_password);
+  /** The box wants a second factor of this level, and there is none yet. */
+  const factorDue = ref(false);
+  const ready = computed(() => session.value !== null && !session.value.must_change_password && !factorDue.value);
 
   function take(fresh: Session | null): void {
+    if (fresh?.operator.staff_no !== session.value?.operator.staff_no) factorDue.value = false;
     session.value = fresh;
     setCsrf(fresh?.csrf ?? "");
     known.value = true;
@@ -62,9 +67,27 @@ export const useSessionStore = defineStore("session", () => {
 
   /** The box says that nobody is logged in any more. */
   function lose(): void {
-    if (session.value) expired.value = true;
+    if (session.value) {
+      expired.value = true;
+      lastStaffNo.value = session.value.operator.staff_no;
+    }
     take(null);
   }
 
-  return { session, known, expired, operator, ready, may, take, resume, logIn, changePassword, logOut, lose };
+  return {
+    session,
+    factorDue,
+    known,
+    expired,
+    lastStaffNo,
+    operator,
+    ready,
+    may,
+    take,
+    resume,
+    logIn,
+    changePassword,
+    logOut,
+    lose,
+  };
 });

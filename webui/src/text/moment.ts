@@ -1,13 +1,15 @@
-/** Times as people say them: just now, 14:05, yesterday 14:05, 3 Nov 14:05; and the exact one for the tooltip. */
+/** Times as people say them: just now, 14:05, yesterday 14:05, tomorrow 9:00, 3 Nov 14:05; and the exact one for the tooltip. */
 
 export interface Moment {
   /** Key of the sentence under `moment` in the locale files. */
-  key: "now" | "today" | "yesterday" | "date";
+  key: "now" | "today" | "yesterday" | "tomorrow" | "date";
   time: string;
   date: string;
 }
 
 const NOW_LIMIT_MS = 60_000;
+/** Longer than any day, shorter than two: from a midnight it leads into the next day, also when clocks change. */
+const INTO_NEXT_DAY_MS = 36 * 3_600_000;
 
 /** Midnight at the start of the local day of `at_ms`, in Unix ms. */
 export function startOfDay_ms(at_ms: number): number {
@@ -29,6 +31,9 @@ export function sayMoment(iso: string, now_ms: number, locale: string): Moment {
   });
   const today_ms = startOfDay_ms(now_ms);
   if (Math.abs(now_ms - at_ms) < NOW_LIMIT_MS) return { key: "now", time, date };
+  const tomorrow_ms = startOfDay_ms(today_ms + INTO_NEXT_DAY_MS);
+  if (at_ms >= startOfDay_ms(tomorrow_ms + INTO_NEXT_DAY_MS)) return { key: "date", time, date };
+  if (at_ms >= tomorrow_ms) return { key: "tomorrow", time, date };
   if (at_ms >= today_ms) return { key: "today", time, date };
   if (at_ms >= startOfDay_ms(today_ms - 1)) return { key: "yesterday", time, date };
   return { key: "date", time, date };

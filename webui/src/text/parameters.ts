@@ -6,15 +6,15 @@ import type { Parameter, ParameterValue } from "@/api/officeTypes";
 const SECTIONS: Record<"system" | "channel", [string, string[]][]> = {
   system: [
     ["office", ["customers_shared_by_all", "popup_", "customer_export_level", "recycle_bin_days", "url_pop"]],
-    ["place", ["site_", "outside_line_prefix", "language", "time_zone", "holidays"]],
+    ["place", ["site_", "outside_line_prefix", "language", "time_zone", "holidays", "setup_done"]],
     ["storing", ["storage_", "retention_days", "convert_", "archive_", "recording_encryption"]],
     ["access", ["idle_logout_min", "password_", "login_", "second_factor_level", "allowed_addresses"]],
     ["watch", ["watch_"]],
-    ["proof", ["anchor_", "smtp_"]],
+    ["proof", ["anchor_", "smtp_", "alarm_"]],
     ["programs", ["ncid_", "mqtt_", "webhooks_", "metrics_", "announce_"]],
   ],
   channel: [
-    ["general", ["name", "group", "popup", "retention_days"]],
+    ["general", ["enabled", "name", "line_kind", "group", "popup", "retention_days"]],
     ["what", ["record_", "start_trigger", "continuous", "never_record_", "always_record_", "pause_", "resume_"]],
     ["file", ["recording_format", "pre_roll_", "post_roll_", "shortest_", "longest_"]],
     ["callerId", ["caller_id_", "tone_country"]],

@@ -8,5 +8,7 @@ export type FilterSpec =
       options: { value: string; label: string }[];
       /** Other values can be typed. */
       open?: boolean;
+      /** Looks for options that fit what was typed; `options` become those. */
+      search?: (text: string) => void;
     }
   | { kind: "days"; name: string; from: string; to: string };

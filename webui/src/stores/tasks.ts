@@ -1,0 +1,66 @@
+/** One's own tasks and reminders, kept current by the event stream. */
+
+import { onScopeDispose, type Ref, watch } from "vue";
+import { addTask, changeTask, deleteTask, readTask, readTasks, restoreTask } from "@/api/desk";
+import type { Task, TaskDraft } from "@/api/deskTypes";
+import { ApiError } from "@/api/http";
+import { useLiveStore } from "./live";
+import { onOffice } from "./officeNews";
+import { useRecordList } from "./recordList";
+
+export type TaskPart = "open" | "done";
+const PAGE = 50;
+
+/** Those that are due before the others; those without a due time last, in the order in which they were added. */
+export function byDue(one: Task, two: Task): number {
+  if (one.due_at !== two.due_at) {
+    if (one.due_at === null) return 1;
+    if (two.due_at === null) return -1;
+    return one.due_at < two.due_at ? -1 : 1;
+  }
+  return Number(one.id) - Number(two.id);
+}
+
+export function useTasks(part: Ref<TaskPart>, staffNo: () => string) {
+  const live = useLiveStore();
+  const list = useRecordList<Task>(
+    async (after) => {
+      const page = await readTasks(part.value, PAGE, after);
+      return { rows: page.tasks, next: page.next };
+    },
+    () => part.value,
+  );
+
+  function take(task: Task): void {
+    const stands = task.owner === staffNo() && !task.deleted_at && (task.done_at === null) === (part.value === "open");
+    if (!stands) list.drop([task.id]);
+    else {
+      list.put(task);
+      if (part.value === "open") list.rows = [...list.rows].sort(byDue);
+    }
+  }
+
+  const add = async (draft: TaskDraft) => take(await addTask(draft));
+  const change = async (id: string, what: Partial<TaskDraft> & { done?: boolean }) => take(await changeTask(id, what));
+  async function remove(id: string): Promise<void> {
+    await deleteTask(id);
+    list.drop([id]);
+  }
+  const restore = async (id: string) => take(await restoreTask(id));
+
+  async function look(id: string): Promise<void> {
+    try {
+      take(await readTask(id));
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) list.drop([id]);
+    }
+  }
+  for (const kind of ["task_changed", "task_due"]) {
+    onScopeDispose(onOffice(kind, (event) => look(String(event.data.id))));
+  }
+  watch(
+    () => live.state,
+    (state, before) => state === "live" && before === "reconnecting" && list.reload(),
+  );
+  return { list, add, change, remove, restore };
+}
