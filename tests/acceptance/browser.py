@@ -49,6 +49,7 @@ def chromium(locale: str = "zh-CN", width: int = 1440, height: int = 900) -> Ite
 def log_in(page: Page, url: str, staff_no: str, one_time_password: str) -> None:
     """Log in with the one-time password and choose one's own, as on the first day."""
     page.goto(url)
+    page.evaluate("staff => sessionStorage.setItem('tapdeck.first-start-left', staff)", staff_no)  # not now
     _type(page, "login-staff-no", staff_no)
     _type(page, "login-password", one_time_password)
     page.get_by_test_id("login-submit").click()

@@ -72,7 +72,9 @@ def test_a_call_reaches_them_all(home: Home, tmp_path: Path) -> None:
         while field_of(line := ncid.until("CID:")[-1], "NMBR") != NUMBERS[0]:
             pass
         assert field_of(line, "NAME") == "王伟明"
-        assert ncid.until("END:")[-1].startswith("END: *HTYPE*CANCEL*")
+        told = ncid.until("END:")
+        assert [field_of(one, "RING") for one in told if one.startswith("CIDINFO")] == ["1", "2", "-1"]
+        assert told[-1].startswith("END: *HTYPE*CANCEL*")
         wait_until(
             lambda: popup.call.id in [json.loads(body)["data"]["id"] for _, body in _Receiver.got], 30, "webhook"
         )

@@ -15,7 +15,6 @@ from scripted import record_script
 
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, add_customer
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.office_events import tell
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
@@ -26,6 +25,7 @@ from firmware import doorbell
 from firmware.config import Home
 from firmware.parameters import set_value
 from firmware.store.connection import open_store, write
+from recorder.numbers import Site
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 CALLS = 100

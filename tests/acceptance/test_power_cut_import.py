@@ -27,7 +27,6 @@ from crm_client_api.domain.audit import CONSOLE, Actor
 from crm_client_api.domain.customers import add_customer
 from crm_client_api.domain.customers.record import Phone
 from crm_client_api.domain.customers.search import Filter, list_customers
-from crm_client_api.domain.numbers import Site
 from crm_client_api.domain.operators import Operator, add_operator
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Level
 from crm_client_api.domain.scope import RecordScope
@@ -36,6 +35,7 @@ from firmware.config import Home
 from firmware.durable import sync_folder
 from firmware.store.connection import open_store, write
 from firmware.store.migrations import migrate
+from recorder.numbers import Site
 
 pytestmark = [
     pytest.mark.acceptance,

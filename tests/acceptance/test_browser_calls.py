@@ -1,0 +1,153 @@
+"""Calls in a browser: watch the board, find a call, play it by keys, note, compare, collect, fetch, delete."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+from browser import SCREENSHOTS, chromium, log_in
+from office import office
+from playwright.sync_api import Page, expect
+from scripted import settled
+
+from drivers.exchange.calls import IncomingCall, LineSettings
+from drivers.exchange.script import Script
+from firmware.config import Home
+from firmware.store.connection import open_store
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.browser, pytest.mark.timeout(300)]
+CALL_S = 24
+"""The box and the browser are up by then, also on a slow machine."""
+TALK_S = 12
+KNOWN, OTHER, MISSED = "13812345678", "13900001111", "18600002222"
+
+
+def test_find_play_note_collect_and_delete(home: Home, tmp_path: Path) -> None:
+    calls = (
+        IncomingCall(0, CALL_S, KNOWN, answer_after_s=6.0, rings=2, talk_s=TALK_S),
+        IncomingCall(1, CALL_S + 2, OTHER, answer_after_s=6.0, rings=2, talk_s=TALK_S),
+        IncomingCall(2, CALL_S + 4, MISSED, rings=2),
+    )
+    script = Script(3, calls, 3, (LineSettings(caller_id="fsk"),) * 3)
+    with office(home, tmp_path, script) as (box, exchange), chromium() as page:
+        log_in(page, box.url, *box.one_time_password())
+        watch_the_board(page)
+        while exchange.at(CALL_S + 8 + TALK_S + 8) > 0:
+            page.wait_for_timeout(500)
+        settled(home)
+        find(page)
+        play_by_keys(page)
+        compare(page)
+        collect(page)
+        delete(page)
+    written_down(home)
+
+
+def watch_the_board(page: Page) -> None:
+    page.get_by_test_id("nav-lines").click()
+    expect(page.get_by_test_id("channel-tile")).to_have_count(3)
+    page.get_by_test_id("board-find").fill("2")
+    expect(page.get_by_test_id("channel-tile")).to_have_count(1)
+    page.get_by_test_id("board-find").fill("")
+    tile = page.locator("[data-testid=channel-tile][data-channel='1'][data-state=talking]")
+    tile.get_by_test_id("call-mark").click(timeout=60_000)
+    page.get_by_test_id("board-wall").click()
+    wall = page.get_by_test_id("wall")
+    expect(wall.locator("[data-testid=channel-tile][data-channel='1']")).to_contain_text("138 1234 5678")
+    page.screenshot(path=SCREENSHOTS / "wallboard.png")
+    page.keyboard.press("Escape")
+    expect(wall).to_have_count(0)
+
+
+def find(page: Page) -> None:
+    page.get_by_test_id("nav-calls").click()
+    rows = page.get_by_test_id("call-row")
+    expect(rows).to_have_count(3)
+    page.goto(page.url.split("#")[0] + "#/calls?noted=true")
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text("138 1234 5678")
+    page.get_by_test_id("filters").click()
+    page.get_by_test_id("filters").click()
+    page.locator(".chips button").click()
+    expect(rows).to_have_count(3)
+    page.get_by_test_id("filter-number").fill("1390000")
+    expect(rows).to_have_count(1)
+    page.get_by_test_id("filter-number").fill("")
+    expect(rows).to_have_count(3)
+
+
+def play_by_keys(page: Page) -> None:
+    row = page.locator("[data-testid=call-row]", has_text="138 1234 5678")
+    row.get_by_test_id("play").click()
+    player = page.get_by_test_id("player")
+    expect(player.get_by_test_id("player-position")).to_have_text("0:01", timeout=15_000)
+    for key in ("ArrowUp", "b", "[", "ArrowRight", "]", "s", "+", "?"):
+        page.keyboard.press(key)
+    expect(page.get_by_test_id("player-keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("player-keys")).to_be_hidden()
+    expect(player.get_by_test_id("player-speed")).to_contain_text("1.25×")
+    expect(player.get_by_test_id("player-silence")).to_have_attribute("aria-pressed", "true")
+    expect(player.get_by_test_id("player-loop-to")).to_contain_text("0:0")
+    player.get_by_test_id("waveform").press("n")
+    player.get_by_test_id("call-note-text").fill("客户询问发票")
+    player.get_by_test_id("call-note-text").press("Enter")
+    expect(player.get_by_test_id("call-note")).to_have_count(3)
+    player.get_by_test_id("verify").click()
+    expect(player.get_by_test_id("verdict")).to_have_attribute("data-verdict", "authentic", timeout=15_000)
+    page.screenshot(path=SCREENSHOTS / "player.png")
+    player.get_by_test_id("waveform").press("Escape")
+    expect(player).to_have_count(0)
+
+
+def compare(page: Page) -> None:
+    row = page.locator("[data-testid=call-row]", has_text="139 0000 1111")
+    row.get_by_test_id("call-kind").click()
+    page.get_by_test_id("drawer-timeline").click()
+    expect(page.get_by_test_id("timeline-call")).to_have_count(3)
+    page.screenshot(path=SCREENSHOTS / "timeline.png")
+    page.locator("[data-testid=timeline] .el-dialog__headerbtn").click()
+    page.locator("[data-testid=call-drawer] .el-drawer__close-btn").click()
+
+
+def collect(page: Page) -> None:
+    for number in ("138 1234 5678", "139 0000 1111", "186 0000 2222"):
+        page.locator("[data-testid=call-row]", has_text=number).locator(".el-checkbox").click()
+    page.get_by_test_id("chosen-basket").click()
+    page.reload()
+    page.get_by_test_id("basket-open").click()
+    expect(page.get_by_test_id("basket-item")).to_have_count(2)
+    with page.expect_download() as download:
+        page.get_by_test_id("basket-download").click()
+    with zipfile.ZipFile(io.BytesIO(Path(download.value.path()).read_bytes())) as archive:
+        assert archive.testzip() is None
+        kinds = sorted(name.rsplit(".", 1)[1] for name in archive.namelist())
+    assert kinds == ["flac", "flac", "json", "json"]
+    page.keyboard.press("Escape")
+
+
+def delete(page: Page) -> None:
+    row = page.locator("[data-testid=call-row]", has_text="139 0000 1111")
+    row.locator(".el-checkbox").click()
+    page.get_by_test_id("chosen-delete").click()
+    dialog = page.get_by_test_id("deletion-dialog")
+    expect(dialog).to_contain_text("139 0000 1111")
+    expect(dialog.get_by_test_id("deletion-go")).to_be_disabled()
+    dialog.locator("input").fill("客户要求删除")
+    dialog.get_by_test_id("deletion-go").click()
+    expect(row.get_by_test_id("play")).to_have_count(0, timeout=20_000)
+
+
+def written_down(home: Home) -> None:
+    """Who did what is in the audit log."""
+    crm = open_store(home.crm_db, readonly=True)
+    try:
+        actions = [row[0] for row in crm.conn.execute("SELECT action FROM audit ORDER BY id")]
+    finally:
+        crm.conn.close()
+    assert actions.count("call.note") == 3
+    assert actions.count("recording.download") == 2
+    for action in ("recording.listen", "recording.verify", "recording.delete"):
+        assert action in actions, action
