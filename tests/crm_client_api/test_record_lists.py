@@ -18,7 +18,7 @@ from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.communications import finding, lists
 from crm_client_api.domain.communications import record as records
 from crm_client_api.domain.communications.write import insert
-from crm_client_api.domain.customers import Values, add_customer, search
+from crm_client_api.domain.customers import Phone, Values, add_customer, search
 from crm_client_api.domain.customers.merge import merge
 from crm_client_api.domain.customers.read import get_customer
 from crm_client_api.domain.pinyin import spelled
@@ -292,3 +292,17 @@ def test_no_list_looks_through_all_customers(office, names_customers):
     plans = [row[3] for sql in named for row in office.conn.execute(f"EXPLAIN QUERY PLAN {sql}")]
     assert plans
     assert not [step for step in plans if step.startswith("SCAN k")]
+
+
+@pytest.mark.parametrize("many", [1, 40])
+def test_a_number_is_asked_for_beside_whatever_else(office, many):
+    """Also when fewer customers have the words than the number."""
+    _empty(office)
+    for index in range(many):
+        add_customer(office, {"name": f"赵{index}"}, (Phone("", "13800138000"),), Actor("1"), SITE)
+    add_customer(office, {"name": "王五"}, (Phone("", "13900139000"),), Actor("1"), SITE)
+    for chosen in ({"text": "王五"}, {"text": "王"}, {"owner": "1", "text": "王五"}):
+        wanted = search.Filter(number="13800138000", **chosen)
+        assert search.list_customers(office, wanted, ALL, SITE) == []
+        assert search.wanted_ids(office, wanted, OWN, SITE, limit=50) == []
+    assert len(search.wanted_ids(office, search.Filter(number="13800138000"), OWN, SITE, limit=50)) == many

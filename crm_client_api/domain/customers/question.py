@@ -154,6 +154,7 @@ def question(connection: sqlite3.Connection, wanted: Filter, scope: RecordScope,
         key = match_key(wanted.number, site)
         asked.impossible = asked.impossible or not key
         asked.sources.append((_WITH_NUMBER, [key]))
+        asked.require("EXISTS (SELECT 1 FROM customer_phones p WHERE p.customer_id = c.id AND p.match_key = ?)", key)
     _limit_times(asked, wanted)
     if asked.match:
         asked.sources.append((PIECES, [asked.expression]))
