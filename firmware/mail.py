@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.message import EmailMessage
+from email.policy import SMTP
 from urllib.parse import urlsplit
 
 from firmware.errors import BoxError, ConfigError
@@ -19,6 +20,17 @@ def check_server(text: str) -> None:
     """Raises ConfigError for what is no mail server: HOST, HOST:PORT, smtps://HOST or starttls://HOST; empty: none."""
     if text:
         _place(text)
+
+
+def check_address(text: str) -> None:
+    """Raises ConfigError for what a mail cannot name as sender or recipient; empty: nobody."""
+    try:
+        header = SMTP.header_factory("To", text)
+        good = not text or (text.isprintable() and len(header.addresses) == 1)
+    except Exception as error:  # the parser fails in many ways, AttributeError among them
+        raise ConfigError(f"{text[:60]!r} is no address of mail") from error
+    if not good:
+        raise ConfigError(f"{text[:60]!r} is no address of mail")
 
 
 def _place(server: str) -> tuple[str, str, int]:

@@ -58,6 +58,8 @@ TOLD_AT_ONCE = 8
 """Ports that are told how to measure between two reads of the card."""
 MOST_BLOCKS_BEHIND = 10
 """Of the tape, while processing still knows what happens on the lines."""
+HELD_MOST_S = 4 * 3600.0
+"""So long a call holds up how the card is to measure: a wrong threshold makes calls that only another one ends."""
 LONGEST_EARLY_S = 10
 """A card may report an event late, or ahead of its audio, but not by more than this."""
 
@@ -100,6 +102,8 @@ class Recorder:
         self._measured: Sequence[Mapping[str, object]] = self._measuring
         self._told: dict[int, Mapping[str, object]] = {}
         self._held_back: dict[int, tuple[str, ...]] = {}
+        self._held_since: dict[int, float] = {}
+        self._boot_before: str | None = None
         self._connected = False
         self._card_lost = False
         self._card_events: deque[CardEvent] = deque()
@@ -120,7 +124,9 @@ class Recorder:
 
         Raises LineCardError (the card never came), ConfigError (it is none for us), StoreError (the tape failed).
         """
-        self._connect(resume_point(self._tape_path), -1)
+        resume = resume_point(self._tape_path)
+        self._boot_before = None if resume is None else resume.boot_id
+        self._connect(resume, -1)
         capabilities = self._card.capabilities
         if capabilities.sample_rate_hz != SAMPLE_RATE_HZ:
             self._card.close()
@@ -433,15 +439,23 @@ class Recorder:
     def _measure(self, processor: Processor, settings: SettingsReader) -> bool:
         """Have the card told how to measure, on a channel with a call or a recording by hand from its end on; whether
         nothing waits for that. What is far behind the line does not know whether a call runs.
+
+        A card that was powered up since nobody told it measures as the factory says, and is told at once: what looks
+        like a call may be its threshold. Nothing is held for longer than ``HELD_MOST_S``.
         """
+        now, is_told_before = time.monotonic(), self._tape.boot_id == self._boot_before
         behind = self._feed.newest - processor.next_block >= MOST_BLOCKS_BEHIND and not self._options.simulated_time
         in_force = self._measuring or [{}] * len(processor.trackers)
         wanted: list[Mapping[str, object]] = [settings.measuring(tracker.channel) for tracker in processor.trackers]
         held = [
             port
             for port, tracker in enumerate(processor.trackers)
-            if wanted[port] != in_force[port] and (behind or tracker.occupied)
+            if wanted[port] != in_force[port]
+            and (behind or tracker.occupied)
+            and (in_force[port] or is_told_before)
+            and now - self._held_since.get(port, now) < HELD_MOST_S
         ]
+        self._held_since = {port: self._held_since.get(port, now) for port in held}
         self._held_back = {
             port: tuple(key for key, value in wanted[port].items() if in_force[port].get(key) != value)
             for port in held

@@ -200,7 +200,11 @@ class Cutter:
             return None
         path = manifest_file(str(row[0]))
         file = self._home.recordings / path
-        signed = read_manifest(file) if file.exists() else None
+        try:
+            signed = read_manifest(file) if file.exists() else None
+        except (StoreError, OSError) as error:  # the call gets a manifest of its own, and holds up no others
+            log.warning("%s: %s", file, error)
+            signed = None
         call = None if signed is None else signed.manifest.get("call")
         is_whole = isinstance(call, dict) and call.get("id") == call_id and call.get("state") == "ended"
         return path if is_whole else None

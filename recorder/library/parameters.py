@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firmware.mail import check_server
+from firmware.mail import check_address, check_server
 from firmware.parameters import Parameter
 
 PARAMETERS = (
@@ -83,6 +83,7 @@ PARAMETERS = (
     Parameter(
         "smtp_sender", "system", str, "tapdeck@localhost", "Mail sender", "发件人",
         "The sender's address of the box's mail.", "设备邮件的发件人地址。", effect="at once",
+        check_text=check_address,
     ),
     Parameter(
         "retention_days", "channel", int, None, "Retention of this channel", "本通道保存天数",

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
 from firmware.errors import ConfigError
@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # parameters are declared in every daemon, and few of them ne
 _SEPARATORS = re.compile(r"[,;\n\uff0c\uff1b\u3001]+")
 _WORD = re.compile(r"\+?\**[0-9][0-9*]*")
 _MOST_STARS = 2
+_MOST_DIGITS = 24
+"""Of one number: 15 (ITU-T E.164 clause 6.2.1), and what is dialled before it."""
 """More would make a search slow."""
 _WHOLE_DIGITS = 7
 """A word of fewer digits may be a part of a number."""
@@ -82,7 +84,9 @@ def _joined(words: Sequence[str], site: Site) -> Iterator[str]:
     """Words between two separators; those that are one number are one entry."""
     at = 0
     while at < len(words):
-        end = next((end for end in range(len(words), at + 1, -1) if _is_one(words[at:end], site)), at + 1)
+        lengths = accumulate(map(len, words[at : at + _MOST_DIGITS]))
+        most = at + sum(length <= _MOST_DIGITS for length in lengths)
+        end = next((end for end in range(most, at + 1, -1) if _is_one(words[at:end], site)), at + 1)
         yield "".join(words[at:end])
         at = end
 

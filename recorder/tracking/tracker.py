@@ -99,8 +99,10 @@ class ChannelTracker:
     @property
     def waiting(self) -> tuple[str, ...]:
         """Settings that came while the call runs and hold from its end on."""
-        now, newest = asdict(self._life.settings), asdict(self._newest)
-        return tuple(key for key, value in newest.items() if value != now[key]) if newest != now else ()
+        if self._newest == self._life.settings:  # nearly always, and asked of every channel four times a second
+            return ()
+        now = asdict(self._life.settings)
+        return tuple(key for key, value in asdict(self._newest).items() if value != now[key])
 
     @property
     def on_hook(self) -> bool:

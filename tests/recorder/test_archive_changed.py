@@ -14,7 +14,7 @@ from erased_number import erase_it
 from library_box import Box, open_box
 
 from firmware.config import Home
-from recorder.library.archive import confirming, copies, copying
+from recorder.library.archive import confirming, copies, copying, looking
 from recorder.library.archive.copying import ArchiveTask
 from recorder.library.archive.folder import FolderTarget
 from recorder.library.archive.looking import CHANGED_ALARM
@@ -247,6 +247,30 @@ def test_a_copy_that_cannot_be_read_says_nothing_of_the_others(desk: Box) -> Non
     bad.mkdir()  # reading it fails
     refused = delete_recordings(desk.library, ids, "order", "1001", "").refused
     assert refused == {ids[0]: "unchecked"}
+
+
+def test_a_long_look_at_one_archive_goes_on_by_turns_and_starves_no_other(
+    box: ArchiveBox, disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "COPIES_A_DAY", 3)
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    for _ in range(5):
+        box.recording()
+    run(box)
+    with box.calls.conn:
+        box.calls.conn.execute("UPDATE archive_copies SET verified_ms = 1")
+    (tmp_path / "late").mkdir()
+    add_place(box.calls, box.crm, "late", f"file://{tmp_path / 'late'}", required=True, by="1000")
+    looked: list[int] = []
+    note_look = copies.note_look
+    monkeypatch.setattr(copies, "note_look", lambda *a, **k: (looked.append(1), note_look(*a, **k)))
+    task = ArchiveTask()
+    with box.library() as library:
+        for _ in range(8):
+            until = len(looked) + 1
+            task.run(library, lambda until=until: len(looked) >= until)  # type: ignore[misc]
+    assert len(looked) == 3, "no more than the day's"
+    assert len(list((tmp_path / "late").rglob("*.flac"))) == 5
 
 
 def test_a_copy_that_cannot_be_read_does_not_end_the_look(box: ArchiveBox, disk: Path) -> None:

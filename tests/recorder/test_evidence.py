@@ -35,6 +35,7 @@ from recorder.library.evidence.log import (
 from recorder.library.evidence.log_note import note_path
 from recorder.library.evidence.merkle import Frontier, leaf_hash
 from recorder.library.evidence.signing import load_key
+from recorder.library.evidence.untold import untold_path
 
 
 @contextmanager
@@ -422,6 +423,21 @@ def test_a_log_that_was_tampered_with_is_set_aside_and_recording_goes_on(home: H
     assert entries(again.path)[0].commitment == fresh.commitment()
     with opened(home) as third:
         assert third.problems == []
+
+
+def test_a_disk_that_refuses_the_note_of_what_was_found_stops_no_log(home: Home) -> None:
+    with opened(home) as log:
+        enter(log, "a")
+    untold_path(log.path).mkdir()  # can be neither read nor replaced
+    log.path.unlink()
+    with opened(home) as again:
+        assert "0 lines" in again.untold[0]
+        enter(again, "b")
+    (log.path.parent / "key.pub").write_bytes(b"x")
+    with opened(home) as third:
+        assert "key.pub" in third.untold[0]
+        enter(third, "c")
+        assert names(third) == ["b", "c"]
 
 
 def test_logs_rolled_back_together_are_a_log_without_heartbeats(home: Home) -> None:

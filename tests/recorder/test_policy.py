@@ -234,3 +234,13 @@ def test_the_settings_are_as_the_parameters_come_from_the_factory() -> None:
     for name in TrackerSettings.__dataclass_fields__:
         scope: Any = "system" if name in SYSTEM_SETTINGS else "channel"
         assert table[scope, name].default == getattr(settings, name), name
+
+
+def test_a_long_list_of_numbers_between_blanks_is_read_in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each word is joined with the few that may belong to it, not with all that follow."""
+    asked: list[str] = []
+    monkeypatch.setattr("recorder.numbers.e164", lambda number, site: asked.append(number))
+    entries = numbers_on(" ".join(f"{number:07d}" for number in range(2000, 2400)), Site())
+    assert len(entries) == 400
+    assert max(map(len, asked)) <= 24
+    assert len(asked) < 5000

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 import pytest
-from test_recorder import SLICE, MemoryCard, recording, wait_until
+from test_recorder import BOOT_B, SLICE, MemoryCard, recording, wait_until
 
 from drivers.api import EventKind, LineEvent
 from firmware.config import Home
@@ -96,6 +96,44 @@ def test_a_recorder_that_begins_in_mid_call_leaves_the_card_as_it_is(home: Home)
         card.now = 400 * SLICE
         wait_until(lambda: len(card.told) > before, "the settings")
         assert card.told[-1][1]["line_lost_v"] == 10.0
+
+
+def test_a_card_that_was_powered_up_meanwhile_is_told_though_its_line_looks_in_use(home: Home) -> None:
+    crm, card = open_store(home.crm_db), AdjustableMemoryCard()
+    card.now = 60 * SLICE
+    with recording(home, card):
+        wait_until(lambda: card.told, "the settings")
+    set_value(crm, "channel", "off_hook_v", 10.0, subject="1")
+    hidden, before = home.crm_db.with_suffix(".hidden"), len(card.told)
+    home.crm_db.rename(hidden)  # until the call that the factory's threshold makes of the line
+    card.restarted(BOOT_B, 0)
+    card.events.append(LineEvent(EventKind.OFF_HOOK, 0, 0))
+    card.now = 60 * SLICE
+    with recording(home, card):
+        wait_until(lambda: in_call(home, True), "a call")
+        hidden.rename(home.crm_db)
+        wait_until(lambda: len(card.told) > before, "the settings")
+        assert card.told[-1][1]["off_hook_v"] == 10.0
+
+
+def test_a_call_that_only_the_new_settings_can_end_does_not_hold_them_for_ever(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.daemon.HELD_MOST_S", 0.5)
+    crm, card = open_store(home.crm_db), AdjustableMemoryCard()
+    card.now = 10 * SLICE
+    with recording(home, card):
+        wait_until(lambda: card.told, "the settings")
+        before = len(card.told)
+        card.events.append(LineEvent(EventKind.OFF_HOOK, 0, 10 * SLICE))
+        card.now = 60 * SLICE
+        wait_until(lambda: in_call(home, True), "a call")
+        set_value(crm, "channel", "off_hook_v", 10.0, subject="1")
+        wait_until(lambda: (found := port_status(home)) and found.waiting, "the change waits")
+        wait_until(lambda: len(card.told) > before, "the change")
+        assert card.told[before:] == [(0, {"off_hook_v": 10.0})]
+        assert in_call(home, True)
+        wait_until(lambda: (found := port_status(home)) and not found.waiting, "nothing waits any more")
 
 
 def test_a_store_that_cannot_be_read_tells_the_card_nothing(home: Home) -> None:

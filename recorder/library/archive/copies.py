@@ -258,7 +258,10 @@ def to_remove(home: Home, calls: sqlite_utils.Database, target: str | None) -> l
     """
     rows = calls.conn.execute(
         "SELECT c.recording_id, c.target, c.path FROM recordings r JOIN archive_copies c ON c.recording_id = r.id"
-        f" WHERE r.deleted_rule IN {_GO_TOO} AND r.state <> 'ready' AND c.state <> 'removed' AND c.path IS NOT NULL"
+        # A lost recording that somebody holds may have its last copy there.
+        f" WHERE r.deleted_rule IN {_GO_TOO}"
+        " AND (r.state = 'deleted' OR r.state = 'lost' AND r.deleted_rule = 'erasure')"
+        " AND c.state <> 'removed' AND c.path IS NOT NULL"
         " AND coalesce(?, c.target) = c.target ORDER BY 1, 2",
         (target,),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,7 @@ from firmware.errors import BadInput, BoxError, StoreBusy
 from firmware.parameters import get_all
 from recorder.library.archive import copies
 from recorder.library.archive.copies import Waiting
-from recorder.library.archive.looking import CHANGED_ALARM, LOOK_EVERY_S, look_at_copies, tell_of_doubts
+from recorder.library.archive.looking import CHANGED_ALARM, Look, look_at_copies, tell_of_doubts
 from recorder.library.archive.marks import MARK, known_mark, settle_mark
 from recorder.library.archive.places import Place, open_place, read_places
 from recorder.library.archive.target import Target, TargetError
@@ -47,7 +47,7 @@ class _Course:
     rests_until_s: float = 0.0
     rest_s: float = SHORTEST_REST_S
     whole_pass_s: float = 0.0
-    look_s: float = 0.0
+    look: Look = field(default_factory=Look)
     error: str = ""
 
     def failed(self, error: BoxError) -> None:
@@ -71,47 +71,52 @@ class ArchiveTask:
     def __init__(self) -> None:
         self._courses: dict[str, _Course] = {}
         self._spread_s = 0.0
+        self._begin_with = ""
 
     def run(self, stores: Stores, stopping: Stopping) -> None:
-        """Copy what waits. Looks at recent recordings every time; at all, and at what failed, once an hour."""
+        """Copy what waits. Looks at recent recordings every time; at all, and at what failed, once an hour.
+
+        A run that is cut short is followed by one that begins with the next target.
+        """
         every_place = read_places(stores.crm)
         places = [place for place in every_place if place.enabled]
         if time.monotonic() >= self._spread_s:
             copies.spread(stores.calls, [place.name for place in every_place])
             self._spread_s = time.monotonic() + WHOLE_PASS_S
-        for place in places:
+        first = next((at for at, place in enumerate(places) if place.name == self._begin_with), 0)
+        for place in places[first:] + places[:first]:
+            self._begin_with = place.name
             course = self._courses.setdefault(place.name, _Course())
             if stopping():
                 return
             if time.monotonic() >= course.rests_until_s:
                 self._serve(stores, place, course, stopping)
+        self._begin_with = places[first].name if places else ""
         _clear_alarms_of_others(stores.calls, {place.name for place in places})
 
     def _serve(self, stores: Stores, place: Place, course: _Course, stopping: Stopping) -> None:
         whole = time.monotonic() >= course.whole_pass_s
-        looking = time.monotonic() >= course.look_s
+        look = course.look if course.look.is_due() else None
         try:
-            serve(stores, place, 0 if whole else now_ms() - _RECENT_MS, stopping, looking=looking)
+            serve(stores, place, 0 if whole else now_ms() - _RECENT_MS, stopping, look)
             course.served(whole and not stopping())
-            if looking and not stopping():
-                course.look_s = time.monotonic() + LOOK_EVERY_S
         except (TargetError, BadInput) as error:
             log.warning("archive %s rests: %s", place.name, error)
             course.failed(error)
-        if whole or looking:
+        if whole or look:
             tell_of_doubts(stores.calls, place.name)
         if whole and _lags(stores, place, course.error):
             course.whole_pass_s = 0.0  # the alarm ends as soon as it may
 
 
-def serve(stores: Stores, place: Place, since_ms: int, stopping: Stopping, *, looking: bool = False) -> None:
+def serve(stores: Stores, place: Place, since_ms: int, stopping: Stopping, look: Look | None = None) -> None:
     """Do what is to do at one target; it is not even asked when that is nothing. Removes only with ``since_ms`` 0.
 
-    ``looking``: read some of the copies there again, too.
+    ``look``: read some of the copies there again, too.
     Raises TargetError: the target itself is out of order; BadInput: its address; StoreError.
     """
     removing = not since_ms and bool(copies.to_remove(stores.home, stores.calls, place.name))
-    if not removing and not looking and not copies.lacking(stores.calls, place.name, since_ms):
+    if not removing and not look and not copies.lacking(stores.calls, place.name, since_ms):
         return
     with open_place(stores.home, place.name, place.url) as target:
         if settle_mark(stores.calls, place.name, target):
@@ -119,8 +124,8 @@ def serve(stores: Stores, place: Place, since_ms: int, stopping: Stopping, *, lo
         copy_all(stores, place.name, target, since_ms, stopping)
         if removing:  # last: a target that refuses to remove still archives
             remove_erased(stores.home, stores.calls, place.name, target, stopping)
-        if looking:
-            look_at_copies(stores, place.name, target, stopping)
+        if look:
+            look_at_copies(stores, place.name, target, look, stopping)
 
 
 def _lags(stores: Stores, place: Place, error: str) -> bool:

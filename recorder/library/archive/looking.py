@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 
 import sqlite_utils
 
@@ -19,17 +20,32 @@ log = logging.getLogger("library")
 CHANGED_ALARM = "archive_changed"
 LOOK_EVERY_S = 86_400.0
 COPIES_A_DAY = 100
-LOOK_S = 300.0
-"""So long a day's look may take: copies to be made do not wait longer."""
 _LOCK_S = 600.0
 
 
-def look_at_copies(stores: Stores, name: str, target: Target, stopping: Stopping) -> None:
+@dataclass(slots=True)
+class Look:
+    """The day's look at one target, in as many turns as it takes: ``left`` copies are to be read yet today."""
+
+    left: int = 0
+    next_s: float = 0.0
+
+    def is_due(self) -> bool:
+        """Whether copies are to be read; a new day begins when it is time (monotonic)."""
+        now = time.monotonic()
+        if now >= self.next_s:
+            self.left, self.next_s = COPIES_A_DAY, now + LOOK_EVERY_S
+        return self.left > 0
+
+
+def look_at_copies(stores: Stores, name: str, target: Target, look: Look, stopping: Stopping) -> None:
     """Read some copies back; one that is gone or differs counts no more. Raises TargetError, StoreError."""
-    until_s = time.monotonic() + LOOK_S
-    for one in copies.longest_unseen(stores.calls, name, COPIES_A_DAY):
-        if stopping() or time.monotonic() > until_s:
+    due = copies.longest_unseen(stores.calls, name, look.left)
+    look.left = len(due)
+    for one in due:
+        if stopping():
             return
+        look.left -= 1
         with archive_lock(stores.home, _LOCK_S):
             is_there = _is_there(target, one)
             copies.note_look(stores.calls, name, one.recording_id, is_there=is_there)

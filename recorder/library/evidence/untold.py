@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from firmware.durable import write_whole
+from firmware.errors import StoreError
 
 log = logging.getLogger("recorder")
 
@@ -22,18 +23,24 @@ def untold_path(log_file: Path) -> Path:
 
 
 def read_untold(log_file: Path) -> list[str]:
-    """The problems that are kept; a damaged file is one itself. Raises OSError."""
+    """The problems that are kept; a damaged file is one itself. One that the disk does not give stays for later."""
     try:
         return msgspec.json.decode(untold_path(log_file).read_bytes(), type=list[str])
     except FileNotFoundError:
         return []
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return [f"{untold_path(log_file).name}: {error}"]
+    except OSError as error:
+        log.warning("%s: %s", untold_path(log_file), error.strerror)
+        return []
 
 
 def keep_untold(log_file: Path, problems: Sequence[str]) -> None:
-    """Keep these problems, durably. Raises StoreError."""
-    write_whole(untold_path(log_file), msgspec.json.encode(problems))
+    """Keep these problems, durably. Where the disk refuses that, they are told unless the power goes first."""
+    try:
+        write_whole(untold_path(log_file), msgspec.json.encode(problems))
+    except StoreError as error:
+        log.warning("%s", error)
 
 
 def forget_untold(log_file: Path) -> None:

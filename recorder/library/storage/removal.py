@@ -22,6 +22,7 @@ from firmware.errors import StoreError
 from firmware.store import event_log
 from firmware.store.connection import write
 from firmware.store.event_log import Origin
+from recorder.library.archive.owed import withdraw
 from recorder.library.audio import vault
 from recorder.library.evidence.log import EvidenceLog, NewEntry, SignedManifest, canonical
 from recorder.library.keeping.task import Library
@@ -141,6 +142,7 @@ def _call_off(library: Library, one: Removal) -> None:
 
     A tombstone that the log names already gets one of its own: no recording is said to be gone that is there.
     """
+    withdraw(library.home, one.recording_id)
     evidence, file = library.log(one.simulated), library.home.recordings / one.tombstone_file
     stone = one.tombstone
     if evidence.names(stone.manifest["id"], stone):
