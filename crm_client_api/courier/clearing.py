@@ -44,12 +44,14 @@ def run_clearing(context: Context) -> None:
         result = _back_up(context, operator)
         context.note(phase="clearing", result=result)
     done = int(context.job.done_rows) if context.job.phase == "clearing" else 0
-    for keys in _batches(context, operator, BackedUp.read(context.folder / _BACKED_UP)):
-        done += len(keys)
-        context.step("clearing", done, result["rows"])
-    if context.job.kind == "clear_customers":
-        with write(context.crm) as connection:
-            news.tell_within(context.crm, connection, "deleted", customer_scope(operator.viewer), operator.staff_no)
+    try:
+        for keys in _batches(context, operator, BackedUp.read(context.folder / _BACKED_UP)):
+            done += len(keys)
+            context.step("clearing", done, result["rows"])
+    finally:  # also of what was cleared before it was cut off
+        if context.job.kind == "clear_customers":
+            with write(context.crm) as connection:
+                news.tell_within(context.crm, connection, "deleted", customer_scope(operator.viewer), operator.staff_no)
     context.note(state="done", phase="", done_rows=done, result=result)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import msgspec
 import sqlite_utils
 
 Plain = str | int | float | bool
+_NAME_OF_RECORDING = re.compile(r"(_CH\d+_(?:in|out)_)[0-9A-Za-z+-]+(?=_)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,15 @@ def list_alarms(calls: sqlite_utils.Database, *, past: bool, limit: int) -> list
 
 
 def plain_details(text: str) -> dict[str, Plain]:
-    """The details of an alarm as they are stored, without lists of examples: names of recordings tell numbers."""
+    """The details of an alarm as they are stored, without lists of examples: names of recordings tell numbers, and are
+    without them also where an error names its file.
+    """
     try:
         found = msgspec.json.decode(text, type=dict[str, object])
     except msgspec.MsgspecError:
         return {}
-    return {key: value for key, value in found.items() if isinstance(value, str | int | float | bool)}
+    return {
+        key: _NAME_OF_RECORDING.sub(r"\1*", value) if isinstance(value, str) else value
+        for key, value in found.items()
+        if isinstance(value, str | int | float | bool)
+    }

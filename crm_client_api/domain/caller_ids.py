@@ -34,7 +34,10 @@ class HeardCaller:
 _ROWS = (
     "SELECT id, card_id, started_ms, answered_ms, ended_ms, caller_id, tape_epoch,"
     " (SELECT data ->> 'started_sample' FROM events WHERE call_id = calls.id AND kind = 'call_started'"
-    " ORDER BY events.id LIMIT 1) AS started_sample FROM calls"
+    " ORDER BY events.id LIMIT 1) AS started_sample,"
+    # The tape still holds what was deleted: the ringing tells the number, and goes with the recording.
+    " coalesce(manifest, '') LIKE '%.tombstone.json'"
+    " OR EXISTS (SELECT 1 FROM recordings WHERE call_id = calls.id AND state = 'deleted') AS deleted FROM calls"
 )
 _LONGEST_RING_MS = 120_000
 
@@ -52,7 +55,7 @@ def heard_on(
 
 
 def ring_place(calls: sqlite_utils.Database, call_id: str) -> RingPlace | None:
-    """Where this call rang; None for an outgoing one, and where nobody noted it."""
+    """Where this call rang; None for an outgoing one, where nobody noted it, and once it was deleted or erased."""
     row = calls.conn.execute(f"{_ROWS} WHERE id = ? AND direction = 'incoming'", (call_id,)).fetchone()
     return None if row is None else _heard(row).place
 
@@ -70,7 +73,7 @@ def ended_before(calls: sqlite_utils.Database, channel: int, started_ms: int) ->
 def _heard(one: sqlite3.Row) -> HeardCaller:
     place = None
     until_ms = one["answered_ms"] or one["ended_ms"]
-    if one["started_sample"] is not None and one["tape_epoch"] and until_ms is not None:
+    if one["started_sample"] is not None and one["tape_epoch"] and until_ms is not None and not one["deleted"]:
         length_ms = min(_LONGEST_RING_MS, max(0, until_ms - one["started_ms"]))
         place = RingPlace(one["card_id"], one["tape_epoch"], one["started_sample"], length_ms)
     return HeardCaller(one["id"], one["started_ms"], _message(one["caller_id"]), place)

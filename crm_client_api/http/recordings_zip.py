@@ -13,9 +13,12 @@ import msgspec
 from crm_client_api.domain import audit
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.recordings import Recording, get_recording
+from crm_client_api.domain.sessions import Session, read_standing
+from crm_client_api.domain.settings import read_settings
 from crm_client_api.http.recordings import Form, file_name, open_form, tags_of
 from crm_client_api.http.routing import Api, Request, raw_answer, route
-from firmware.errors import BoxError, NotFound
+from firmware.clock import now_ms
+from firmware.errors import BoxError, NotFound, Refused
 from firmware.store.connection import write
 from recorder.library.audio.names import manifest_file
 
@@ -54,27 +57,36 @@ def get_recordings_zip(request: Request, query: ZipQuery) -> bottle.HTTPResponse
         "Cache-Control": "no-store",
     }
     absent = [one.id for one in chosen if one not in there]
-    return raw_answer(_pieces(request.api, there, absent, query.format, tags), 200, headers)
+    return raw_answer(_pieces(request.api, request.present, there, absent, query.format, tags), 200, headers)
 
 
 def _pieces(
-    api: Api, there: list[Recording], absent: list[str], form: Form, tags: Mapping[str, Mapping[str, str]]
+    api: Api,
+    session: Session,
+    there: list[Recording],
+    absent: list[str],
+    form: Form,
+    tags: Mapping[str, Mapping[str, str]],
 ) -> Iterator[bytes]:
+    """Raises Refused, which breaks the download off, once the asker may not have the next recording any more."""
     sink = ZipSink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
         for number, recording in enumerate(there, 1):
+            _require_rights(api, session, recording)
             try:
                 body, _ = open_form(api, recording, form, "", lambda one=recording: tags[one.id])  # type: ignore[misc]
             except BoxError:  # deleted in this moment, or it cannot be read
                 absent.append(recording.id)
                 continue
+            position = 0
             try:
                 with archive.open(f"{number:03d}-{file_name(recording, form)}", "w", force_zip64=True) as target:
-                    position = 0
                     while piece := body.read(position, _PIECE_BYTES):
                         position += len(piece)
                         target.write(piece)
                         yield sink.taken()
+            except (BoxError, OSError):  # damaged: the archive goes on with the next one
+                absent.append(f"{recording.id} incomplete: {position} bytes could be read")
             finally:
                 body.close()
             manifest = api.home.recordings / manifest_file(recording.path or "")
@@ -83,6 +95,14 @@ def _pieces(
         if absent:
             archive.writestr(_MISSING, "\n".join(absent) + "\n")
     yield sink.taken()
+
+
+def _require_rights(api: Api, session: Session, recording: Recording) -> None:
+    with api.pool.use() as stores:
+        settings = read_settings(stores.crm)
+        standing = read_standing(stores.crm, now_ms(), settings.idle_logout_ms)
+    if not standing.holds(session) or not settings.channel_scope(session.operator.viewer).allows(recording.channel):
+        raise Refused("who asked for these recordings may not have them any more")
 
 
 class ZipSink(io.RawIOBase):

@@ -8,6 +8,7 @@ from crm_client_api.domain.addresses import parse_address, parse_networks
 from crm_client_api.integrations.ncid.desks import parse_desks
 from crm_client_api.integrations.url_pop import check_template
 from firmware.errors import ConfigError
+from firmware.mail import check_address
 from firmware.parameters import Parameter
 
 
@@ -30,6 +31,7 @@ def _check_mail_addresses(text: str) -> None:
     for one in filter(None, (part.strip() for part in text.split(","))):
         if not re.fullmatch(r"[^@\s,<>\"]{1,64}@[^@\s,<>\"]{1,255}", one):
             raise ConfigError(f"{one[:60]!r} is no address of mail; several stand with commas between them")
+        check_address(one)
 
 
 INTEGRATION_PARAMETERS = (

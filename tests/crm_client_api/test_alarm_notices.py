@@ -250,6 +250,31 @@ def test_a_mail_that_is_not_taken_is_sent_again(crm, exchange, browse, note, mai
     assert len(mailbox.mails) == 1
 
 
+@pytest.mark.parametrize("wrong", ["a@[b", "a\x01@b.cn", "a\x7f@b.cn", "a@b.cn\nBcc: c@d.cn"])
+def test_an_address_that_no_mail_can_hold_is_refused(crm, wrong):
+    for key in ("smtp_sender", "alarm_email"):
+        with pytest.raises(ConfigError, match=key):
+            set_value(crm, "system", key, wrong)
+
+
+def test_a_mail_that_cannot_be_written_is_noted_and_waits(crm, exchange, note, mailbox, mailer, monkeypatch):
+    monkeypatch.setattr(sending, "FIRST_PAUSE_MS", 3_600_000)
+    tries = []
+
+    def fail(*given):
+        tries.append(given)
+        raise AttributeError("no such part")
+
+    monkeypatch.setattr(mailing, "_mail", fail)
+    set_value(crm, "system", "alarm_email", "law@example.org")
+    raise_alarm(exchange.db, "storage_full", "", {})
+    note()
+    wait_for(lambda: crm.conn.execute("SELECT error FROM alarm_marks").fetchone()[0])
+    assert "no such part" in crm.conn.execute("SELECT error FROM alarm_marks").fetchone()[0]
+    time.sleep(0.3)
+    assert len(tries) == 1
+
+
 def test_a_password_never_goes_in_the_clear(crm, exchange, browse, note, mailbox, mailer):
     hire(crm, "1", "super")
     seen: list[str] = []

@@ -21,7 +21,9 @@ from recorder.library.keeping.alarms import clear_alarm, raise_alarm
 
 def test_alarms_that_stand_and_that_are_over(crm, exchange, browse):
     hire(crm, "1", "super")
-    raise_alarm(exchange.db, "anchor_failed", "webhook", {"error": "timed out"})
+    raise_alarm(
+        exchange.db, "anchor_failed", "webhook", {"error": "CH003/20261118T1000+0800_CH003_in_13812345678_01a.flac"}
+    )
     raise_alarm(exchange.db, "recording_missing", "recordings", {"count": 2, "examples": ["x-13812345678.flac"]})
     raise_alarm(exchange.db, "clock_leapt", "", {"days": 9})
     clear_alarm(exchange.db, "clock_leapt", "")
@@ -31,7 +33,7 @@ def test_alarms_that_stand_and_that_are_over(crm, exchange, browse):
         ("anchor_failed", "webhook"), ("recording_missing", "recordings"),
     }  # fmt: skip
     assert {one["code"]: one["details"] for one in standing} == {
-        "anchor_failed": {"error": "timed out"}, "recording_missing": {"count": 2},
+        "anchor_failed": {"error": "CH003/20261118T1000+0800_CH003_in_*_01a.flac"}, "recording_missing": {"count": 2},
     }  # fmt: skip
     assert b"13812345678" not in browser.ask("GET", "/alarms?past=true").body
     past = browser.get("/alarms?past=true")["alarms"]

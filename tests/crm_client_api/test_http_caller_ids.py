@@ -72,6 +72,20 @@ def test_the_ringing_is_heard_and_nothing_before_it(exchange, heard, browse):
     assert (samples == heard.expected(0, RUNG_AT - RATE_HZ, RUNG_AT + 5 * RATE_HZ)[: len(samples)]).all()
 
 
+@pytest.mark.parametrize("how", ["erased", "deleted"])
+def test_the_ringing_goes_with_what_was_erased_or_deleted(exchange, heard, browse, how):
+    """The tape still holds it for a while, and it tells the number."""
+    call = rang(exchange, 1, heard.epoch, None)
+    if how == "deleted":
+        exchange.recording(call, None, state="deleted")
+    with write(exchange.db) as connection:
+        if how == "erased":
+            connection.execute("UPDATE calls SET manifest = 'x.tombstone.json' WHERE id = ?", (call["id"],))
+    browser = browse("1")
+    assert browser.ask("GET", f"/calls/{call['id']}/ring-audio").status == 404
+    assert [one["ring_audio"] for one in browser.get("/channels/1/caller-ids")["entries"]] == [False]
+
+
 def test_what_is_not_heard(crm, exchange, heard, browse):
     browser = browse("1")
     outgoing = exchange.call(1, "62345678", "outgoing")

@@ -73,6 +73,9 @@ def test_a_job_stops_when_who_asked_for_it_leaves(home, crm, office, monkeypatch
     assert tuple(row) == ("failed", "asker_gone")
     left = crm.conn.execute("SELECT count(*) FROM living_customers").fetchone()[0]
     assert left == (4 if work_of == "clear" else 8)
+    if work_of == "clear":
+        told = crm.conn.execute("SELECT count(*) FROM events WHERE kind = 'customer_changed'").fetchone()[0]
+        assert told, "others are told of those that were cleared"
     assert crm.conn.execute("SELECT count(*) FROM audit WHERE action = 'customer.export'").fetchone()[0] == 0
 
 

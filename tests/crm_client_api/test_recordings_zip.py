@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import zipfile
 
@@ -11,6 +12,7 @@ import soundfile
 from crm_office import hire
 
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
+from crm_client_api.http import recordings_zip
 from firmware.store.connection import write
 from recorder.library.audio.vault import encrypt_recording, key_path
 
@@ -74,6 +76,42 @@ def test_encrypted_ones_leave_no_copy(home, exchange, stored, browse):
     assert next(iter(unpacked(browser.ask("GET", f"/recordings/zip?ids={recording}")).values())) == plain
     unpacked(browser.ask("GET", f"/recordings/zip?ids={recording}&format=mp3"))
     assert not (home.run / "audio-cache").exists()
+
+
+def lock(home, exchange, recording, plain):
+    path = exchange.db.conn.execute("SELECT path FROM recordings WHERE id = ?", (recording,)).fetchone()[0]
+    locked = encrypt_recording(home, recording, plain)
+    file = home.recordings / f"{path}.tde"
+    file.write_bytes(locked.content)
+    key_path(file).write_bytes(locked.key_file)
+    with write(exchange.db) as connection:
+        connection.execute("UPDATE recordings SET path = ?, encrypted = 1 WHERE id = ?", (file.name, recording))
+    return file
+
+
+def test_a_damaged_one_spoils_no_other(home, exchange, stored, browse):
+    (damaged, _), (whole, plain) = stored(), stored(2)
+    file = lock(home, exchange, damaged, b"x" * 600_000)
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    found = unpacked(browse("1").ask("GET", f"/recordings/zip?ids={damaged},{whole}"))
+    assert plain in found.values()
+    assert found["missing.txt"].decode().startswith(f"{damaged} incomplete")
+
+
+def test_it_breaks_off_when_the_session_ends(crm, stored, browse, monkeypatch):
+    (one, _), (two, _) = stored(), stored(2)
+    real = recordings_zip.open_form
+
+    def then_log_out(*given):
+        with write(crm) as connection:
+            connection.execute("DELETE FROM sessions")
+        return real(*given)
+
+    monkeypatch.setattr(recordings_zip, "open_form", then_log_out)
+    with pytest.raises(http.client.IncompleteRead):
+        browse("1").ask("GET", f"/recordings/zip?ids={one},{two}")
 
 
 def test_what_is_gone_is_named_and_what_is_hidden_is_not_there(crm, stored, browse):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Mapping
 from datetime import tzinfo
 from email.message import EmailMessage
@@ -36,7 +37,7 @@ class AlarmMailer:
         self._look_every_s = look_every_s
         self._stopping = threading.Event()
         self._tries = 0
-        self._next_ms = 0
+        self._next_s = 0.0
         self._thread = threading.Thread(target=self._run, name="alarm-mail", daemon=True)
 
     def start(self) -> None:
@@ -62,19 +63,19 @@ class AlarmMailer:
         with self._pool.use() as stores:
             system, zone = get_all(stores.crm, "system"), read_settings(stores.crm).zone
             notices = _wanted(stores, bool(system["alarm_email"]))
-        if not notices or now_ms() < self._next_ms:
+        if not notices or time.monotonic() < self._next_s:
             return
         try:
             send_mail(
                 _mail(notices, system, zone), *(str(system[f"smtp_{key}"]) for key in ("server", "user", "password"))
             )
-        except BoxError as failure:
+        except Exception as failure:  # the mail libraries fail in many ways on what they cannot put into a mail
             self._tries += 1
-            self._next_ms = now_ms() + pause_ms(self._tries)
-            error: str | None = str(failure)
+            self._next_s = time.monotonic() + pause_ms(self._tries) / 1000
+            error: str | None = str(failure) if isinstance(failure, BoxError) else repr(failure)
             _log.warning("%s", error)
         else:
-            self._tries, self._next_ms, error = 0, now_ms() + PAUSE_MS, None
+            self._tries, self._next_s, error = 0, time.monotonic() + PAUSE_MS / 1000, None
         with self._pool.use() as stores:
             _note(stores, notices, error)
 
