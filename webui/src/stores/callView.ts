@@ -11,7 +11,7 @@ import { useSessionStore } from "./session";
 
 export const CALL_COLUMNS: ListColumn[] = [
   { key: "kind", width_px: 116, first: true },
-  { key: "number", width_px: 150, grow: 2, first: true },
+  { key: "number", width_px: 200, grow: 2, first: true },
   { key: "customer", width_px: 130, grow: 3, first: true },
   { key: "place", width_px: 110, grow: 1 },
   { key: "channel", width_px: 104, grow: 1, first: true },
