@@ -14,7 +14,6 @@ from library_box import DAY_MS, NOW_MS, Box, never, open_box
 from firmware.config import Home
 from firmware.errors import StoreError
 from firmware.store.connection import open_store, write
-from recorder.library.archive.owed import Owed, owe, owed
 from recorder.library.audio.vault import encrypt_recording, key_path
 from recorder.library.evidence.log import SignedManifest, canonical, read_entries, read_manifest
 from recorder.library.keeping.task import Library
@@ -350,7 +349,6 @@ def test_a_hold_protects_what_is_still_there_although_the_row_is_changed(
     with open_box(home) as box:
         before = box.row(recording)
         assert before["state"] == "deleted"
-        owe(home, Owed(recording, before["path"], ["copy"], erased=False))  # as an erasure does that goes no further
         hold = box.hold("call", "c")
         FinishTask().run(box.library, never)
         row = box.row(recording)
@@ -359,7 +357,6 @@ def test_a_hold_protects_what_is_still_there_although_the_row_is_changed(
         assert box.endings(recording) == ["flac", "json", "peaks", "tombstone.json"]
         assert (box.tombstone(recording)["what"], box.tombstone(recording)["rule"]) == ("tombstone", "hold")
         assert events(box) == []
-        assert list(owed(home)) == [], "its copies stay, too"
         assert finish_removals(box.library) == 0
         assert "manifest_missing" not in [one.code for one in verify_box(home, Summary())]
         box.in_crm("UPDATE holds SET released_ms = 1 WHERE id = ?", hold)

@@ -21,7 +21,9 @@ from recorder.library.archive.office import add_place, remove_place
 from recorder.library.erasure import erasers
 from recorder.library.keeping.library import open_stores
 from recorder.library.rebuilding.rebuild import rebuild
+from recorder.library.storage import removal
 from recorder.library.storage.deletion import Outcome, delete_recordings
+from recorder.library.storage.deletion_tasks import FinishTask
 
 
 @pytest.fixture
@@ -200,3 +202,52 @@ def test_a_hold_that_comes_between_keeps_the_copies(
     assert len(list((tmp_path / "second").rglob("*.flac"))) == 1
     assert box.row(recording["id"])["state"] == "ready"
     assert list((box.home.root / "copies-to-remove").iterdir()) == []
+
+
+class Killed(BaseException):
+    """What kill -9 is to the process."""
+
+
+def test_a_hold_that_comes_after_a_kill_keeps_the_copies(
+    box: ArchiveBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tombstone was entered, the audio is still there: the stone's own stone bears the same name."""
+    add_place(box.calls, box.crm, "disk", f"file://{tmp_path / 'second'}", required=True, by="1000")
+    (tmp_path / "second").mkdir()
+    recording = box.recording()
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+    with monkeypatch.context() as patched:
+        patched.setattr(removal, "_remove_files", lambda *_: (_ for _ in ()).throw(Killed()))
+        with pytest.raises(Killed):
+            erase_it(box)
+    hold_call(box, recording["call_id"])
+    with box.library() as library:
+        FinishTask().run(library, lambda: False)
+        ArchiveTask().run(library, lambda: False)
+    assert box.row(recording["id"])["state"] == "ready"
+    assert len(list((tmp_path / "second").rglob("*.flac"))) == 1
+
+
+def test_the_copy_of_a_discarded_recording_stays_while_its_file_is_only_missing(
+    box: ArchiveBox, tmp_path: Path
+) -> None:
+    """It may be held, and this its last copy."""
+    add_place(box.calls, box.crm, "disk", f"file://{tmp_path / 'second'}", required=False, by="1000")
+    (tmp_path / "second").mkdir()
+    recording = box.recording()
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+        with write(box.calls) as connection:
+            changed = "UPDATE recordings SET state = 'lost', deleted_rule = 'discarded' WHERE id = ?"
+            connection.execute(changed, (recording["id"],))
+        ArchiveTask().run(library, lambda: False)
+    assert len(list((tmp_path / "second").rglob("*.flac"))) == 1
+
+
+def hold_call(box: ArchiveBox, call_id: str) -> None:
+    with write(box.crm) as connection:
+        connection.execute(
+            "INSERT INTO holds (id, kind, subject, reason, set_by, set_ms) VALUES ('h', 'call', ?, 'x', '1', 0)",
+            (call_id,),
+        )
