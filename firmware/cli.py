@@ -12,6 +12,7 @@ import click
 
 from firmware.config import find_home
 from firmware.errors import BoxError
+from firmware.store import lean  # noqa: F401  before anything that uses sqlite_utils
 
 
 class OpenGroup(click.Group):

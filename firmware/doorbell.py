@@ -12,16 +12,18 @@ from types import TracebackType
 from firmware.clock import now_ms, uuid7
 
 
-class _ShortPath:
+class ShortPath:
     """Reaches a folder through its descriptor, because AF_UNIX paths end at 107 bytes (unix(7))."""
 
     def __init__(self, folder: Path) -> None:
         self._fd = os.open(folder, os.O_DIRECTORY | os.O_RDONLY)
 
     def path(self, name: str) -> str:
+        """A short path of a socket in the folder."""
         return f"/proc/self/fd/{self._fd}/{name}"
 
     def close(self) -> None:
+        """Its paths end with it."""
         os.close(self._fd)
 
 
@@ -32,7 +34,7 @@ class Doorbell:
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._folder = _ShortPath(folder)
+        self._folder = ShortPath(folder)
         self._file = folder / f"{name}-{os.getpid()}-{uuid7(now_ms())[-12:]}.sock"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
@@ -67,7 +69,7 @@ class Doorbell:
 def listens(folder: Path, name: str) -> bool:
     """Whether a living process has a doorbell of this name; its bell is not rung."""
     try:
-        short = _ShortPath(folder)
+        short = ShortPath(folder)
     except OSError:
         return False
     try:
@@ -83,7 +85,7 @@ def listens(folder: Path, name: str) -> bool:
 def ring(folder: Path) -> None:
     """Wake every reader; never blocks, never fails. Sockets whose reader died are cleared away."""
     try:
-        short = _ShortPath(folder)
+        short = ShortPath(folder)
     except OSError:
         return
     try:

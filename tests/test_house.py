@@ -83,7 +83,8 @@ def test_systemd_units(tmp_path: Path) -> None:
             (tmp_path / unit.name).write_text(re.sub(r"/opt/tapdeck/\S+", "/bin/true", unit.read_text()))
             names.append(str(tmp_path / unit.name.replace("@.", "@card.")))
     assert len(names) >= 6
-    (tmp_path / "tapdeck-recorder@card.service").symlink_to("tapdeck-recorder@.service")
+    for unit in ("recorder", "mounter"):
+        (tmp_path / f"tapdeck-{unit}@card.service").symlink_to(f"tapdeck-{unit}@.service")
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *names], capture_output=True, text=True, check=False
     )

@@ -7,9 +7,10 @@ IMMEDIATE``): a deferred transaction that upgrades fails with "database is locke
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import sqlite_utils
@@ -35,6 +36,8 @@ def open_store(path: Path, *, readonly: bool = False, busy_timeout_ms: int = BUS
     Raises: StoreError.
     """
     try:
+        if not readonly:
+            _make_for_the_group(path)
         mode = "ro" if readonly else "rwc"
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=busy_timeout_ms / 1000, check_same_thread=False
@@ -47,6 +50,16 @@ def open_store(path: Path, *, readonly: bool = False, busy_timeout_ms: int = BUS
         return sqlite_utils.Database(connection, execute_plugins=False)
     except sqlite3.Error as error:
         raise _translate(error) from error
+
+
+def _make_for_the_group(path: Path) -> None:
+    """SQLite makes files that only their owner may write, and every daemon of the box has a user of its own.
+
+    Only a new file is opened: closing any descriptor of a store that is in use drops this process's locks on it
+    (POSIX, fcntl), and two writers at once then spoil it (sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    with suppress(OSError):  # it is there; or SQLite says it better
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660))
 
 
 @contextmanager

@@ -69,3 +69,18 @@ def _parameters(db: sqlite_utils.Database) -> None:
         ) STRICT
         """
     )
+
+
+@_crm(name="0002_known_media")
+def _known_media(db: sqlite_utils.Database) -> None:
+    """USB sticks that the office remembers, by ``firmware.media.medium.Medium.id``."""
+    db.execute(
+        """
+        CREATE TABLE known_media (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            remembered_ms INTEGER NOT NULL,
+            remembered_by TEXT NOT NULL
+        ) STRICT
+        """
+    )

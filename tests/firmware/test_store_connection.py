@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -172,3 +173,27 @@ def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     open_store(folder / "a.db").conn.close()
     assert (folder / "a.db").exists()
     open_store(folder / "a.db", readonly=True).conn.close()
+
+
+def test_every_daemon_of_the_group_may_write(tmp_path: Path) -> None:
+    """Each has a user of its own, and SQLite alone makes files that only their owner may write."""
+    before = os.umask(0o007)
+    try:
+        open_store(tmp_path / "new.db").conn.close()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new.db").stat().st_mode & 0o777 == 0o660
+
+
+def test_opening_a_store_again_leaves_the_locks_of_this_process(tmp_path: Path) -> None:
+    """Without them another process takes itself for the last one, and removes the log that this one writes on."""
+    path = tmp_path / "used.db"
+    first = open_store(path)
+    with write(first) as connection:
+        connection.execute("CREATE TABLE t (n)")
+    open_store(path).conn.close()
+    log = path.with_name("used.db-wal").stat().st_ino
+    other = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM t').fetchall(); c.close()"
+    subprocess.run([sys.executable, "-c", other, str(path)], check=True)
+    assert path.with_name("used.db-wal").stat().st_ino == log
+    first.conn.close()
