@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-Pcm = npt.NDArray[np.int16]
+Pcm: TypeAlias = "npt.NDArray[np.int16]"  # a name alone: daemons that touch no audio need no numpy
 EventSource = Literal["hardware", "in_band"]
 
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -25,6 +25,7 @@ from firmware.clock import now_ms
 from firmware.config import Home
 from firmware.errors import ConfigError, LineCardError, LineCardGone, LineCardProtocolError, StoreError, StoreFull
 from firmware.notify import notify
+from recorder.card_hold import CardHold
 from recorder.sample_clock import SampleClock
 from recorder.tape.feed import BlockFeed
 from recorder.tape.format import TapeBlock, geometry_for, geometry_of
@@ -34,6 +35,7 @@ from recorder.tape.spool import HELD_S
 from recorder.tape.writer import UNSYNCED_S, TapeWriter
 
 if TYPE_CHECKING:
+    from recorder.left_behind import AbsentCard
     from recorder.processor import Processor
     from recorder.settings import SettingsReader
 
@@ -114,18 +116,33 @@ class Recorder:
         self._fed_at = 0.0
         self._process_until = math.inf
         self._failures: Counter[int] = Counter()
+        self._hold = CardHold(home)
+        self._absent: AbsentCard | None = None
+        self._is_replaced = False
+        self.is_asked_to_stop = False
 
     def stop(self) -> None:
         """Ask for a clean end; ``run`` then returns within seconds."""
+        self.is_asked_to_stop = True
         self._stop.set()
 
-    def run(self) -> None:
-        """Record until stopped.
+    def run(self) -> bool:
+        """Record until stopped, or until another card is in the place of ours; returns whether that is so. That one has
+        channels and a tape of its own: give it a new Recorder.
 
         Raises LineCardError (the card never came), ConfigError (it is none for us), StoreError (the tape failed).
         """
+        try:
+            self._record()
+        finally:
+            self._end_absent(ENDS_WITHIN_S)
+            self._hold.release()
+        return self._is_replaced
+
+    def _record(self) -> None:
         resume = resume_point(self._tape_path)
         self._boot_before = None if resume is None else resume.boot_id
+        self._hold_card_of_tape()
         self._connect(resume, -1)
         capabilities = self._card.capabilities
         if capabilities.sample_rate_hz != SAMPLE_RATE_HZ:
@@ -144,14 +161,14 @@ class Recorder:
         self._feed.start_at_end_of(last.number if last else -1)
         self._card_events = deque(replace(event, after_block=self._feed.newest) for event in self._card_events)
         writing = [self._thread(work) for work in (self._keep_written, self._keep_synced)]
-        others = [self._thread(work) for work in (self._keep_processing, self._keep_watch)]
+        others = [self._thread(work) for work in (self._keep_processing, self._keep_watch, self._keep_finishing)]
         for thread in (*writing, *others):
             thread.start()
         notify("READY=1")
         try:
             self._read()
         finally:
-            self.stop()
+            self._stop.set()
             deadline = time.monotonic() + ENDS_WITHIN_S
             self._process_until = deadline - CUTTING_ENDS_S
             if _have_ended(writing, deadline):
@@ -163,6 +180,7 @@ class Recorder:
                 reader.close()
             else:
                 log.warning("processing is not done, and will go on from its checkpoint")
+                self._is_replaced = False  # what still writes about our card must end first
         if self._failure is not None:
             raise self._failure
 
@@ -190,7 +208,7 @@ class Recorder:
         except BaseException as error:
             log.exception("%s failed", work.__name__)
             self._failure = error
-            self.stop()
+            self._stop.set()
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -213,7 +231,7 @@ class Recorder:
                     log.warning("card lost: %s", error)
                     after_block = on_lost() if on_lost else after_block
                     if on_lost is None:
-                        self._alarm_absent(str(error))
+                        self._look_after_absent(str(error))
                     self._card_events.append(CardEvent("card_lost", str(error), after_block))
                     notify("READY=1")  # as far as that is possible
                 impossible = told and isinstance(error, LineCardProtocolError) and point is not None
@@ -228,18 +246,27 @@ class Recorder:
             return
         raise LineCardGone("stopped while waiting for the card")
 
-    def _alarm_absent(self, reason: str) -> None:
-        """A card that was here before is not here at the start; one that never was has no name to complain under."""
-        from recorder.journal import Journal
-
+    def _hold_card_of_tape(self) -> None:
+        """Nobody else is to think that the card is gone while we wait for it."""
         try:
-            reader = TapeReader(self._tape_path)
-            reader.close()
-            journal = Journal(self._home, reader.card_id)
-            journal.card_absent(reason, now_ms())
-            journal.close()
-        except StoreError as problem:
-            log.warning("no alarm for the absent card: %s", problem)
+            with closing(TapeReader(self._tape_path)) as tape:
+                self._hold.take(tape.card_id)
+        except StoreError as problem:  # no tape yet, or who finishes it needs a moment more
+            log.debug("the card is not held yet: %s", problem)
+
+    def _look_after_absent(self, reason: str) -> None:
+        """A card that was here before is not here at the start; one that never was has no name to complain under."""
+        from recorder.left_behind import AbsentCard
+
+        if self._tape_path.exists():
+            self._absent = AbsentCard(self._home, self._tape_path, reason, self._hold)
+
+    def _end_absent(self, timeout_s: float | None = None) -> None:
+        absent, self._absent = self._absent, None
+        if absent is not None:
+            absent.end(timeout_s)
+            if absent.told and self._card_events and self._card_events[0].kind == "card_lost":
+                self._card_events.popleft()
 
     def _end_block(self) -> int:
         """The card will not send the rest of the block in hand again: what there is of it belongs to the call."""
@@ -301,9 +328,7 @@ class Recorder:
         self._measured = wanted
 
     def _reconnect(self) -> None:
-        """Raises LineCardGone when stopped meanwhile, ConfigError when another card came in the place of ours: it has
-        channels and a tape of its own, which a recorder that begins anew will find.
-        """
+        """Raises LineCardGone when stopped meanwhile, or when another card came in the place of ours."""
         before = self._card.identity.card_id, self._card.capabilities
         here = self._tape.end_sample - self._tape.card_offset
         self._connect(ResumePoint(self._tape.boot_id, here), self._feed.newest, self._end_block)
@@ -311,7 +336,8 @@ class Recorder:
             return
         reason = f"{self._options.address}: {self._card.identity.card_id} is in the place of {before[0]}"
         self._card_events.append(CardEvent("card_lost", reason, self._end_block()))
-        raise ConfigError(reason)
+        self._is_replaced = True
+        raise LineCardGone(reason)
 
     def _join(self, block: PcmBlock) -> None:
         """A card that was restarted counts from 0 again: go on after as much silence as time has passed."""
@@ -367,6 +393,12 @@ class Recorder:
 
         keep_watch(self._home, self._tape_path, self._card.identity.card_id, self._tape.spool, self._clock, self._stop)
 
+    def _keep_finishing(self) -> None:
+        """What other cards left behind, one that was in our place before among them."""
+        from recorder.left_behind import keep_finishing
+
+        keep_finishing(self._home, self._tape_path, self._card.identity.card_id, self._stop)
+
     def _keep_processing(self) -> None:
         """Whatever happens to store or processing, the tape goes on: it is played again from the checkpoint."""
         delay_s = 0.2
@@ -377,17 +409,20 @@ class Recorder:
             except Exception:
                 log.exception("processing begins again from the checkpoint")
             delay_s = min(10.0, delay_s * 2) if time.monotonic() - began < 60 else 0.2
-            if self._stop.wait(delay_s):
+            if self._stop.wait(delay_s) or self._is_replaced:
                 return None
 
     def _process(self) -> None:
         from recorder.cutting.thread import CuttingThread
         from recorder.journal import Journal
+        from recorder.left_behind import process_tapes_before
         from recorder.processor import Processor
         from recorder.settings import SettingsReader
 
         card, options = self._card, self._options
         card_id = card.identity.card_id
+        self._end_absent()
+        self._hold.take(card_id)
         with ExitStack() as stack:
             journal = Journal(self._home, card_id)
             stack.callback(journal.close)
@@ -396,10 +431,12 @@ class Recorder:
             stack.callback(settings.close)
             tape = TapeReader(self._tape_path)
             stack.callback(tape.close)
+            ring_sense = card.capabilities.ring_sense
+            if not process_tapes_before(self._home, journal, tape, settings, ring_sense, self._stop.is_set):
+                return
             processor = Processor(
-                journal, tape, channels, options.simulated, settings.of_channel, settings.orders,
-                ring_sense=card.capabilities.ring_sense,
-            )  # fmt: skip
+                journal, tape, channels, options.simulated, settings.of_channel, settings.orders, ring_sense=ring_sense
+            )
             self._processed = processor.position
             cutting = CuttingThread(self._home, card_id, self._tape_path, options.simulated, self._held_from)
             cutting.start()
@@ -520,11 +557,15 @@ def stop_on_signal(recorder: Recorder) -> None:
 
 
 def run_recorder(home: Home, options: RecorderOptions) -> None:
-    """Body of the daemon: record until SIGTERM or SIGINT. Raises LineCardError, StoreError."""
+    """Body of the daemon: record until SIGTERM or SIGINT, whatever card is there. Raises LineCardError, StoreError."""
     recorder = Recorder(home, options)
     stop_on_signal(recorder)
     try:
-        recorder.run()
+        while recorder.run():
+            before, recorder = recorder, Recorder(home, options)
+            stop_on_signal(recorder)
+            if before.is_asked_to_stop:
+                return
     except LineCardGone:
         log.info("stopped")
     except StoreError:

@@ -42,6 +42,14 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownCard:
+    """What the store knows of a card that may not be there."""
+
+    ports: int
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CutSoFar:
     """What was cut of a call: up to where (None: nothing is left), and whether some of it was deleted for good."""
 
@@ -96,6 +104,20 @@ class Journal:
                 )
         return self.channels()[: capabilities.channels]
 
+    def lies_on(self, sample_rate_hz: int, tracks: int) -> None:
+        """What is ordered to be cut from now on lies on a tape of this rate, with so many tracks a channel."""
+        self._rate, self._tracks = sample_rate_hz, tracks
+
+    def known(self) -> KnownCard | None:
+        """The card as it was registered last; None: it never was."""
+        try:
+            row = self._db.conn.execute(
+                "SELECT ports, simulated FROM cards WHERE card_id = ?", (self._card_id,)
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+        return None if row is None else KnownCard(int(row[0]), bool(row[1]))
+
     def channels(self) -> list[int]:
         """The channel number of each port that the card has or once had."""
         query = "SELECT number FROM channels WHERE card_id = ? ORDER BY port"
@@ -124,6 +146,11 @@ class Journal:
             log.error("the checkpoint cannot be read, all channels begin anew: %s", error)
             states = []
         return Checkpoint(row[0], row[1], states)
+
+    def forget(self) -> None:
+        """Nobody will go on from the checkpoint: its tape was processed to its end, and is done with."""
+        with write(self._db) as connection:
+            connection.execute("DELETE FROM recorder_state WHERE card_id = ?", (self._card_id,))
 
     def begin(self, tape_epoch: str) -> None:
         """What is committed from now on belongs to this tape."""
@@ -263,6 +290,14 @@ class Journal:
         except sqlite3.Error as error:
             raise StoreError(str(error)) from error
         return CutSoFar(int(row[0]), row[1], bool(row[2]))
+
+    def is_lost(self) -> bool:
+        """Whether the alarm stands that the card is not there."""
+        query = "SELECT 1 FROM alarms WHERE code = 'card_lost' AND subject = ? AND cleared_ms IS NULL"
+        try:
+            return self._db.conn.execute(query, (self._card_id,)).fetchone() is not None
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
 
     def card_absent(self, reason: str, at_ms: int) -> None:
         """The card does not answer from the start: the standing alarm at once, the event when there is a tape again."""

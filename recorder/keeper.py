@@ -14,7 +14,9 @@ import msgspec
 
 from drivers.discovery import FoundCard, find_cards, watch
 from firmware.config import Home
+from firmware.durable import write_whole
 from firmware.errors import BadInput, ConfigError, StoreError
+from firmware.media.keeping import MediaThread
 from firmware.notify import notify
 from firmware.supervise import DaemonSpec, read_wanted, remove_wanted, wanted_names, write_wanted
 from recorder.library.keeping.library import ArchiveThread, LibraryThread
@@ -118,9 +120,31 @@ def place_found(found: Iterable[FoundCard]) -> tuple[CardPlace, ...]:
 def remember(seen: Iterable[CardPlace], found: Sequence[CardPlace]) -> tuple[CardPlace, ...]:
     """The found cards, and those seen earlier whose name and place no other card has taken.
 
-    A card that has vanished stays wanted: its recorder tells that it is gone and takes it up again.
+    A card that has vanished stays wanted, also over restarts of the box: its recorder tells that it is gone, finishes
+    what is on its tape, and takes it up again.
     """
     return without_rivals((*found, *seen))
+
+
+def read_seen(home: Home) -> tuple[CardPlace, ...]:
+    """The cards that were found before this keeper began, as far as their tapes are there."""
+    try:
+        seen = msgspec.json.decode(_seen_file(home).read_bytes(), type=tuple[CardPlace, ...])
+    except FileNotFoundError:
+        return ()
+    except (OSError, msgspec.DecodeError) as error:
+        _log.warning("cards seen before are forgotten: %s", error)
+        return ()
+    return tuple(card for card in seen if is_card_name(card.name) and (home.tapes / f"{card.name}.tape").exists())
+
+
+def write_seen(home: Home, cards: Sequence[CardPlace]) -> None:
+    """Remember found cards for the keeper's next start. Raises StoreError."""
+    write_whole(_seen_file(home), msgspec.json.encode(cards))
+
+
+def _seen_file(home: Home) -> Path:
+    return home.root / "cards-seen.json"
 
 
 def without_rivals(cards: Iterable[CardPlace]) -> tuple[CardPlace, ...]:
@@ -167,7 +191,7 @@ class Keeper:
         self._file = home.root / "cards.json"
         self._configured = read_configured(self._file)
         self._found = find_cards()
-        self._seen: tuple[CardPlace, ...] = ()
+        self._seen = self._written = read_seen(home)
         self._wake = threading.Event()
         self._stop = False
         self._problem = ""
@@ -179,8 +203,10 @@ class Keeper:
         self._try_to_look()
         plugs = watch(self._plugged)
         library, archive = LibraryThread(self._home), ArchiveThread(self._home)
+        media = MediaThread(self._home, self._simulated_sticks())
         library.start()
         archive.start()
+        media.start()
         notify("READY=1")
         try:
             while not self._stop:
@@ -191,7 +217,13 @@ class Keeper:
         finally:
             notify("STOPPING=1")
             plugs.close()
+            media.stop()
             library.stop(archive)
+
+    def _simulated_sticks(self) -> Path | None:
+        """Only where calls may be simulated as well."""
+        real = self._simulation is None or self._home.real_card_mark.exists()
+        return None if real else self._home.root / "sticks"
 
     def _try_to_look(self) -> None:
         """On a full disk nothing can be written down, and only the library, which runs beside this, makes room."""
@@ -214,6 +246,9 @@ class Keeper:
         if cards and not mark.exists():
             mark.touch()
         reconcile(self._home, decide(cards, held_real_card=mark.exists(), simulation=self._simulation))
+        if self._seen != self._written:
+            write_seen(self._home, self._seen)
+            self._written = self._seen
 
     def _plugged(self, found: list[FoundCard]) -> None:
         self._found = found

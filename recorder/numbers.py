@@ -151,12 +151,14 @@ def _complete(digits: str, site: Site) -> str | None:
         if not _DIALLED.fullmatch(one):  # the package would read any word as the digits beneath its letters
             continue
         local = site.area_code and not one.startswith("+") and not _is_service(one, site)
+        ways = [one, site.area_code + one] if local else [one]
         if site.country == _MAINLAND:
-            subscriber = local and len(one) <= _LONGEST_SUBSCRIBER_DIGITS
-            common = _mainland(one) or (_mainland(site.area_code + one) if subscriber else None)
+            if local and len(one) <= _LONGEST_SUBSCRIBER_DIGITS:
+                ways.reverse()  # 97195000 is in town: nobody dials an area code (971) without its 0
+            common = next(filter(None, map(_mainland, ways)), None)
             if common:
                 return common
-        for spelling in (one, site.area_code + one) if local else (one,):
+        for spelling in ways:
             try:
                 parsed = phonenumbers.parse(spelling, site.country)
             except phonenumbers.NumberParseException:

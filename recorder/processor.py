@@ -70,6 +70,7 @@ class Processor:
         geometry = tape.geometry
         self._journal, self._tape, self._rate = journal, tape, geometry.sample_rate_hz
         self._read_settings = settings
+        journal.lies_on(self._rate, geometry.tracks // max(1, len(channels)))
         self._bank = PortBank(len(channels), geometry.tracks, self._rate, ring_sense=ring_sense)
         self.line_quality = LineQualityBank(geometry.tracks)
         self._audio_since: list[int | None] = [None] * len(channels)
@@ -212,6 +213,12 @@ class Processor:
         self._card_news.append((kind, reason, at_ms))
         self._commit()
 
+    def end_with_tape(self) -> bool:
+        """Nothing follows on this tape: what runs ends here. Whether the store has taken all; else ask again."""
+        self._end_calls(self.position)
+        self._commit(must=True)
+        return not (self._news or self._card_news) and self._committed_at == self._tried_at
+
     def catch_up(self) -> None:
         """The tape has nothing more for now: a moment for orders, and to try again what the store refused."""
         if self._last is not None:
@@ -245,11 +252,11 @@ class Processor:
             for row in range(sides * port, sides * (port + 1)):
                 self.line_quality.begin(row)
 
-    def _commit(self) -> None:
-        """At once with news, else every ``CHECKPOINT_S``; a store that refuses is tried again as often."""
+    def _commit(self, must: bool = False) -> None:
+        """At once with news or when it ``must`` be, else every ``CHECKPOINT_S``; one that was refused, too."""
         now = time.monotonic()
         refused = self._tried_at > self._committed_at
-        if (refused or not (self._news or self._card_news)) and now - self._tried_at < CHECKPOINT_S:
+        if (refused or not (must or self._news or self._card_news)) and now - self._tried_at < CHECKPOINT_S:
             return
         self._tried_at = now
         try:

@@ -63,6 +63,11 @@ def _calls_0009(db: sqlite_utils.Database) -> None:
     db.execute(_MARKED_INDEX)
 
 
+@_calls(name="0010_copies_by_target")
+def _calls_0010(db: sqlite_utils.Database) -> None:
+    db.execute("CREATE INDEX copies_by_target ON archive_copies (target, state, recording_id)")
+
+
 @_crm(name="0001_storage_rules")
 def _crm_0001(db: sqlite_utils.Database) -> None:
     for statement in _STORAGE_RULES:

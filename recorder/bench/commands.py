@@ -22,7 +22,10 @@ def _print(figures: dict[str, Any], as_json: bool) -> None:
         click.echo(msgspec.json.encode(figures).decode())
         return
     for name, value in figures.items():
-        click.echo(f"{name:30} {value}")
+        if name != "goals":
+            click.echo(f"{name:30} {value}")
+    for goal in figures.get("goals", ()):
+        click.echo(f"{'met' if goal['met'] else 'MISSED':6} {goal['name']} {goal['seen']} (at most {goal['limit']})")
 
 
 @bench.command()
@@ -44,12 +47,16 @@ def pipeline(channels: int, seconds: int, seed: int, as_json: bool) -> None:
 @click.option("--seconds", type=click.IntRange(5, 86_400), default=120, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--search/--no-search", default=True, help="Look for the highest channel count that holds.")
+@click.option("--check", is_flag=True, help="Exit with status 1 when a goal is missed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
-def recorder_bench(channels: int, seconds: int, seed: int, search: bool, as_json: bool) -> None:
+def recorder_bench(channels: int, seconds: int, seed: int, search: bool, check: bool, as_json: bool) -> None:
     """The same with all other daemons beside it, and how many channels this machine holds."""
     from recorder.bench.limit import run_recorder_bench
 
-    _print(run_recorder_bench(channels, seconds, seed, search=search), as_json)
+    figures = run_recorder_bench(channels, seconds, seed, search=search)
+    _print(figures, as_json)
+    if check and not all(goal["met"] for goal in figures["goals"]):
+        raise SystemExit(1)
 
 
 @bench.command()

@@ -15,9 +15,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from drivers.api import EventKind, LineEvent
+from drivers.api import EventKind, LineEvent, Pcm
 from drivers.pcm_socket.wire import Greeting, pack_event, pack_greeting, pack_pcm_head
-from recorder.bench.pool import LinePool, render_pool
+from recorder.bench.pool import render_pool
 
 RATE_HZ = 8000
 BLOCK_SAMPLES = 800
@@ -35,11 +35,11 @@ class Generated(msgspec.Struct, frozen=True):
     late_ms: float
 
 
-class _Channels:
+class FedLines:
     """Every channel plays a pool line with a start of its own, so that calls begin all the time."""
 
-    def __init__(self, pool: LinePool, channels: int) -> None:
-        self._pool = pool
+    def __init__(self, channels: int, seed: int) -> None:
+        self._pool = pool = render_pool(min(POOL_LINES, channels), seed)
         self._loop = pool.pcm.shape[1]
         self._line = [channel % len(pool.events) for channel in range(channels)]
         step = self._loop // BLOCK_SAMPLES
@@ -54,7 +54,13 @@ class _Channels:
         ]
         return before[-1] if before else EventKind.ON_HOOK
 
-    def block(self, first_sample: int) -> tuple[list[LineEvent], np.ndarray[tuple[int, int], np.dtype[np.int16]]]:
+    def of_channel(self, channel: int, from_sample: int, to_sample: int) -> Pcm:
+        """What a channel is fed, int16 (to_sample - from_sample,)."""
+        at = np.arange(from_sample, to_sample) + self._shift[channel]
+        fed: Pcm = self._pool.pcm[self._line[channel], at % self._loop]
+        return fed
+
+    def block(self, first_sample: int) -> tuple[list[LineEvent], Pcm]:
         """Events of the block, and int16 (channels, BLOCK_SAMPLES)."""
         pcm = np.empty((len(self._line), BLOCK_SAMPLES), np.int16)
         events: list[LineEvent] = []
@@ -71,7 +77,7 @@ class _Channels:
 
 def generate(path: Path, channels: int, seconds: int, seed: int, report: Path) -> None:
     """Serve one recorder at the socket ``path`` for ``seconds``; the socket appears first, the report at the end."""
-    lines = _Channels(render_pool(min(POOL_LINES, channels), seed), channels)
+    lines = FedLines(channels, seed)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))
     listener.listen(1)
@@ -88,7 +94,7 @@ def generate(path: Path, channels: int, seconds: int, seed: int, report: Path) -
     report.write_bytes(msgspec.json.encode(result))
 
 
-def _play(link: socket.socket, lines: _Channels, seconds: int) -> tuple[int, int, float]:
+def _play(link: socket.socket, lines: FedLines, seconds: int) -> tuple[int, int, float]:
     waiting: deque[memoryview] = deque()
     selector = selectors.DefaultSelector()
     selector.register(link, selectors.EVENT_WRITE)

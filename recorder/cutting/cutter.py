@@ -27,7 +27,7 @@ from firmware.parameters import get_value
 from firmware.store import event_log
 from firmware.store.connection import open_store, write
 from recorder.cutting.manifest import recording_name
-from recorder.cutting.piece import Piece, Row, call_piece, found_of, recording_piece
+from recorder.cutting.piece import Piece, Row, call_piece, found_of, missing_by_reason, recording_piece
 from recorder.cutting.taped import SharedTape
 from recorder.library.audio.names import manifest_file
 from recorder.library.evidence.log import EvidenceLog, NewEntry, read_manifest
@@ -255,10 +255,10 @@ class Cutter:
         event_log.append(
             connection,
             at_ms=now_ms(),
-            kind="recording_ready" if found["state"] == "ready" else "recording_lost",
+            kind=f"recording_{found['state']}",
             channel=row["channel"],
             call_id=row["call_id"],
-            data=row,
+            data=row | {"missing_by_reason": missing_by_reason(piece)},
         )
 
     def _settle_lone_call(self, connection: sqlite3.Connection, piece: Piece) -> None:

@@ -7,11 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from firmware.clock import iso_utc
 from recorder.cutting.seconds import AudioFormat, seconds_of
-from recorder.tape.format import Range
+
+if TYPE_CHECKING:
+    from recorder.tape.missing import Missing
 
 _WAYS = {"incoming": "in", "outgoing": "out", "continuous": "cont", "manual": "man"}
 
@@ -75,7 +77,7 @@ def recording_manifest(
     call: Mapping[str, Any] | None,
     audio: Mapping[str, Any],
     stored: Mapping[str, Any] | None,
-    gaps: Sequence[Range],
+    gaps: Sequence[Missing],
     pauses: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """What a recording is and how complete it is; ``begun`` is what every manifest begins with.
@@ -99,8 +101,8 @@ def recording_manifest(
             "from_sample": row["from_sample"],
             "to_sample": row["to_sample"],
         },
-        "gaps": [{"from_sample": low, "to_sample": high, "reason": "not received"} for low, high in gaps],
-        "missing_samples": sum(high - low for low, high in gaps),
+        "gaps": [one._asdict() for one in gaps],
+        "missing_samples": sum(one.to_sample - one.from_sample for one in gaps),
         "pauses": list(pauses),
     }
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +32,16 @@ from recorder.tape.format import Range
 
 Row = Mapping[str, Any]
 _WITHOUT_AUDIO = (".part", ".peaks", ".json")
+_TOMBSTONE = ".tombstone.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     """What is staged of it. ``order`` is the row it is made for.
 
-    ``signed`` is None when there is nothing left to keep. ``papers`` and ``outline`` get their names before
-    ``audio``. ``is_old``: an earlier attempt finished its files, and the log may name it already.
+    ``signed`` is None when there is nothing left to keep, or nothing that may be kept: ``stone`` says that it was
+    deleted. ``papers`` and ``outline`` get their names before ``audio``. ``is_old``: an earlier attempt finished its
+    files, and the log may name it already.
     """
 
     order: Row
@@ -47,6 +51,7 @@ class Piece:
     outline: Path | None = None
     audio: Path | None = None
     is_old: bool = False
+    stone: SignedManifest | None = None
 
     @property
     def id(self) -> str:
@@ -86,16 +91,25 @@ class Piece:
 def recording_piece(
     home: Home, log: EvidenceLog, tape: SharedTape, order: Row, call: Row | None, encrypts: bool
 ) -> Piece:
-    """Cut a recording from the tape, unless it is there. Raises StoreError."""
+    """Cut a recording from the tape, unless it is there, or was deleted: a store that lost its last word, or was made
+    anew, orders it again. Raises StoreError.
+    """
     name = home.recordings / recording_name(order, call)
-    signed = _finished(name.parent, order["id"])
+    stone = _tombstone(name.parent, order["id"], log)
+    if stone is not None:
+        _remove(name.parent, order["id"], (".part",))
+        signed = next((one for one in _manifests(name.parent, order["id"], log) if one[1].has_salt), (None, None))[1]
+        return Piece(order, name.parent, signed, is_old=True, stone=stone)
+    signed = _finished(name.parent, order["id"], log)
     if signed is not None:
         return Piece(order, name.parent, signed, is_old=True)
     tracks = range(order["port"] * order["tracks"], (order["port"] + 1) * order["tracks"])
     taped = tape.read_order(order["tape_epoch"], tracks, order["from_sample"], order["to_sample"])
-    if (taped.is_lost or taped.gaps) and _has_audio(name.parent, order["id"]):
+    has_audio = _has_audio(name.parent, order["id"])
+    if (taped.is_lost or taped.gaps) and has_audio:
         raise StoreError(f"{name}: its audio is there, but not as a manifest says, and the tape holds less of it")
-    _begin_again(name.parent, order["id"])
+    # What an earlier attempt left without its audio. Beside audio its key stays until another is in its place.
+    _remove(name.parent, order["id"], (".part",) if has_audio else _WITHOUT_AUDIO)
     if taped.is_lost:
         return Piece(order, name.parent, None)
     staged = _Staged([])
@@ -146,7 +160,7 @@ def _cut(
         stored = {"file": audio.name, **sealed.stored}
         content = sealed.content
     begun = log.describe("recording", order["id"])
-    signed = log.sign(recording_manifest(begun, order, call, facts, stored, taped.gaps, pauses))
+    signed = log.sign(recording_manifest(begun, order, call, facts, stored, taped.missing, pauses))
     papers.append(staged.add(name.with_name(f"{name.name}.json"), canonical(signed) + b"\n"))
     staged.add(audio, content)
     return Piece(order, name.parent, signed, tuple(papers), outline, audio)
@@ -156,7 +170,7 @@ def call_piece(home: Home, log: EvidenceLog, call: Row) -> Piece:
     """Describe a call that has no recording. Raises StoreError."""
     path = home.recordings / f"{recording_name(call, call)}.json"
     signed = read_manifest(path) if path.exists() else None
-    if signed is not None and signed.has_salt and _is_of(signed, call["id"]):
+    if signed is not None and signed.has_salt and _is_of(signed, call["id"], log):
         return Piece(call, path.parent, signed, is_old=True)
     signed = log.sign(call_manifest(log.describe("call", call["id"]), call))
     stage(path, canonical(signed) + b"\n")
@@ -165,15 +179,28 @@ def call_piece(home: Home, log: EvidenceLog, call: Row) -> Piece:
 
 def found_of(home: Home, piece: Piece) -> dict[str, Any]:
     """What the store shall say of a recording."""
+    told = {} if piece.signed is None else _told_by(home, piece.folder, piece.signed.manifest)
+    if piece.stone is not None:
+        return told | _deleted_by(piece.stone.manifest)
     if piece.signed is None:
         return {"state": "lost", "missing_samples": piece.order["to_sample"] - piece.order["from_sample"]}
-    manifest = piece.signed.manifest
+    return told | {"state": "ready"}
+
+
+def missing_by_reason(piece: Piece) -> dict[str, int]:
+    """How many samples the recording lacks, by the reasons of docs/evidence.md."""
+    found: Counter[str] = Counter()
+    for gap in [] if piece.signed is None else piece.signed.manifest.get("gaps", []):
+        found[gap["reason"]] += gap["to_sample"] - gap["from_sample"]
+    return dict(found)
+
+
+def _told_by(home: Home, folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     stored = manifest.get("stored")
     file = stored or manifest["audio"]
     return {
-        "state": "ready",
         "format": manifest["audio"]["format"],
-        "path": (piece.folder / file["file"]).relative_to(home.recordings).as_posix(),
+        "path": (folder / file["file"]).relative_to(home.recordings).as_posix(),
         "missing_samples": manifest["missing_samples"],
         "bytes": file["bytes"],
         "sha256": file["sha256"],
@@ -181,15 +208,39 @@ def found_of(home: Home, piece: Piece) -> dict[str, Any]:
     }
 
 
-def _finished(folder: Path, identifier: str) -> SignedManifest | None:
+def _deleted_by(stone: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "state": "deleted",
+        "deleted_ms": round(datetime.fromisoformat(stone["deleted_at"]).timestamp() * 1000),
+        "deleted_rule": stone["rule"],
+        "deleted_by": stone["by"],
+    }
+
+
+def _tombstone(folder: Path, identifier: str, log: EvidenceLog) -> SignedManifest | None:
+    """The tombstone of a recording that was deleted: that is final while the tape still has it, too.
+
+    Raises StoreError: there is one that does not say so in our own name; neither is the recording given up for it, nor
+    is brought back what may have been deleted.
+    """
+    for path in _files_of(folder, identifier, (_TOMBSTONE,)):
+        stone = read_manifest(path)
+        if stone is None or not log.is_own(stone):
+            raise StoreError(f"{path}: a tombstone that is damaged or not ours")
+        if stone.manifest.get("of") == identifier and str(stone.manifest.get("what")).startswith("audio"):
+            return stone
+    return None
+
+
+def _finished(folder: Path, identifier: str, log: EvidenceLog) -> SignedManifest | None:
     """The manifest of a recording that was finished before its cutter was killed, or its log refused.
 
-    The call may have gone on since, and its number become known: what was finished stays as it is. One of version 1
-    gets the salt that the log needs; so does one whose salt, which nobody signed, is damaged.
+    One that another key signed was put there, and our log must not vouch for it. The call may have gone on since, and
+    its number become known: what was finished stays as it is. One of version 1 gets the salt that the log needs; so
+    does one whose salt, which nobody signed, is damaged.
     """
-    for path in _files_of(folder, identifier, (f"_{identifier}.json",)):
-        signed = read_manifest(path)
-        if signed is None or not _is_of(signed, identifier) or not _audio_is_there(folder, signed):
+    for path, signed in _manifests(folder, identifier, log):
+        if not _audio_is_there(folder, signed):
             continue
         if not signed.has_salt:
             signed = msgspec.structs.replace(signed, salt=new_salt())
@@ -201,8 +252,15 @@ def _finished(folder: Path, identifier: str) -> SignedManifest | None:
     return None
 
 
-def _is_of(signed: SignedManifest, identifier: str) -> bool:
-    return signed.manifest.get("id") == identifier and signed.is_genuine()
+def _manifests(folder: Path, identifier: str, log: EvidenceLog) -> Iterator[tuple[Path, SignedManifest]]:
+    for path in _files_of(folder, identifier, (f"_{identifier}.json",)):
+        signed = read_manifest(path)
+        if signed is not None and _is_of(signed, identifier, log):
+            yield path, signed
+
+
+def _is_of(signed: SignedManifest, identifier: str, log: EvidenceLog) -> bool:
+    return signed.manifest.get("id") == identifier and log.is_own(signed)
 
 
 def _audio_is_there(folder: Path, signed: SignedManifest) -> bool:
@@ -229,14 +287,10 @@ def _has_audio(folder: Path, identifier: str) -> bool:
     return any(not path.name.endswith(_WITHOUT_AUDIO) for path in _files_of(folder, identifier, ("",)))
 
 
-def _begin_again(folder: Path, identifier: str) -> None:
-    """Remove what an earlier attempt left without its audio; audio itself is never removed."""
-    _remove(folder, identifier, _WITHOUT_AUDIO)
-
-
 def _remove(folder: Path, identifier: str, endings: tuple[str, ...]) -> None:
     for path in _files_of(folder, identifier, endings):
-        path.unlink(missing_ok=True)
+        if not path.name.endswith(_TOMBSTONE):
+            path.unlink(missing_ok=True)
 
 
 def _files_of(folder: Path, identifier: str, endings: tuple[str, ...]) -> list[Path]:
@@ -244,7 +298,7 @@ def _files_of(folder: Path, identifier: str, endings: tuple[str, ...]) -> list[P
         names = os.listdir(folder)  # noqa: PTH208 - a folder of days of segments is looked through for each of them
     except FileNotFoundError:
         return []
-    return [folder / name for name in names if f"_{identifier}." in name and name.endswith(endings)]
+    return [folder / name for name in names if f"_{identifier}." in f"_{name}" and name.endswith(endings)]
 
 
 def _pauses(order: Row) -> list[dict[str, Any]]:

@@ -7,13 +7,14 @@ import os
 from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from drivers.api import Pcm
 from firmware.errors import StoreError
 from recorder.tape.format import Range, checksum, join_gap, silence
+from recorder.tape.missing import Missing, explain
 from recorder.tape.reader import TapeReader, read_file_head, set_aside_tape
 
 
@@ -21,11 +22,13 @@ from recorder.tape.reader import TapeReader, read_file_head, set_aside_tape
 class Taped:
     """What a tape holds of an order: int16 (tracks, samples), and per track the ranges of silence filled in.
 
-    Ranges count from the first sample of the order.
+    Ranges count from the first sample of the order. ``missing``: ``gaps`` with their reasons, of an order that is not
+    lost.
     """
 
     samples: Pcm
     gaps_by_track: tuple[tuple[Range, ...], ...]
+    missing: tuple[Missing, ...] = ()
 
     @property
     def gaps(self) -> list[Range]:
@@ -100,13 +103,14 @@ class SharedTape:
         """
         if epoch == self._tape.epoch:
             self._require_written(to_sample)
-            return self._read(tracks, from_sample, to_sample)
+            return _explained(self._read(tracks, from_sample, to_sample), self._tape, from_sample)
         old = set_aside_tape(self._tape.path, epoch)
         if old is None:
             return Taped(silence(len(tracks), 0), ((),) * len(tracks))
         with closing(old):
             rows = [old.read(track, from_sample, to_sample) for track in tracks]
-        return _taped(np.stack([samples for samples, _ in rows]), [gaps for _, gaps in rows], from_sample)
+            taped = _taped(np.stack([samples for samples, _ in rows]), [gaps for _, gaps in rows], from_sample)
+            return _explained(taped, old, from_sample)
 
     def forget(self, most: int) -> None:
         """Keep the heads of the ``most`` newest blocks."""
@@ -171,3 +175,10 @@ class SharedTape:
 def _taped(samples: Pcm, gaps: Sequence[Sequence[Range]], from_sample: int) -> Taped:
     relative = tuple(tuple((low - from_sample, high - from_sample) for low, high in found) for found in gaps)
     return Taped(samples, relative)
+
+
+def _explained(taped: Taped, tape: TapeReader, from_sample: int) -> Taped:
+    if taped.is_lost:
+        return taped
+    gaps = [(low + from_sample, high + from_sample) for low, high in taped.gaps]
+    return replace(taped, missing=tuple(one.later(-from_sample) for one in explain(tape, gaps)))

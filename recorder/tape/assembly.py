@@ -29,6 +29,8 @@ class BlockAssembly:
         self.boot_id = last.boot_id if last else ""
         """The power-up of the card that ``card_offset`` belongs to."""
         self._fill = 0
+        self._has_heard = False
+        self._follows = -1
         self._waiting = WaitingEvents()
         self._start_block()
 
@@ -118,6 +120,7 @@ class BlockAssembly:
                 join_gap(self._gaps, (self.end_sample, self.end_sample + n))
             else:
                 self._buffer[:, self._fill : self._fill + n] = samples[:, taken : taken + n]
+                self._has_heard = True
             self._fill += n
             taken += n
             if self._fill == size:
@@ -129,11 +132,13 @@ class BlockAssembly:
         if len(self._gaps) > MOST_GAPS:
             self._gaps = [(self._gaps[0][0], self._gaps[-1][1])]
             self._buffer[:, self._gaps[0][0] - first : self._gaps[0][1] - first] = 0
-        events = self._waiting.take(self._gaps, self.geometry.notes_bytes)
+        events = self._waiting.take(self._gaps, self.geometry.event_room_bytes)
         block = TapeBlock(
             self._block, first, self._buffer, tuple(events), tuple(self._gaps),
-            self._wall_ns, self._monotonic_ns, self.boot_id, self.card_offset,
+            self._wall_ns, self._monotonic_ns, self.boot_id, self.card_offset, follows=self._follows,
         )  # fmt: skip
+        if self._has_heard:
+            self._follows = self._block
         self._fill = 0  # first: whoever reads ``end_sample`` meanwhile must not see a block that is not there
         self._block += 1
         self._start_block()

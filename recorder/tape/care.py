@@ -32,6 +32,7 @@ from recorder.tape.writer import TapeWriter
 log = logging.getLogger("recorder")
 
 ALARM, CLOCK_ALARM, UNREADABLE_ALARM = "tape_failing", "clock_set", "tape_unreadable"
+AUDIO_LOST = "audio is lost"
 LOOK_EVERY_S = 1.0
 TIDY_EVERY_S = 3600.0
 KEPT_ASIDE_S = 86_400
@@ -63,6 +64,8 @@ class TapeAlarm:
 
     def see(self, reason: str | None, given_up_blocks: int) -> None:
         """How the tape is."""
+        if reason is None and given_up_blocks > self._last.given_up_blocks:  # it was over before anybody looked
+            self.see(self._last.reason or AUDIO_LOST, given_up_blocks)
         news = _News(reason, given_up_blocks)
         if news == self._last:
             return
@@ -138,7 +141,7 @@ def remove_set_aside(calls: sqlite_utils.Database, tape: Path, now_s: float, roo
     """Remove tapes that once stood at ``tape``: a day old, or at once when less than ``room_bytes`` are free.
 
     One stays while the store has a recording to cut from it or a checkpoint on it, and one that nobody can read until
-    its room is needed. Raises StoreError, OSError.
+    its room is needed. So it is with files of single blocks that nobody can read. Raises StoreError, OSError.
     """
     for aside in _set_aside(tape):
         old = now_s - aside.stat().st_ctime > KEPT_ASIDE_S
@@ -148,6 +151,18 @@ def remove_set_aside(calls: sqlite_utils.Database, tape: Path, now_s: float, roo
             log.info("removed %s, nothing waits to be cut from it", aside)
             shutil.rmtree(spill_folder(aside), ignore_errors=True)
             aside.unlink()
+    for file in _unreadable_blocks(tape):
+        if shutil.disk_usage(tape.parent).free < room_bytes:
+            log.warning("removed %s, which nobody can read: its room is needed", file)
+            file.unlink(missing_ok=True)
+
+
+def _unreadable_blocks(tape: Path) -> list[Path]:
+    try:
+        with closing(TapeReader(tape)) as reader:
+            return reader.unreadable_spills()
+    except StoreError:  # there is no tape
+        return []
 
 
 def _set_aside(tape: Path) -> list[Path]:
@@ -164,8 +179,11 @@ def _epoch_of(aside: Path) -> str | None:
 
 
 def tell_of_unreadable(calls: sqlite_utils.Database, tape: Path, card_id: str) -> None:
-    """Calls may be on such a tape that were not cut yet; the alarm stands until the file is gone. Raises StoreError."""
+    """Of a tape or the file of a block: calls may be on it that were not cut yet; the alarm stands until the file is
+    gone, or can be read. Raises StoreError, OSError.
+    """
     files = [aside.name for aside in _set_aside(tape) if _epoch_of(aside) is None]
+    files += [f"{file.parent.name}/{file.name}" for file in _unreadable_blocks(tape)]
     if files:
         raise_alarm(calls, UNREADABLE_ALARM, card_id, {"files": ", ".join(files)})
     else:

@@ -52,18 +52,19 @@ class BlockFeed:
         with self._changed:
             if self._newest < number:
                 self._changed.wait(timeout_s)
-            if self._newest < number:
-                return None
-            while self._recent and next(iter(self._recent)) < number:
-                self._recent.popitem(last=False)
-            if number in self._recent:
-                return self._recent.pop(number)
-            upto = next(iter(self._recent), self._newest + 1)
-        block = self._older(number, upto)
-        if block is not None:
-            return block
-        with self._changed:
-            return self._recent.popitem(last=False)[1] if self._recent else None
+        while True:
+            with self._changed:
+                if self._newest < number:
+                    return None
+                while self._recent and next(iter(self._recent)) < number:
+                    self._recent.popitem(last=False)
+                if number in self._recent:
+                    return self._recent.pop(number)
+                upto = next(iter(self._recent), self._newest + 1)
+            block = self._older(number, upto)
+            if block is not None:
+                return block
+            number = upto
 
     def _older(self, number: int, upto: int) -> TapeBlock | None:
         """The first block from ``number`` on, below ``upto``, that memory no longer has."""

@@ -41,6 +41,8 @@ _ALIGN_BYTES = 512
 MOST_GAPS = 32
 """More gaps in one block are put together as one; so many always leave room for an event."""
 MOST_EVENT_BYTES = 640
+_FOLLOWS_BYTES = 25
+"""What the longest ``p`` takes of the notes."""
 Range = tuple[int, int]
 """Samples ``from`` (inclusive) to ``to`` (exclusive)."""
 
@@ -62,6 +64,11 @@ class Geometry(msgspec.Struct, frozen=True):
     def notes_bytes(self) -> int:
         """Room for the notes in a slot's head."""
         return max(2048, 48 * self.tracks)
+
+    @property
+    def event_room_bytes(self) -> int:
+        """What of it events and gaps may take."""
+        return self.notes_bytes - _FOLLOWS_BYTES
 
     @property
     def head_bytes(self) -> int:
@@ -113,6 +120,8 @@ class TapeBlock:
     card_offset: int
     sequence: int = -1
     """How many were written before it; -1: it is not written yet."""
+    follows: int | None = None
+    """Number of the block that this run of the recorder made before it; -1: none in which it heard anything."""
 
     @property
     def end_sample(self) -> int:
@@ -157,6 +166,7 @@ _NoteEvent = tuple[str, int, int, float | str | None, str]
 class _Notes(msgspec.Struct):
     e: list[_NoteEvent] = []
     g: list[Range] = []
+    p: int | None = None
 
 
 _notes_decoder = msgspec.json.Decoder(_Notes)
@@ -178,9 +188,9 @@ def event_bytes(event: LineEvent) -> int:
     return len(msgspec.json.encode(pack_event(event))) + 1
 
 
-def pack_notes(events: Sequence[LineEvent], gaps: Sequence[Range]) -> bytes:
+def pack_notes(events: Sequence[LineEvent], gaps: Sequence[Range], follows: int | None = None) -> bytes:
     """The notes of a slot as JSON."""
-    return msgspec.json.encode(_Notes([pack_event(event) for event in events], list(gaps)))
+    return msgspec.json.encode(_Notes([pack_event(event) for event in events], list(gaps), follows))
 
 
 def pack_slot_head(geometry: Geometry, block: TapeBlock, notes: bytes) -> bytes:
@@ -220,6 +230,10 @@ class SlotHead:
     def gaps(self) -> tuple[Range, ...]:
         """Ranges of this block that were never received."""
         return tuple(_notes_decoder.decode(self.notes).g)
+
+    def follows(self) -> int | None:
+        """See ``TapeBlock``; None on tapes of versions before this was written down."""
+        return _notes_decoder.decode(self.notes).p
 
 
 def unpack_slot_start(raw: bytes) -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -151,6 +152,12 @@ class TapeReader:
             block = self._unpack(number, self._spilled_slot(number))[0] or block
         return block
 
+    def whole(self, sequence: int) -> TapeBlock | None:
+        """The block with this sequence, if it is in its slot and every track of it is right."""
+        number = self._number_at(sequence)
+        block, whole = (None, False) if number is None else self._block_at(sequence, number)
+        return block if block is not None and whole and block.sequence == sequence else None
+
     def _block_at(self, sequence: int, number: int) -> tuple[TapeBlock | None, bool]:
         geometry = self.geometry
         return self._unpack(number, self._read_at(geometry.slot_offset(sequence), geometry.slot_bytes))
@@ -172,7 +179,7 @@ class TapeReader:
                 whole = False
         block = TapeBlock(
             number, first, samples, head.events(), gaps, head.wall_ns, head.monotonic_ns, head.boot_id,
-            head.card_offset, head.sequence,
+            head.card_offset, head.sequence, head.follows(),
         )  # fmt: skip
         return block, whole
 
@@ -198,6 +205,12 @@ class TapeReader:
         """Sequences and numbers of the blocks that have files of their own, in order."""
         heads = map(self._spilled_head, self._spill_names())
         return dict(sorted((head.sequence, head.number) for head in heads if head is not None))
+
+    def unreadable_spills(self) -> list[Path]:
+        """Files that should hold such blocks and hold none of this tape's, as far as one can read them, by name."""
+        files = sorted(spill_folder(self.path).glob("*.block"))
+        bad = [file for file in files if not file.stem.isdecimal() or self._spilled_head(int(file.stem)) is None]
+        return [file for file in bad if file.exists()]  # the ring passes some meanwhile
 
     def read(self, track: int, from_sample: int, to_sample: int) -> tuple[Pcm, list[Range]]:
         """One track: int16 ``(to_sample - from_sample,)`` and the ranges of it that are silence filled in."""
@@ -249,6 +262,18 @@ class TapeReader:
                 misses += 1
         return best
 
+    def before(self, head: SlotHead) -> tuple[int, int] | None:
+        """Number and sequence of the newest block before this one that the tape holds whole.
+
+        (-1, -1): none, though nothing was written over yet; None: what was there is written over.
+        """
+        spilled, oldest = self.spilled(), self._follow_newest() - self.geometry.slots + 1
+        for sequence in range(head.sequence - 1, max(-1, oldest - 1), -1):
+            found = self._head_of(sequence, spilled)
+            if found is not None:
+                return found.number, found.sequence
+        return (-1, -1) if oldest <= 0 else None
+
     def _head_of(self, sequence: int, spilled: Mapping[int, int]) -> SlotHead | None:
         return self._head_at(sequence) or (self._spilled_head(spilled[sequence]) if sequence in spilled else None)
 
@@ -297,12 +322,23 @@ def _is_whole(raw: bytes, head: SlotHead, track: int) -> bool:
     return len(raw) > 0 and checksum(raw) == head.track_crcs[track]
 
 
+def tape_files(folder: Path) -> list[Path]:
+    """All tapes of the box, set aside or not, readable or not, in the order in which they were written last."""
+    found = []
+    for file in folder.iterdir():
+        if file.suffix in (".tape", ".set-aside"):
+            with contextlib.suppress(FileNotFoundError):  # renamed just now
+                found.append((file.stat().st_mtime_ns, file))
+    return [file for _, file in sorted(found)]
+
+
 def set_aside_tape(path: Path, epoch: str) -> TapeReader | None:
-    """The tape of ``epoch`` that once stood at ``path``, if it is still there.
+    """The tape of ``epoch`` beside the one at ``path``, if it is still there: one that once stood there, or where its
+    card was before.
 
     Raises StoreError: one cannot be opened right now, and may be it.
     """
-    for file in path.parent.glob(f"{path.stem}-*.set-aside"):
+    for file in tape_files(path.parent):
         try:
             reader = TapeReader(file)
         except StoreError as error:

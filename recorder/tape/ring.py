@@ -31,6 +31,7 @@ from recorder.tape.reader import SEARCHED_BLOCKS, TapeReader, read_at, spill_fol
 log = logging.getLogger("recorder")
 
 _GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602  # FS_IOC_GETFLAGS, FS_IOC_SETFLAGS of <linux/fs.h>
+_FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 _NO_COW = 0x00800000  # FS_NOCOW_FL: btrfs writes in place, so a ring that has its room once has it for ever
 
 
@@ -42,7 +43,7 @@ class TapeRing:
 
     def __init__(self, path: Path, geometry: Geometry, card_id: str) -> None:
         """Open the tape at ``path``, or make one; a tape of another shape or card, or one that nobody can read, is set
-        aside, not deleted.
+        aside, not deleted. One that can only be read now is written as soon as that is possible.
 
         Raises StoreError, StoreFull.
         """
@@ -51,7 +52,8 @@ class TapeRing:
             is_new = not self._fits()
             if is_new:
                 self._create()
-            self._fd = os.open(path, os.O_RDWR)
+            self._is_readonly = False
+            self._fd = self._open()
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise (StoreFull if full else StoreError)(f"tape {path}: {error.strerror}") from error
@@ -59,10 +61,32 @@ class TapeRing:
         self.epoch = reader.epoch
         self.last = None if is_new else reader.last_head()  # a long tape without a block takes long to search
         self._spilled = reader.spilled()
-        reader.close()
+        self._reader = reader
         self._hints_written = 0
+        self._hinted = -1
         self._repair_heads()
         self._newest = self.last.sequence if self.last else -1
+        self._wipe_strays()
+        for part in spill_folder(path).glob("*.part"):  # of a process that was killed as it wrote
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDWR)
+        except OSError as error:
+            if error.errno not in _FORBIDDEN:
+                raise
+            log.error("tape %s cannot be written, audio waits in memory: %s", self.path, error.strerror)
+            self._is_readonly = True
+            return os.open(self.path, os.O_RDONLY)
+
+    def _become_writable(self) -> None:
+        fd = os.open(self.path, os.O_RDWR)
+        os.dup2(fd, self._fd, inheritable=False)
+        os.close(fd)
+        self._is_readonly = False
+        self._repair_heads()
         self._wipe_strays()
 
     def _fits(self) -> bool:
@@ -129,18 +153,27 @@ class TapeRing:
 
     def write(self, block: TapeBlock, *, through: bool = False) -> None:
         """Write a block to its slot; ``through``: to the medium, so that an error is this block's own."""
-        if self._newest < 0 or block.sequence > self._newest + 1:  # who looks for the tape's end does not look far
-            self._write_hint(block.sequence)
+        if self._is_readonly:
+            self._become_writable()
+        is_first = self._newest < 0  # who opens a new tape finds its end without a search of every slot
         size = os.pwritev(
             self._fd,
             [self._head(block), block.samples.data],
             self.geometry.slot_offset(block.sequence),
-            os.RWF_DSYNC if through else 0,
+            os.RWF_DSYNC if through or is_first else 0,
         )
         if size != self.geometry.slot_bytes:
             raise OSError(errno.EIO, f"only {size} of {self.geometry.slot_bytes} bytes written")
         self._newest = max(self._newest, block.sequence)
+        far = through and block.sequence - self._hinted > SEARCHED_BLOCKS // 2
+        if is_first or far:  # what failed syncs lost may lie between
+            with contextlib.suppress(OSError):
+                self.hint(block.sequence)
         self._forget_spilled()
+
+    def read_back(self, sequence: int) -> TapeBlock | None:
+        """What the file holds of the block with this sequence; None unless every track of it is right."""
+        return self._reader.whole(sequence)
 
     def spill(self, block: TapeBlock) -> None:
         """Write a block to a file of its own, on the medium."""
@@ -154,31 +187,37 @@ class TapeRing:
         self._newest = max(self._newest, block.sequence)
 
     def _head(self, block: TapeBlock) -> bytes:
-        return pack_slot_head(self.geometry, block, pack_notes(block.events, block.gaps))
+        return pack_slot_head(self.geometry, block, pack_notes(block.events, block.gaps, block.follows))
 
     def _forget_spilled(self) -> None:
         """Remove the files of blocks that the ring has passed."""
         while self._spilled and (oldest := min(self._spilled)) <= self._newest - self.geometry.slots:
-            with contextlib.suppress(OSError):
+            try:
                 (spill_folder(self.path) / f"{self._spilled[oldest]}.block").unlink(missing_ok=True)
+            except OSError:  # the next block tries again
+                return
             del self._spilled[oldest]
 
     def sync(self) -> None:
         """Bring what was written to the medium."""
-        newest = self._newest
+        if self._is_readonly:  # the writer looks whether that is over
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         os.fdatasync(self._fd)
-        if newest >= 0:
-            self._write_hint(newest)
 
-    def _write_hint(self, sequence: int) -> None:
-        """Where to look for the tape's end: a reader that starts there finds what was written since."""
+    def hint(self, sequence: int) -> None:
+        """Note where to look for the tape's end: a reader that starts there finds what was written since.
+
+        ``sequence`` must be on the medium: a hint to nothing costs a search of every slot.
+        """
         hint = HINT.pack(sequence, checksum(struct.pack("<Q", sequence)))
+        self._hinted = sequence
         self._hints_written += 1
         os.pwrite(self._fd, hint, HINT_OFFSETS[self._hints_written % len(HINT_OFFSETS)])
 
     def close(self) -> None:
         """Call once."""
         os.close(self._fd)
+        self._reader.close()
 
 
 def _write_in_place(fd: int) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from drivers.api import LineEvent, PcmBlock
 from recorder.tape.assembly import BlockAssembly
 from recorder.tape.format import Geometry, TapeBlock
+from recorder.tape.memory import machine_bytes, share_bytes
 from recorder.tape.ring import TapeRing
-from recorder.tape.spool import RETRY_S, Spool, capacity_bytes
+from recorder.tape.spool import RETRY_S, Spool
 
 log = logging.getLogger("recorder")
 
@@ -31,7 +32,7 @@ class TapeWriter:
         self.path, self.geometry = path, geometry
         self._ring = TapeRing(path, geometry, card_id)
         self.epoch, self.last = self._ring.epoch, self._ring.last
-        self.spool = Spool(self._ring, capacity_bytes(geometry))
+        self.spool = Spool(self._ring, lambda: share_bytes(path, geometry, machine_bytes()))
         self._assembly = BlockAssembly(geometry, self.last)
 
     @property
@@ -81,7 +82,7 @@ class TapeWriter:
         while True:
             written = self.spool.write_out()
             self.spool.sync()
-            if written and self.spool.held_from() is None:
+            if written and self.spool.is_safe:
                 break
             if time.monotonic() > deadline:
                 log.error("tape %s: its end from sample %s on is not on the disk", self.path, self.spool.held_from())

@@ -64,10 +64,10 @@ class BenchCard:
         """What a port heard there, int16 (samples,)."""
         return np.take(self._noise[port], np.arange(first, first + samples) % LOOP_SAMPLES)
 
-    def _block(self, first: int) -> Pcm:
-        return np.ascontiguousarray(
-            np.take(self._noise, np.arange(first, first + SLICE_SAMPLES) % LOOP_SAMPLES, axis=1)
-        )
+    def sound_of_all(self, first: int, samples: int) -> Pcm:
+        """What all ports heard there, int16 (ports, samples)."""
+        at = np.arange(first, first + samples) % LOOP_SAMPLES
+        return np.ascontiguousarray(np.take(self._noise, at, axis=1))
 
     def _events(self, first: int) -> list[LineEvent]:
         events = []
@@ -113,7 +113,7 @@ class BenchCard:
                 if len(waiting) > 2 * BUFFER_S * RATE_HZ // SLICE_SAMPLES:
                     self.lost += 1
                 else:
-                    pcm = self._block(self.heard)
+                    pcm = self.sound_of_all(self.heard, SLICE_SAMPLES)
                     head = b"".join(map(pack_event, self._events(self.heard))) + pack_pcm_head(self.heard, pcm)
                     waiting += [memoryview(head), pcm.data.cast("B")]
                 self.heard += SLICE_SAMPLES

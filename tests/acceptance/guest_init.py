@@ -1,7 +1,7 @@
-"""Process 1 of the virtual machine: mounts the data disk, records or looks at what is left, and says so on the console.
+"""Process 1 of the virtual machine: mounts the data disk, does what it is told, and says so on the console.
 
-Kernel command line: ``tapdeck.phase=record|look`` and ``tapdeck.fs=ext4|xfs|btrfs|f2fs``. What it says are lines of
-``TAPDECK {json}``. Standard library only: the box's own code runs in processes beside it.
+Kernel command line: ``tapdeck.phase=record|look|archive`` and ``tapdeck.fs=ext4|xfs|btrfs|f2fs``. What it says are
+lines of ``TAPDECK {json}``. Standard library only: the box's own code runs in processes beside it.
 """
 
 from __future__ import annotations
@@ -57,6 +57,13 @@ def acknowledged() -> list[str]:
     return [row[0] for row in rows]
 
 
+def archive() -> None:
+    """Archive to a share of the network."""
+    import guest_shares
+
+    guest_shares.archive(words()["tapdeck.share"])
+
+
 def record() -> None:
     """Record the bench's lines until the power goes."""
     run(*TAPDECK, "migrate")
@@ -97,6 +104,11 @@ def look() -> None:
     say("left", end=tape_end(), store=intact, recordings=rows, verdict=verdict.stdout, errors=verdict.stderr[-2000:])
 
 
+def words() -> dict[str, str]:
+    """What the kernel's command line says."""
+    return dict(word.split("=", 1) for word in Path("/proc/cmdline").read_text().split() if "=" in word)
+
+
 def main() -> None:
     """Boot."""
     for kind, place in (
@@ -109,11 +121,10 @@ def main() -> None:
         subprocess.run(["mount", "-t", kind, kind, place], check=False)
     os.environ["PYTHONPATH"] = SITE
     sys.path.insert(0, SITE)
-    words = dict(word.split("=", 1) for word in Path("/proc/cmdline").read_text().split() if "=" in word)
-    phase = words["tapdeck.phase"]
+    phase = words()["tapdeck.phase"]
     try:
-        mount(words["tapdeck.fs"], fresh=phase == "record")
-        (record if phase == "record" else look)()
+        mount(words()["tapdeck.fs"], fresh=phase == "record")
+        {"record": record, "look": look, "archive": archive}[phase]()
     except Exception as error:
         say("failed", error=repr(error))
     subprocess.run(["umount", str(DATA)], check=False)

@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from virtual_machine import BOOT_S, Guest, Machine, build_guest, missing_tools
+from virtual_machine import BOOT_S, Guest, Machine
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.soak, pytest.mark.timeout(1800)]
 RATE_HZ = 8000
 LOST_S = 1.0
 """What a power cut may cost; samples are counted as of the guest's last word, up to half a second before the cut."""
-
-
-@pytest.fixture(scope="module")
-def guest(tmp_path_factory: pytest.TempPathFactory) -> Guest:
-    if missing_tools() or os.geteuid() != 0:
-        pytest.skip(f"needs root and {', '.join(missing_tools()) or 'nothing else'}")
-    return build_guest(tmp_path_factory.mktemp("guest"))
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    file = tmp_path / "data.img"
-    with file.open("wb") as image:
-        image.truncate(2 << 30)
-    yield file
-    file.unlink()
 
 
 @pytest.mark.parametrize("file_system", ["ext4", "xfs", "btrfs", "f2fs"])

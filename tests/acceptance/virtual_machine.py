@@ -18,8 +18,12 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
-PACKAGES = "linux-image-amd64,python3,kmod,f2fs-tools,xfsprogs,btrfs-progs,e2fsprogs,libsndfile1,mount"
+PACKAGES = (
+    "linux-image-amd64,python3,kmod,f2fs-tools,xfsprogs,btrfs-progs,e2fsprogs,libsndfile1,mount,"
+    "nfs-kernel-server,nfs-common,samba,cifs-utils,nftables,iproute2"
+)
 MODULES = "virtio_pci\nvirtio_blk\next4\n"
+GUEST_SCRIPTS = ("guest_init.py", "guest_shares.py")
 SPEECH = Path("/usr/share/asterisk/sounds")
 BOOT_S = 240
 
@@ -54,8 +58,8 @@ def build_guest(folder: Path) -> Guest:
     _run(*pip, "--no-build-isolation", str(_clean_copy(folder)))
     if SPEECH.is_dir():
         shutil.copytree(SPEECH, root / SPEECH.relative_to("/"), symlinks=True)
-    shutil.copy(Path(__file__).with_name("guest_init.py"), root / "sbin" / "tapdeck-init")
-    (root / "sbin" / "tapdeck-init").chmod(0o755)
+    for name in GUEST_SCRIPTS:
+        shutil.copy(Path(__file__).with_name(name), site)
     disk = folder / "root.img"
     _run("mke2fs", "-q", "-t", "ext4", "-d", str(root), str(disk), "2G")
     return Guest(disk, next((root / "boot").glob("vmlinuz-*")), next((root / "boot").glob("initrd.img-*")))
@@ -80,11 +84,12 @@ def _run(*argv: str) -> None:
 class Machine:
     """One boot: ``phase`` with data disk ``data``. ``cut`` is the power cut: the guest's memory is gone."""
 
-    def __init__(self, guest: Guest, data: Path, phase: str, file_system: str) -> None:
+    def __init__(self, guest: Guest, data: Path, phase: str, file_system: str, share: str = "") -> None:
         append = (
-            "root=/dev/vda rw console=ttyS0 quiet mitigations=off panic=-1 init=/usr/bin/python3 -- /sbin/tapdeck-init"
+            "root=/dev/vda rw console=ttyS0 quiet mitigations=off panic=-1 init=/usr/bin/python3"
+            " -- /opt/site/guest_init.py"
         )
-        words = f"tapdeck.phase={phase} tapdeck.fs={file_system} {append}"
+        words = f"tapdeck.phase={phase} tapdeck.fs={file_system} tapdeck.share={share} {append}"
         self._process = subprocess.Popen(
             [
                 "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max", "-smp", "2",

@@ -93,6 +93,49 @@ def test_another_medium_is_told_and_gets_the_copies_again(
     assert told == [3, 0], "it is known now"
 
 
+def test_doubting_many_copies_ends_when_told_and_goes_on_after_a_kill(
+    box: ArchiveBox, disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    rows = [box.recording() for _ in range(7)]
+    run(box)
+    with box.library() as library:  # its copy is the last there is
+        assert delete_recordings(library, [rows[2]["id"]], "retention", "box", "").deleted
+    run(box)
+    replace_medium(disk, tmp_path / "keep")
+    monkeypatch.setattr(copies, "PAGE", 2)
+    sizes: list[int] = []
+    for pages, doubted in ((1, 2), (1, 3), (2, 6)):  # each by a new task, which knows nothing of the last
+        steps = iter([False] * (1 + pages))
+        with box.library() as library:
+            library.calls.conn.set_trace_callback(
+                lambda text: sizes.append(0) if text.startswith("BEGIN") else note_update(text, sizes)
+            )
+            ArchiveTask().run(library, lambda steps=steps: next(steps, True))  # type: ignore[misc]
+        assert states(box).count("failed") == doubted
+        assert list(disk.iterdir()) == [], "marked or copied to before everything was doubted"
+    assert max(sizes) <= 2, "a long transaction"
+    (standing,) = alarm(box)
+    assert standing["data"] == '{"recordings":6,"problem":"another medium is there"}'
+    monkeypatch.undo()
+    run(box)
+    assert states(box) == ["verified"] * 7
+    assert len(list(disk.rglob("*.flac"))) == 6
+    assert alarm(box) == []
+
+
+def note_update(text: str, sizes: list[int]) -> None:
+    """Count the updates of copies in the last transaction."""
+    if text.startswith("UPDATE archive_copies"):
+        sizes[-1] += 1
+
+
+def test_copies_to_be_doubted_are_found_by_an_index(box: ArchiveBox) -> None:
+    plan = box.calls.query(f"EXPLAIN QUERY PLAN {copies.VERIFIED_BEHIND}", ["disk", "", 200])
+    (step,) = (row["detail"] for row in plan)
+    assert "COVERING INDEX copies_by_target (target=? AND state=? AND recording_id>?)" in step
+
+
 def test_the_alarm_stands_until_they_are_there_again(
     box: ArchiveBox, disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import soundfile
 from cut_office import ENCRYPTED, FROM, TO, Office
-from recorded_lines import CARD_ID, RATE_HZ
+from recorded_lines import CARD_ID, RATE_HZ, rows
 
 from firmware.config import Home
 from recorder.tape.format import geometry_for
@@ -44,8 +44,10 @@ def test_gaps_of_the_tape_are_in_the_manifest(office: Office) -> None:
     expected[:, 16_000 - FROM : 16_800 - FROM] = 0
     office.check(expected)
     manifest = office.manifest().manifest
-    assert manifest["gaps"] == [{"from_sample": 16_000 - FROM, "to_sample": 16_800 - FROM, "reason": "not received"}]
+    assert manifest["gaps"] == [{"from_sample": 16_000 - FROM, "to_sample": 16_800 - FROM, "reason": "unreadable"}]
     assert office.recording()["missing_samples"] == manifest["missing_samples"] == 800
+    (told,) = rows(office.home, "SELECT data FROM events WHERE kind = 'recording_ready'")
+    assert json.loads(told["data"])["missing_by_reason"] == {"unreadable": 800}
 
 
 PAUSES = [

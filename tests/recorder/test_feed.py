@@ -13,7 +13,7 @@ import recorder.tape.feed as feed_module
 from drivers.api import PcmBlock
 from recorder.tape.assembly import LONGEST_FILL_S
 from recorder.tape.feed import BlockFeed
-from recorder.tape.format import geometry_for
+from recorder.tape.format import TapeBlock, geometry_for
 from recorder.tape.reader import TapeReader
 from recorder.tape.writer import TapeWriter
 
@@ -118,3 +118,21 @@ def test_one_writer_and_one_reader_at_once(reel: Reel) -> None:
         number = block.number + 1
     writer.join()
     assert taken == list(range(200))
+
+
+def test_a_block_that_memory_lets_go_while_older_ones_are_looked_for_is_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "MEMORY_BYTES", 1)
+    reel = Reel(tmp_path / "t.tape")
+    reel.at = (LONGEST_FILL_S + 1) * RATE_HZ
+    first = reel.at // BLOCK
+    reel.write(4)
+
+    def held(number: int) -> TapeBlock | None:
+        if reel.at // BLOCK == first + 4:
+            reel.write(1)
+        return reel.tape.spool.first_from(number)
+
+    reel.feed._held = held
+    assert reel.take_all() == list(range(first, first + 5))

@@ -17,9 +17,10 @@ import pytest
 from drivers.discovery import FoundCard
 from firmware.config import Home
 from firmware.errors import ConfigError
-from firmware.supervise import DaemonSpec, read_wanted, wanted_names, write_wanted
+from firmware.supervise import DaemonSpec, read_wanted, remove_wanted, wanted_names, write_wanted
 from recorder.keeper import (
     CardPlace,
+    Keeper,
     Simulation,
     decide,
     place_found,
@@ -263,3 +264,33 @@ def test_where_nothing_can_be_written_down_the_library_still_makes_room(
     code, errors = keeper.stop()
     assert code == 0
     assert errors.count("cannot be written down") == 1
+
+
+def test_a_found_card_that_is_gone_after_a_restart_stays_wanted_while_its_tape_is_there(home: Home) -> None:
+    before = Keeper(home, lines=0, exchange=False)
+    before._plugged(
+        [FoundCard("serial_card", "/dev/ttyACM0", "TD01"), FoundCard("serial_card", "/dev/ttyACM1", "TD02")]
+    )
+    before._look()
+    (home.tapes / "TD01.tape").touch()
+    remove_wanted(home, "recorder@TD01")
+    Keeper(home, lines=0, exchange=False)._look()
+    assert wanted_names(home) == ["recorder@TD01"]
+    assert read_wanted(home, "recorder@TD01").argv[-1] == "/dev/ttyACM0"
+
+
+def test_another_card_in_its_place_ends_that(home: Home) -> None:
+    before = Keeper(home, lines=0, exchange=False)
+    before._plugged([FoundCard("serial_card", "/dev/ttyACM0", "TD01")])
+    before._look()
+    (home.tapes / "TD01.tape").touch()
+    after = Keeper(home, lines=0, exchange=False)
+    after._plugged([FoundCard("serial_card", "/dev/ttyACM0", "TD02")])
+    after._look()
+    assert wanted_names(home) == ["recorder@TD02"]
+
+
+def test_what_was_seen_before_may_be_damaged(home: Home) -> None:
+    (home.root / "cards-seen.json").write_text('[{"name": "de')
+    Keeper(home, lines=0, exchange=False)._look()
+    assert wanted_names(home) == []

@@ -128,7 +128,7 @@ def test_what_memory_gives_up_takes_no_place_in_the_ring(tmp_path: Path) -> None
     tape = TapeWriter(path, HALF_MINUTE, CARD_ID)
     boot(tape, call, 0)
     tape.spool.sync()
-    tape.spool._most = 50
+    tape.spool.most_blocks = 50
     later = noise(2, 28 * RATE_HZ, seed=5)
     for at in range(0, later.shape[1], BLOCK):
         tape.append(PcmBlock(np.ascontiguousarray(later[:, at : at + BLOCK]), call.shape[1] + at, 0, 1), 1)

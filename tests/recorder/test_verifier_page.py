@@ -17,7 +17,16 @@ import pytest
 from evidence_material import Box, encode, speech
 from outside_world import Authority, web_server
 from playwright.sync_api import Page, expect, sync_playwright
-from test_verify import EDITS, MANIFEST_CHANGES, PROOF_CHANGES, change_manifest, exported, rewrite
+from test_verify import (
+    EDITS,
+    MANIFEST_CHANGES,
+    PROOF_CHANGES,
+    SILENT_MS,
+    change_manifest,
+    exported,
+    rewrite,
+    with_silences,
+)
 
 from firmware.config import Home
 from recorder.library.evidence.anchors import add_receipt, make_anchor, read_anchor
@@ -132,6 +141,21 @@ def test_every_change_of_manifest_and_proof(page: Page, box: Box, tmp_path: Path
             assert same(page, out, box.log.device)["verdict"] == verdict
         path.write_bytes(whole)
     assert same(page, out, box.log.device)["verdict"] == "authentic"
+
+
+def test_why_a_recording_is_silent(page: Page, box: Box) -> None:
+    audio = box.record("1", 6)
+    with_silences(audio, box)
+    said = same(page, audio.parent, box.log.device)
+    assert {one["reason"]: (one["from_ms"], one["to_ms"]) for one in said["silences"]} == SILENT_MS
+    expect(page.locator(".silence")).to_have_count(8)
+    result = by_program(audio.parent)[0]
+    for lang in ("en", "zh"):
+        told = [tapdeck_verify.describe_silence(one, lang) for one in result["silences"]]
+        assert page.locator(".silence").all_inner_texts() == told
+        page.click("#lang")
+    with_silences(audio, box, pauses=[{"from_sample": -1, "to_sample": 2}])
+    assert same(page, audio.parent, box.log.device)["verdict"] == "manifest_altered"
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ec"])

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from evidence_material import Box, bytes_of_second, encode, flip, read, speech
 
@@ -211,6 +212,47 @@ def test_a_changed_manifest_is_seen(box: Box, change: str) -> None:
     assert (code, result["verdict"], result["self_consistent"]) == (1, "manifest_altered", False)
 
 
+GAPS = [
+    {"from_sample": 8000, "to_sample": 16_000, "reason": "not_received"},
+    {"from_sample": 16_000, "to_sample": 20_000, "reason": "not_written"},
+    {"from_sample": 20_000, "to_sample": 20_800, "reason": "unreadable"},
+    {"from_sample": 20_800, "to_sample": 24_000, "reason": "overwritten"},
+    {"from_sample": 24_000, "to_sample": 32_000, "reason": "box_stopped"},
+    {"from_sample": 33_000, "to_sample": 34_000, "reason": "unknown"},
+    {"from_sample": 36_000, "to_sample": 36_001, "reason": "not received"},
+]
+PAUSE = {"from_sample": 0, "to_sample": 8000, "by": "8001", "reason": "card number"}
+SILENT_MS = {
+    "not_received": (1000, 2000), "not_written": (2000, 2500), "unreadable": (2500, 2600), "overwritten": (2600, 3000),
+    "box_stopped": (3000, 4000), "unknown": (4125, 4250), "not received": (4500, 4500), "paused": (0, 1000),
+}  # fmt: skip
+
+
+def with_silences(audio: Path, box: Box, **changes: object) -> None:
+    """Sign the manifest again, with gaps and a pause; ``not received``: as versions before wrote all of them."""
+    path = audio.with_suffix(".json")
+    signed = box.log.sign(read(path).manifest | {"gaps": GAPS, "pauses": [PAUSE]} | changes)
+    path.write_bytes(msgspec.json.encode(signed))
+
+
+def test_it_says_why_a_recording_is_silent(box: Box) -> None:
+    audio = box.record("1", 6)
+    with_silences(audio, box)
+    code, result = one(audio, "--key", box.log.device)
+    assert (code, result["verdict"]) == (0, "authentic")
+    assert {one["reason"]: (one["from_ms"], one["to_ms"]) for one in result["silences"]} == SILENT_MS
+    for lang, words in {
+        "en": "silent 00:00:03–00:00:04: the recorder",
+        "zh": "00:00:03–00:00:04 无声:录音程序",
+    }.items():
+        said = [line for line in tapdeck_verify.describe(result, lang) if "~" in line]
+        assert len(said) == 8
+        assert any(words in line for line in said)
+    for wrong in ([{**GAPS[0], "reason": 7}], [{"to_sample": 3, "reason": ""}], {}, [None]):
+        with_silences(audio, box, gaps=wrong)
+        assert one(audio, "--key", box.log.device)[1]["verdict"] == "manifest_altered"
+
+
 def test_a_name_given_twice_is_no_manifest(box: Box) -> None:
     audio = box.record("1", 2)
     path = audio.with_suffix(".json")
@@ -229,8 +271,6 @@ def test_a_missed_call_and_an_encrypted_recording(box: Box) -> None:
     signed = box.log.sign(manifest | {"stored": stored})
     folder = box.home.root / "encrypted"
     folder.mkdir()
-    import msgspec
-
     (folder / "x.json").write_bytes(msgspec.json.encode(signed))
     file = folder / "x.flac.tde"
     file.write_bytes(content)

@@ -128,7 +128,7 @@ def unconfirmed(stores: Stores, targets: Sequence[str], recording_ids: Collectio
             elif seen != "there":
                 refused.setdefault(recording_id, "unchecked")
         if "changed" in found.values():
-            copies.doubt_all(stores.calls, name)
+            copies.doubt_next(stores.calls, name)  # the alarm's beginning; the archive's own thread goes on
         if set(found.values()) - {"there"}:
             tell_of_doubts(stores.calls, name)
     return refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from firmware.config import Home
 from firmware.store.connection import write
 from recorder.library.archive.owed import owed, settle
 from recorder.library.audio import names
+from recorder.library.keeping.task import Stopping
 from recorder.library.storage.deletion import MUST_GO
 
 PAGE = 200
@@ -66,6 +68,10 @@ def all_names(path: str) -> list[str]:
     return [f"{stem}.key.json", *(f"{stem}{ending}" for ending in _AUDIO), *names.papers(path)]
 
 
+VERIFIED_BEHIND = (
+    "SELECT recording_id FROM archive_copies WHERE target = ? AND state = 'verified' AND recording_id > ?"
+    " ORDER BY recording_id LIMIT ?"
+)
 _LACKS = """
 FROM recordings r LEFT JOIN archive_copies c ON c.recording_id = r.id AND c.target = ?
 WHERE r.state = 'ready' AND r.deleted_rule IS NULL AND r.path IS NOT NULL
@@ -186,17 +192,37 @@ def note_look(calls: sqlite_utils.Database, target: str, recording_id: str, *, i
         )
 
 
-def doubt_all(calls: sqlite_utils.Database, target: str) -> None:
-    """Another medium is there: what the box still has is to be copied again. Raises StoreError."""
-    changed = 1
-    while changed:
-        with write(calls) as connection:
-            changed = connection.execute(
-                "UPDATE archive_copies SET state = 'failed', error = ?, attempts = 0 WHERE rowid IN ("
-                "SELECT c.rowid FROM archive_copies c JOIN recordings r ON r.id = c.recording_id AND r.state = 'ready'"
-                " WHERE c.target = ? AND c.state = 'verified' LIMIT ?)",
-                (CHANGED, target, PAGE),
-            ).rowcount
+def doubt_all(calls: sqlite_utils.Database, target: str, stopping: Stopping) -> bool:
+    """Another medium is there: what the box still has is to be copied again. Whether all of it was seen to.
+
+    One short transaction after the other, with as long a rest as each took. Raises StoreError.
+    """
+    place: str | None = ""
+    while place is not None:
+        if stopping():
+            return False
+        begun_s = time.monotonic()
+        place = doubt_next(calls, target, place)
+        time.sleep(time.monotonic() - begun_s)
+    return True
+
+
+def doubt_next(calls: sqlite_utils.Database, target: str, after: str = "") -> str | None:
+    """Doubt some copies, of recordings behind ``after``; the last of these, None when there was none.
+
+    What the target alone has left stays as it is: nobody can make it again. Raises StoreError.
+    """
+    ids = [row[0] for row in calls.conn.execute(VERIFIED_BEHIND, (target, after, PAGE))]
+    if not ids:
+        return None
+    with write(calls) as connection:
+        connection.executemany(
+            "UPDATE archive_copies SET state = 'failed', error = ?, attempts = 0"
+            " WHERE recording_id = ? AND target = ? AND state = 'verified'"
+            " AND EXISTS (SELECT 1 FROM recordings WHERE id = recording_id AND state = 'ready')",
+            [(CHANGED, recording_id, target) for recording_id in ids],
+        )
+    return str(ids[-1])
 
 
 def doubted(calls: sqlite_utils.Database, target: str) -> tuple[int, str]:

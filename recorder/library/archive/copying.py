@@ -18,7 +18,7 @@ from firmware.parameters import get_all
 from recorder.library.archive import copies
 from recorder.library.archive.copies import Waiting
 from recorder.library.archive.looking import CHANGED_ALARM, Look, look_at_copies, tell_of_doubts
-from recorder.library.archive.marks import MARK, known_mark, settle_mark
+from recorder.library.archive.marks import MARK, is_another, known_mark, settle_mark
 from recorder.library.archive.places import Place, open_place, read_places
 from recorder.library.archive.target import Target, TargetError
 from recorder.library.audio import names
@@ -119,8 +119,12 @@ def serve(stores: Stores, place: Place, since_ms: int, stopping: Stopping, look:
     if not removing and not look and not copies.lacking(stores.calls, place.name, since_ms):
         return
     with open_place(stores.home, place.name, place.url) as target:
-        if settle_mark(stores.calls, place.name, target):
+        if is_another(stores.calls, place.name, target):
+            all_doubted = copies.doubt_all(stores.calls, place.name, stopping)
             tell_of_doubts(stores.calls, place.name)
+            if not all_doubted:  # without its mark it is another the next time, too
+                return
+        settle_mark(stores.calls, place.name, target)
         copy_all(stores, place.name, target, since_ms, stopping)
         if removing:  # last: a target that refuses to remove still archives
             remove_erased(stores.home, stores.calls, place.name, target, stopping)

@@ -10,7 +10,6 @@ import msgspec
 import sqlite_utils
 
 from firmware.store.connection import write
-from recorder.library.archive import copies
 from recorder.library.archive.target import Target, TargetError
 
 MARK = "tapdeck-archive"
@@ -24,24 +23,26 @@ def known_mark(calls: sqlite_utils.Database, name: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def settle_mark(calls: sqlite_utils.Database, name: str, target: Target) -> bool:
-    """Mark a target that has no mark; whether it may be another than before: then its copies are to be made again.
+def is_another(calls: sqlite_utils.Database, name: str, target: Target) -> bool:
+    """Whether it may be another target than before: then its copies are to be made again, and the mark settled.
 
-    Raises TargetError, StoreError.
+    Raises TargetError, sqlite3.Error.
     """
     known, found = known_mark(calls, name), target.sha256(MARK)
-    if found is not None and found == known:
-        return False
-    is_other = known is not None or found is None
-    if is_other:
-        copies.doubt_all(calls, name)
+    return found is None or (known is not None and found != known)
+
+
+def settle_mark(calls: sqlite_utils.Database, name: str, target: Target) -> None:
+    """Remember the target by its mark; one that has none gets one. Raises TargetError, StoreError."""
+    found = target.sha256(MARK)
     if found is None:
         found = _put(target, name)
-    with write(calls) as connection:
-        connection.execute(
-            "INSERT INTO meta VALUES (?,?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (_KEY + name, found)
-        )
-    return is_other
+    if found != known_mark(calls, name):
+        with write(calls) as connection:
+            connection.execute(
+                "INSERT INTO meta VALUES (?,?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (_KEY + name, found),
+            )
 
 
 def _put(target: Target, name: str) -> str:

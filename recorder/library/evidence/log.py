@@ -165,6 +165,10 @@ class EvidenceLog:
             "clock": msgspec.to_builtins(clock_quality()),
         }
 
+    def is_own(self, signed: SignedManifest) -> bool:
+        """Whether our own key signed it."""
+        return signed.public_key == self._signer.public_key and signed.is_genuine()
+
     def sign(self, manifest: dict[str, Any]) -> SignedManifest:
         """Sign a manifest, and give it a salt."""
         return SignedManifest(manifest, self._signer.public_key, self._signer.sign(manifest), new_salt())

@@ -778,7 +778,7 @@ def verify(path: Path, known: Known) -> dict[str, Any]:
     result: dict[str, Any] = {
         "file": path.name, "id": None, "kind": None, "simulated": None, "device": None, "started_at": None,
         "verdict": "manifest_altered", "self_consistent": False, "key_known": None, "in_log": None,
-        "deleted": None, "anchored": [], "damage": [], "notes": [],
+        "deleted": None, "anchored": [], "damage": [], "silences": [], "notes": [],
     }  # fmt: skip
     try:
         file = parse(read_small(path))
@@ -788,6 +788,7 @@ def verify(path: Path, known: Known) -> dict[str, Any]:
         result.update(simulated=manifest.get("simulated") is True, started_at=manifest.get("started_at"))
         result["key_known"] = _is_known(key, known.devices) if known.devices else None
         result["damage"] = [one._asdict() for one in _check_file(path, manifest, commitment, result)]
+        result["silences"] = list(silences(manifest))
     except (Unreadable, OSError) as error:
         result.update(verdict="cannot_check", notes=[*result["notes"], str(error)])
         return result
@@ -812,6 +813,23 @@ def verify(path: Path, known: Known) -> dict[str, Any]:
         verdict = "unknown_device"
     result["verdict"] = verdict
     return result
+
+
+def silences(manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Where a recording is silent without the line having been so, by its own word, and why. Raises Malformed.
+
+    Gaps first, then pauses, whose ``reason`` is ``paused``. Times from the beginning.
+    """
+    if "audio" not in manifest:
+        return
+    rate = max(field(field(manifest, "audio", dict), "sample_rate_hz", int), 1)
+    for name in ("gaps", "pauses"):
+        for one in field(manifest, name, list) if name in manifest else []:
+            times = {
+                end: field(one, sample, int) * 1000 // rate
+                for end, sample in (("from_ms", "from_sample"), ("to_ms", "to_sample"))
+            }
+            yield {**times, "reason": "paused" if name == "pauses" else field(one, "reason", str)}
 
 
 def _is_known(key: bytes, devices: Sequence[str]) -> bool:
@@ -923,6 +941,13 @@ _TEXTS = {
         "time_stamp": "{t} (anchor {n}, time stamp by {who}, authority {checked})",
         "box": "{t} (anchor {n}, only the box says so)", "True": "checked", "False": "not checked",
         "practice": " (practice, not a real line)", "log_problem": "log {log}: {code} at {at}",
+        "silent": "silent {a}–{b}: {why}",
+        "not_received": "the line card delivered nothing",
+        "not_written": "received, but lost by the box before it was stored",
+        "unreadable": "stored, but the disk did not give it back whole",
+        "overwritten": "stored, but written over before it was cut",
+        "box_stopped": "the recorder was not running, or began anew",
+        "unknown": "nobody wrote down why", "paused": "somebody paused the recording",
     },
     "zh": {
         "authentic": "真实完整", "altered": "已被改动", "part_missing": "有缺失", "unknown_device": "未知设备",
@@ -937,6 +962,10 @@ _TEXTS = {
         "time_stamp": "{t}(存证 {n},时间戳机构 {who},机构{checked})",
         "box": "{t}(存证 {n},仅设备自称)", "True": "已核实", "False": "未核实",
         "practice": "(练习录音,非真实线路)", "log_problem": "日志 {log}:{code},位置 {at}",
+        "silent": "{a}–{b} 无声:{why}",
+        "not_received": "线路卡没有送来声音", "not_written": "已收到,但录音盒在存下之前丢失",
+        "unreadable": "已存下,但磁盘未能完整读出", "overwritten": "已存下,但在切割之前被覆盖",
+        "box_stopped": "录音程序未运行或重新启动", "unknown": "没有记载原因", "paused": "有人暂停了录音",
     },
 }  # fmt: skip
 
@@ -952,6 +981,15 @@ def utc(ms: int) -> str:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ms // 1000))
     except (OverflowError, ValueError, OSError):
         return str(ms)
+
+
+_SILENT = ("not_received", "not_written", "unreadable", "overwritten", "box_stopped", "paused")
+
+
+def describe_silence(one: Mapping[str, Any], lang: str) -> str:
+    """A silence in words. Manifests of older versions did not tell reasons apart."""
+    why = _TEXTS[lang][one["reason"] if one["reason"] in _SILENT else "unknown"]
+    return _TEXTS[lang]["silent"].format(a=clock(one["from_ms"]), b=clock(one["to_ms"]), why=why)
 
 
 def describe_damage(one: Mapping[str, Any], lang: str) -> str:
@@ -970,6 +1008,7 @@ def describe(result: Mapping[str, Any], lang: str) -> list[str]:
     say = _TEXTS[lang]
     lines = [f"{result['file']}: {say[result['verdict']]}{say['practice'] if result['simulated'] else ''}"]
     lines += [f"  ! {describe_damage(one, lang)}" for one in result["damage"]]
+    lines += [f"  ~ {describe_silence(one, lang)}" for one in result["silences"]]
     if result["device"]:
         answers = {True: say["yes"], False: say["no"]}
         no_key = say["no_key"].format(device=result["device"])
@@ -1026,7 +1065,7 @@ def _cannot_check(path: Path, why: str) -> dict[str, Any]:
     return {
         "file": path.name, "id": None, "kind": None, "simulated": None, "device": None, "started_at": None,
         "verdict": "cannot_check", "self_consistent": False, "key_known": None, "in_log": None,
-        "deleted": None, "anchored": [], "damage": [], "notes": [why],
+        "deleted": None, "anchored": [], "damage": [], "silences": [], "notes": [why],
     }  # fmt: skip
 
 
