@@ -17,6 +17,7 @@ from crm_client_api.answers.keeping import (
     EvidenceInfo,
     HeadInfo,
     RecordingEvidence,
+    Silence,
     VerdictInfo,
 )
 from firmware.clock import iso_utc
@@ -137,6 +138,7 @@ def verdict_on(home: Home, recording_id: str, audio: Path, manifest: Path, *, si
         in_log=result["in_log"],
         anchored_before=[iso_utc(one["before_ms"]) for one in result["anchored"]],
         damage=[Damaged(one["kind"], one["from_ms"], one["to_ms"]) for one in result["damage"]],
+        silences=[Silence(one["from_ms"], one["to_ms"], one["reason"]) for one in result["silences"]],
         notes=result["notes"],
         text={lang: verifier.describe(result, lang) for lang in ("en", "zh")},
     )

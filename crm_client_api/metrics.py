@@ -78,6 +78,7 @@ class _Box(Collector):
         self._recordings: Counter[tuple[str, ...]] = Counter()
         self._recorded_ms = 0
         self._missing_ms = 0
+        self._missing_by_reason_ms: Counter[str] = Counter()
         with api.pool.use() as stores:
             self._epoch, self._counted_id = epoch(stores.calls), last_id(stores.calls)
 
@@ -115,6 +116,13 @@ class _Box(Collector):
             if row[0] == "recording_ready":
                 self._recorded_ms += int(row[3] or 0)
                 self._missing_ms += int(row[4] or 0)
+        for reason, missing_ms in stores.calls.conn.execute(
+            "SELECT gap.key, sum(gap.value * 1000 / max(1, data ->> 'sample_rate_hz'))"
+            " FROM events, json_each(data, '$.missing_by_reason') AS gap"
+            " WHERE events.id > ? AND events.id <= ? AND +kind = 'recording_ready' GROUP BY 1",
+            (self._counted_id, upto),
+        ):
+            self._missing_by_reason_ms[str(reason)] += int(missing_ms)
         self._counted_id = upto
 
     def _counters(self) -> Iterator[Metric]:
@@ -136,6 +144,12 @@ class _Box(Collector):
         yield CounterMetricFamily(
             "tapdeck_missing_seconds", "Lost audio within them: silence in its place", value=self._missing_ms / 1000
         )
+        reasons = CounterMetricFamily(
+            "tapdeck_missing_by_reason_seconds", "The same, by the reasons that manifests sign", labels=("reason",)
+        )
+        for reason, missing_ms in self._missing_by_reason_ms.items():
+            reasons.add_metric((reason,), missing_ms / 1000)
+        yield reasons
 
     def _cards(self) -> Iterator[Metric]:
         connected = GaugeMetricFamily("tapdeck_card_connected", "Whether the line card answers", labels=("card",))

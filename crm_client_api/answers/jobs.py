@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from crm_client_api.answers.take_home import TakeHomeProgress
+
 
 class ImportCounts(msgspec.Struct, frozen=True):
     """How many rows of a file do what. ``duplicate``: have a number that another customer has; counted beside."""
@@ -49,6 +51,7 @@ class JobInfo(msgspec.Struct, frozen=True):
     ``question`` with needs_answer: ``mapping`` (``header``, ``proposal``, ``columns``, ``examples`` belong to it) or
     ``confirm`` (``counts``, ``problems``, ``ignored_sheets``). ``kept_newer``: fields that somebody else changed
     after the preview, and that stayed so. ``hand_overs``: those that the job does, or takes back.
+    ``held``: why a job is set aside (``paused``, or what is the matter with its stick), "" when it is not.
     """
 
     id: int
@@ -72,6 +75,8 @@ class JobInfo(msgspec.Struct, frozen=True):
     kept_newer: int | None = None
     hand_overs: list[int] = []
     file: JobFile | None = None
+    held: str = ""
+    take_home: TakeHomeProgress | None = None
 
 
 class JobList(msgspec.Struct, frozen=True):

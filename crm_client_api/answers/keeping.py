@@ -179,6 +179,18 @@ class Damaged(msgspec.Struct, frozen=True):
     to_ms: int
 
 
+class Silence(msgspec.Struct, frozen=True):
+    """A stretch in which a recording is silent and the line need not have been, as its manifest says.
+
+    ``reason``: not_received, not_written, unreadable, overwritten, box_stopped, unknown, paused; in manifests of older
+    versions ``not received`` for whatever was missing.
+    """
+
+    from_ms: int
+    to_ms: int
+    reason: str
+
+
 class VerdictInfo(msgspec.Struct, frozen=True):
     """What a check found. ``text``: the whole in words, by language (en, zh).
 
@@ -193,6 +205,7 @@ class VerdictInfo(msgspec.Struct, frozen=True):
     in_log: bool | None
     anchored_before: list[str]
     damage: list[Damaged]
+    silences: list[Silence]
     notes: list[str]
     text: dict[str, list[str]]
 

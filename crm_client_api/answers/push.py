@@ -93,15 +93,22 @@ class TraceLine(msgspec.Struct, frozen=True):
     handed_by: str | None
 
 
-class PopupTrace(msgspec.Struct, frozen=True):
-    """The pop-up rules as they are now, applied to a call for every operator who may log in or was shown it.
+AsOf = Literal["call", "now"]
 
-    ``whole`` false: customers out of the asker's scope are left out, so it may have popped up otherwise.
+
+class PopupTrace(msgspec.Struct, frozen=True):
+    """The pop-up rules, applied to a call for every operator who may log in or was shown it.
+
+    ``as_of`` ``call``: with parameters, channel, appointments and customers as they were at ``judged_at``, when the
+    call came up; ``now``: that was not noted, and they are those of this moment. ``whole`` false: customers out of the
+    asker's scope are left out, so it may have popped up otherwise.
     """
 
     call: CallInfo
     whole: bool
     operators: list[TraceLine]
+    as_of: AsOf
+    judged_at: str
 
 
 class SimulatedLine(msgspec.Struct, frozen=True):

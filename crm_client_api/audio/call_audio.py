@@ -13,6 +13,7 @@ from crm_client_api.domain.recordings import Recording, silent_ranges
 from firmware.config import Home
 from firmware.errors import NotFound, Refused
 from recorder.library.audio.stored import open_audio
+from recorder.tape.absence import heard_to
 from recorder.tape.reader import TapeReader
 
 
@@ -53,10 +54,13 @@ def open_call(home: Home, calls: sqlite_utils.Database, call: Call, recordings: 
 
 
 def _end(call: Call, recordings: Sequence[Recording], tape: TapeReader | None) -> int:
-    """The position up to which the call can be heard."""
+    """The position up to which the call can be heard: no further than where its recorder or its card went away, though
+    the store may not know yet that it ended there.
+    """
     ends = [one.to_sample for one in recordings]
     if call.to_sample is not None:
         ends.append(call.to_sample)
     elif call.state != "ended" and tape is not None and (last := tape.last_head()) is not None:
-        ends.append((last.number + 1) * tape.geometry.block_samples)
+        since = max(ends, default=call.from_sample or 0)
+        ends.append(heard_to(tape, since, (last.number + 1) * tape.geometry.block_samples))
     return max(ends, default=0)

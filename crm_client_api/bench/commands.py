@@ -127,3 +127,27 @@ def excel_command(rows: int, place: Path | None, as_json: bool) -> None:
         return
     for name, value in msgspec.to_builtins(figures).items():
         click.echo(f"{name:24} {value}")
+
+
+@bench.command("take-home")
+@click.option("--recordings", type=click.IntRange(1), default=10_000, show_default=True)
+@click.option("--bytes", "each_bytes", type=click.IntRange(1), default=200_000, show_default=True, help="Of each.")
+@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
+@click.option(
+    "--place", type=click.Path(path_type=Path, exists=True, file_okay=False), default=None, help="On the medium."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+def take_home_command(recordings: int, each_bytes: int, rounds: int, place: Path | None, as_json: bool) -> None:
+    """Take recordings home, and copy the same bytes with cp, sync and a cold read-back, by turns."""
+    import msgspec
+
+    from crm_client_api.bench.take_home import measure
+
+    figures = measure(
+        recordings, each_bytes, rounds, place, lambda text: click.echo(f"bench take-home: {text}", err=True)
+    )
+    if as_json:
+        click.echo(msgspec.json.encode(figures).decode())
+        return
+    for name, value in msgspec.to_builtins(figures).items():
+        click.echo(f"{name:24} {value}")

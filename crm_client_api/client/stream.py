@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from crm_client_api.answers.calls import Board, CallInfo, CardEventInfo, LineEventInfo, RecordingEvent, Reset
+from crm_client_api.answers.media import MediumEventInfo
 from crm_client_api.answers.push import OfficeEventInfo, PopupInfo
 from crm_client_api.client.errors import Busy, Unreachable
 from crm_client_api.client.transport import Transport, read_refusal, target
@@ -28,6 +29,7 @@ _KINDS: Mapping[str, type[msgspec.Struct]] = {
     "recording": RecordingEvent,
     "line": LineEventInfo,
     "card": CardEventInfo,
+    "medium": MediumEventInfo,
     "board": Board,
     "reset": Reset,
 }

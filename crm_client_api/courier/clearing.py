@@ -12,7 +12,6 @@ from crm_client_api.courier.exports import WORKBOOK
 from crm_client_api.domain.communications import bin as communication_bin
 from crm_client_api.domain.communications.lists import Filter as CommunicationFilter
 from crm_client_api.domain.customers import bin as customer_bin
-from crm_client_api.domain.customers import news
 from crm_client_api.domain.customers.search import Filter as CustomerFilter
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Permission
@@ -23,7 +22,6 @@ from crm_client_api.excel.exporting.communications import write_communications
 from crm_client_api.excel.exporting.customers import write_customers
 from crm_client_api.views.calls import open_desk
 from crm_client_api.views.communications import reach_of
-from firmware.store.connection import write
 
 NEEDED: Mapping[str, tuple[Permission, ...]] = {
     "clear_customers": (Permission.CUSTOMER_MANAGE, Permission.CUSTOMER_IMPORT_DELETE),
@@ -44,14 +42,9 @@ def run_clearing(context: Context) -> None:
         result = _back_up(context, operator)
         context.note(phase="clearing", result=result)
     done = int(context.job.done_rows) if context.job.phase == "clearing" else 0
-    try:
-        for keys in _batches(context, operator, BackedUp.read(context.folder / _BACKED_UP)):
-            done += len(keys)
-            context.step("clearing", done, result["rows"])
-    finally:  # also of what was cleared before it was cut off
-        if context.job.kind == "clear_customers":
-            with write(context.crm) as connection:
-                news.tell_within(context.crm, connection, "deleted", customer_scope(operator.viewer), operator.staff_no)
+    for keys in _batches(context, operator, BackedUp.read(context.folder / _BACKED_UP)):
+        done += len(keys)
+        context.step("clearing", done, result["rows"])
     context.note(state="done", phase="", done_rows=done, result=result)
 
 

@@ -40,6 +40,14 @@ class AskerGone(Refused):
     """Who asked for the job may not do it any more: it goes no further."""
 
 
+class SetAside(BoxError):
+    """The job goes on later, when it is let: ``held`` says what it waits for."""
+
+    def __init__(self, held: str, text: str) -> None:
+        super().__init__(text)
+        self.held = held
+
+
 class Stopping(BoxError):
     """The courier ends; the job is taken up again by the next one."""
 
@@ -103,10 +111,11 @@ class Context:
         """The parameters as they are now."""
         return read_settings(self.crm)
 
-    def step(self, phase: str, done_rows: int, all_rows: int | None) -> None:
-        """Note how far the job is (twice a second at most). Raises Cancelled, Stopping, StoreError.
+    def step(self, phase: str, done_rows: int, all_rows: int | None, **values: Any) -> None:
+        """Note how far the job is (twice a second at most), with further columns. Raises StoreError.
 
-        Raises AskerGone while it may still be given up and who asked for it left, or works with other settings.
+        Raises Cancelled, Stopping; SetAside when somebody paused it; AskerGone while it may still be given up and who
+        asked for it left, or works with other settings.
         """
         if self.stop.is_set():
             raise Stopping("the courier ends")
@@ -116,10 +125,14 @@ class Context:
         if now_s - self._told_s < _TELL_EVERY_S:
             return
         self._told_s = now_s
-        if self.cancellable and get_job(self.crm, self.job.id).cancel_asked:
-            raise Cancelled("cancelled")
+        if self.cancellable:
+            now = get_job(self.crm, self.job.id)
+            if now.cancel_asked:
+                raise Cancelled("cancelled")
+            if now.held:
+                raise SetAside(now.held, "somebody paused this")
         with write(self.crm) as connection:
-            set_job(connection, self.job.id, phase=phase, done_rows=done_rows, all_rows=all_rows)
+            set_job(connection, self.job.id, phase=phase, done_rows=done_rows, all_rows=all_rows, **values)
 
     def note(self, **values: Any) -> None:
         """Change columns of the job at once. Raises StoreError."""

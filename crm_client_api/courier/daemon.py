@@ -11,16 +11,18 @@ import shutil
 import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
 import psutil
 
-from crm_client_api.courier.context import AskerGone, Cancelled, Context, Stopping
-from crm_client_api.courier.jobs import ANSWER_WITHIN_MS, KEPT_FOR_MS, Job, get_job, next_job, set_job
-from crm_client_api.courier.kinds import KINDS
+from crm_client_api.courier.context import AskerGone, Cancelled, Context, SetAside, Stopping
+from crm_client_api.courier.jobs import ANSWER_WITHIN_MS, KEPT_FOR_MS, PAUSED, Job, get_job, next_job, set_job
+from crm_client_api.courier.kinds import KINDS, LANES, STICK_KINDS
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.stores import StorePool, Stores
+from crm_client_api.take_home.media import let_go_on
 from firmware.clock import now_ms
 from firmware.config import Home
 from firmware.doorbell import Doorbell, ring
@@ -46,18 +48,24 @@ def run_courier(home: Home) -> None:
     require_current_schema(home)
     with _only_courier(home):
         _step_back()
-        courier = Courier(home)
-        thread = threading.Thread(target=courier.run, name="jobs", daemon=True)
-        thread.start()
+        couriers = [Courier(home, lane) for lane in LANES]
+        threads = [threading.Thread(target=one.run, name=one.lane, daemon=True) for one in couriers]
+        for thread in threads:
+            thread.start()
         notify("READY=1")
         period_s = watchdog_interval_s()
-        while thread.is_alive() and not select.select([asked_to_stop], [], [], period_s or _LOOK_EVERY_S)[0]:
+        while all(one.is_alive() for one in threads):
+            if select.select([asked_to_stop], [], [], period_s or _LOOK_EVERY_S)[0]:
+                break
             notify("WATCHDOG=1")
         notify("STOPPING=1")
-        courier.stop.set()
+        for courier in couriers:
+            courier.stop.set()
         ring(home.doorbells)
-        thread.join(STOP_WITHIN_S)
-        if thread.is_alive():  # every transaction is whole or undone, and the next courier goes on from there
+        until_s = time.monotonic() + STOP_WITHIN_S
+        for thread in threads:
+            thread.join(max(0.0, until_s - time.monotonic()))
+        if any(one.is_alive() for one in threads):  # every transaction is whole or undone; the next courier goes on
             os._exit(0)
 
 
@@ -94,17 +102,21 @@ def _step_back() -> None:
 
 
 class Courier:
-    """The work itself. ``stop``: set it to end after the next step. Thread: ``run`` in one."""
+    """The work itself, one job after the other; with ``lane`` only jobs of that one.
 
-    def __init__(self, home: Home) -> None:
+    ``stop``: set it to end after the next step. Thread: ``run`` in one.
+    """
+
+    def __init__(self, home: Home, lane: str = "") -> None:
         self._home = home
+        self.lane = lane
         self._pool = StorePool(home)
         self.stop = threading.Event()
         self._tidied_ms = 0
 
     def run(self) -> None:
         """Do jobs until ``stop``."""
-        with Doorbell(self._home.doorbells, "courier") as bell:
+        with Doorbell(self._home.doorbells, f"courier-{self.lane}".rstrip("-")) as bell:
             while not self.stop.is_set():
                 try:
                     busy = self.turn()
@@ -119,10 +131,12 @@ class Courier:
     def turn(self) -> bool:
         """Do the next job; False when there was none. Raises StoreError, OSError."""
         with self._pool.use() as stores:
-            if now_ms() - self._tidied_ms > _TIDY_EVERY_MS:
+            if self.lane in ("", LANES[0]) and now_ms() - self._tidied_ms > _TIDY_EVERY_MS:
                 self._tidy(stores)
                 self._tidied_ms = now_ms()
-            job = next_job(stores.crm)
+            if self.lane in ("", LANES[1]):
+                let_go_on(stores)
+            job = next_job(stores.crm, STICK_KINDS if self.lane else (), only=self.lane == LANES[1])
             if job is None:
                 return False
             try:
@@ -147,6 +161,10 @@ class Courier:
         try:
             with in_zone(context.settings().zone):
                 work.run(context)
+        except SetAside as error:
+            with write(stores.crm) as connection:  # no failed try: it went as far as it could
+                held = {} if error.held == PAUSED else {"held": error.held}  # and who paused it may have let it go on
+                set_job(connection, job.id, state="waiting", tries=job.tries, error=str(error), **held)
         except Stopping:
             with write(stores.crm) as connection:  # an orderly end is no failed try
                 set_job(connection, job.id, tries=job.tries)
@@ -180,7 +198,7 @@ class Courier:
                     "UPDATE jobs SET wanted = json_set(wanted, '$.confirmed', json('false')) WHERE id = ?",
                     (context.job.id,),
                 )
-            set_job(connection, context.job.id, phase="", cancel_asked=0, **values)
+            set_job(connection, context.job.id, phase="", cancel_asked=0, held="", **values)
         if values["state"] == "cancelled" and context.job.phase != "clearing":  # its backup stays
             shutil.rmtree(context.folder, ignore_errors=True)
 
@@ -191,6 +209,10 @@ class Courier:
             connection.execute(
                 "UPDATE jobs SET state = 'waiting', cancel_asked = 1 WHERE state = 'needs_answer' AND changed_ms < ?",
                 (at_ms - ANSWER_WITHIN_MS,),
+            )
+            connection.execute(
+                "UPDATE jobs SET cancel_asked = 1 WHERE state = 'waiting' AND held <> '' AND changed_ms < ?",
+                (at_ms - KEPT_FOR_MS,),
             )
         folders = self._home.root / "jobs"
         for folder in folders.iterdir() if folders.exists() else ():

@@ -11,7 +11,7 @@ from crm_client_api.courier.jobs import get_job
 from crm_client_api.domain.customers import news
 from crm_client_api.domain.operators import get_operator
 from crm_client_api.domain.permissions import Level, Permission
-from crm_client_api.domain.scope import RecordScope, communication_scope, customer_scope
+from crm_client_api.domain.scope import RecordScope, Viewer, communication_scope, customer_scope, known_customers
 from crm_client_api.domain.staff.people import last_appointment
 from crm_client_api.excel.importing.communications import CommunicationKind
 from crm_client_api.excel.importing.customer_rows import Rights
@@ -36,7 +36,7 @@ def _kind(context: Context) -> RecordKind:
     known = {row[0] for row in context.crm.conn.execute("SELECT DISTINCT staff_no FROM operators")}
     rights = Rights(operator.staff_no, operator.level is Level.SUPER, known)
     viewer = operator.viewer
-    return _of(context, customer_scope(viewer), communication_scope(viewer), rights)
+    return _of(context, viewer, rights)
 
 
 def _applying_kind(context: Context) -> RecordKind:
@@ -46,15 +46,19 @@ def _applying_kind(context: Context) -> RecordKind:
         return _clearing_kind(context)
     viewer = replace(asker.viewer, permissions=asker.permissions & context.job.permissions)
     rights = Rights(context.job.staff_no, False, ())
-    return _of(context, customer_scope(viewer), communication_scope(viewer), rights)
+    return _of(context, viewer, rights)
 
 
 def _clearing_kind(context: Context) -> RecordKind:
     """For what is done whatever became of who asked; it reads nothing, so it needs no scope."""
-    return _of(context, RecordScope(), RecordScope(), Rights(context.job.staff_no, False, ()))
+    return _kind_within(context, RecordScope(), RecordScope(), Rights(context.job.staff_no, False, ()))
 
 
-def _of(context: Context, customers: RecordScope, communications: RecordScope, rights: Rights) -> RecordKind:
+def _of(context: Context, viewer: Viewer, rights: Rights) -> RecordKind:
+    return _kind_within(context, known_customers(viewer), communication_scope(viewer), rights)
+
+
+def _kind_within(context: Context, customers: RecordScope, communications: RecordScope, rights: Rights) -> RecordKind:
     site = context.settings().site
     if context.job.kind == "import_customers":
         return CustomerKind(context.crm, customers, site, rights, context.job.actor)

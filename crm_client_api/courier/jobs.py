@@ -6,7 +6,7 @@ Everybody sees the own ones only; who manages all operators may list those of ot
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,17 @@ KEPT_FOR_MS = 7 * 86_400_000
 """How long a job's files stay; one that waits for an answer is cancelled after a day."""
 ANSWER_WITHIN_MS = 86_400_000
 _OPEN = ("waiting", "running", "needs_answer")
+PAUSED = "paused"
+"""Why a job is set aside that somebody paused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job as stored. ``wanted`` is what was asked for, ``result`` what is known so far; times Unix ms UTC.
 
-    ``phase``: reading, inserting, applying, writing, clearing, handing_over, taking_back; ``question``, in ``result``,
-    while ``state`` is needs_answer.
+    ``phase``: reading, inserting, applying, writing, clearing, handing_over, taking_back, choosing, checking, copying;
+    ``question``, in ``result``, while ``state`` is needs_answer. ``held``: why it is set aside until somebody lets it
+    go on (``paused``, or what is the matter with its stick), "" when it is not.
     """
 
     id: int
@@ -54,6 +57,7 @@ class Job:
     created_ms: int
     changed_ms: int
     cancel_asked: bool
+    held: str
 
     @property
     def actor(self) -> Actor:
@@ -63,7 +67,7 @@ class Job:
 
 _COLUMNS = (
     "id, kind, staff_no, address, state, phase, tries, wanted, permissions, done_rows, all_rows, result, error_code,"
-    " error, created_ms, changed_ms, cancel_asked"
+    " error, created_ms, changed_ms, cancel_asked, held"
 )
 
 
@@ -142,12 +146,49 @@ def list_jobs(crm: sqlite_utils.Database, staff_no: str, limit: int, before: int
     return [_job(row) for row in rows]
 
 
-def next_job(crm: sqlite_utils.Database) -> Job | None:
-    """The oldest job that is to be done, or that a courier left unfinished."""
+def next_job(crm: sqlite_utils.Database, kinds: Collection[str] = (), *, only: bool = False) -> Job | None:
+    """The oldest job that is to be done, or that a courier left unfinished; not of these kinds, or ``only`` of these.
+
+    One that is set aside waits until it is let go on, or given up.
+    """
     row = crm.conn.execute(
-        f"SELECT {_COLUMNS} FROM jobs WHERE state IN ('waiting', 'running') ORDER BY state = 'waiting', id LIMIT 1"
+        f"SELECT {_COLUMNS} FROM jobs WHERE state IN ('waiting', 'running') AND (held = '' OR cancel_asked)"
+        f" AND kind {'IN' if only else 'NOT IN'} ({','.join('?' * len(kinds))}) ORDER BY state = 'waiting', id LIMIT 1",
+        tuple(kinds),
     ).fetchone()
     return None if row is None else _job(row)
+
+
+def held_jobs(crm: sqlite_utils.Database, reasons: Collection[str]) -> list[Job]:
+    """The open jobs that are set aside for one of these reasons, or with "" among them for none."""
+    rows = crm.conn.execute(
+        f"SELECT {_COLUMNS} FROM jobs WHERE state IN ('waiting', 'running')"
+        f" AND held IN ({','.join('?' * len(reasons))})",
+        tuple(reasons),
+    )
+    return [_job(row) for row in rows]
+
+
+def pause_job(crm: sqlite_utils.Database, job_id: int, actor: Actor) -> Job:
+    """Set one of the own jobs aside; while it runs, at its next step. Raises NotFound, Refused."""
+    with write(crm) as connection:
+        job = get_job(crm, job_id, actor.staff_no)
+        if job.state not in ("waiting", "running") or job.held == PAUSED:
+            raise Refused("this job does not run, so it cannot be paused")
+        set_job(connection, job_id, held=PAUSED)
+        audit.append(connection, actor, "job.pause", str(job_id))
+    return get_job(crm, job_id, actor.staff_no)
+
+
+def resume_job(crm: sqlite_utils.Database, job_id: int, actor: Actor) -> Job:
+    """Let one of the own jobs that is set aside go on. Raises NotFound, Refused."""
+    with write(crm) as connection:
+        job = get_job(crm, job_id, actor.staff_no)
+        if job.state not in ("waiting", "running") or not job.held:
+            raise Refused("this job is not set aside")
+        set_job(connection, job_id, held="", error=None)
+        audit.append(connection, actor, "job.resume", str(job_id))
+    return get_job(crm, job_id, actor.staff_no)
 
 
 def answer_job(crm: sqlite_utils.Database, job_id: int, actor: Actor, answer: Mapping[str, Any]) -> Job:
@@ -202,9 +243,9 @@ def set_job(connection: sqlite3.Connection, job_id: int, **values: Any) -> None:
 
 def _tell(connection: sqlite3.Connection, job_id: int) -> None:
     row = connection.execute(
-        "SELECT staff_no, kind, state, phase, done_rows, all_rows, error_code FROM jobs WHERE id = ?", (job_id,)
+        "SELECT staff_no, kind, state, phase, done_rows, all_rows, error_code, held FROM jobs WHERE id = ?", (job_id,)
     ).fetchone()
-    about = {name: row[name] for name in ("kind", "state", "phase", "done_rows", "all_rows", "error_code")}
+    about = {name: row[name] for name in ("kind", "state", "phase", "done_rows", "all_rows", "error_code", "held")}
     office_events.tell(connection, "job", {"id": job_id, **about}, to=[row["staff_no"]])
 
 

@@ -16,14 +16,22 @@ from crm_client_api.courier.hand_overs import (
     take_back_hand_over,
 )
 from crm_client_api.courier.imports import run_import_job, take_back_import
+from crm_client_api.take_home.job import TAKE_HOME, end_take_home, run_take_home
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How a kind of job is done. ``take_back`` undoes what nobody has seen; False when it must be finished instead."""
+    """How a kind of job is done. ``take_back`` undoes what nobody has seen; False when it must be finished instead.
+
+    ``lane``: jobs of one lane are done one after the other; an hour of copying holds up no import.
+    """
 
     run: Callable[[Context], None]
     take_back: Callable[[Context], bool] = lambda context: True
+    lane: str = "office"
+
+
+LANES = ("office", "sticks")
 
 
 KINDS: Mapping[str, Work] = {
@@ -36,5 +44,8 @@ KINDS: Mapping[str, Work] = {
     "clear_communications": Work(run_clearing),
     HAND_OVER: Work(run_hand_over, take_back_hand_over),
     TAKE_BACK: Work(run_taking_back, lambda context: False),
+    TAKE_HOME: Work(run_take_home, end_take_home, lane="sticks"),
 }
 """By ``Job.kind``."""
+STICK_KINDS = tuple(kind for kind, work in KINDS.items() if work.lane == LANES[1])
+"""The kinds of the second lane."""

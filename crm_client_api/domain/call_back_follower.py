@@ -14,10 +14,12 @@ import sqlite_utils
 from crm_client_api.domain import office_events
 from crm_client_api.domain.call_backs import EVENT
 from crm_client_api.domain.calls import Call, calls_by_id, ended_since
+from crm_client_api.domain.number_sites import note_keys
 from crm_client_api.domain.settings import Settings
 from crm_client_api.domain.witnesses import who_sees_channel
 from firmware.store.connection import write
 from firmware.store.event_log import epoch, last_id, read_after
+from recorder.numbers import match_key
 
 BY_ITSELF = ""
 """Who changed a call-back that a call settled."""
@@ -117,10 +119,12 @@ def _follow_call(
     if not key:
         return []
     if call.direction == "incoming" and call.result == "missed":
+        note_keys(connection, settings.site)
+        today = match_key(call.number or "", settings.site)  # it is called back from here
         done = connection.execute(
             "INSERT INTO call_backs (call_id, channel, match_key, missed_ms, state, changed_ms, changed_by)"
             " VALUES (?,?,?,?,'open',?,?) ON CONFLICT DO NOTHING",
-            (call.id, call.channel, key, call.started_ms, at_ms, BY_ITSELF),
+            (call.id, call.channel, today, call.started_ms, at_ms, BY_ITSELF),
         )
         return [(call.id, call.channel)] if done.rowcount else []
     if call.direction == "incoming" and call.result != "answered":

@@ -53,6 +53,7 @@ PLACES = (
     Place("reason of an agent's state", "agent_state_log", ("reason",)),
     Place("event that people are told", "events", ("data",)),
     Place("alarm that is told outside", "alarm_notices", ("details",)),
+    Place("row that an import passed by", "import_late_rows", ("detail",)),
     Place("name of an API token", "api_tokens", ("name",)),
 )
 _BY_KIND: dict[str, tuple[Place, ...]] = {

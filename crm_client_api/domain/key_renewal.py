@@ -17,7 +17,7 @@ _AT_ONCE = 300
 def renew_number_keys(calls: sqlite_utils.Database, crm: sqlite_utils.Database, site: Site) -> bool:
     """Bring the keys of customers, waiting call-backs and communication records up to the site's settings.
 
-    In short transactions. False when they were. Raises StoreError: call it again.
+    In short transactions. False when they were; call it again until then. Raises StoreError: as well.
     """
     now, made = MadeBy(reading(site), site), made_by(crm.conn)
     if made == [now]:
@@ -29,7 +29,8 @@ def renew_number_keys(calls: sqlite_utils.Database, crm: sqlite_utils.Database, 
     _renew_call_backs(calls, crm, site)
     renew_keys(crm, site)
     with write(crm) as connection:
-        note_made_by(connection, [now])
+        if made_by(connection) == begun:  # else somebody still wrote keys by other settings
+            note_made_by(connection, [now])
     return True
 
 

@@ -37,9 +37,19 @@ def all_renewed(connection: sqlite3.Connection, site: Site) -> bool:
 
 
 def made_by(connection: sqlite3.Connection) -> list[MadeBy]:
-    """All ways in which keys of now may have been made; none on a box that is new."""
+    """All ways in which keys of now may have been made, the latest last; none on a box that is new."""
     row = connection.execute("SELECT value FROM meta WHERE key = ?", (_MADE_BY,)).fetchone()
     return [] if row is None else msgspec.json.decode(row[0], type=list[MadeBy])
+
+
+def note_keys(connection: sqlite3.Connection, site: Site) -> None:
+    """Whoever writes keys says by which settings, inside the same write transaction.
+
+    Settings of before – of an import that began with them – go behind those of now: the keys are renewed once more.
+    """
+    written, made = MadeBy(reading(site), site), made_by(connection)
+    if made and made[-1] != written:
+        note_made_by(connection, [*(one for one in made if one != written), written])
 
 
 def note_made_by(connection: sqlite3.Connection, made: list[MadeBy]) -> None:

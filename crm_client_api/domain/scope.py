@@ -50,9 +50,18 @@ class RecordScope:
         return f"{owner_column} IN (SELECT staff_no FROM staff WHERE group_number = ?)", (self.group,)
 
 
+NO_RECORDS = RecordScope(group=None)
+"""For whom there are none."""
+
+
 def customer_scope(viewer: Viewer) -> RecordScope:
     """Which customers the viewer may work on."""
     return _record_scope(viewer, Permission.CUSTOMER_SHARE)
+
+
+def known_customers(viewer: Viewer) -> RecordScope:
+    """Which customers there are for the viewer to name by their ids: without ``customer_manage`` none."""
+    return customer_scope(viewer) if Permission.CUSTOMER_MANAGE in viewer.permissions else NO_RECORDS
 
 
 def communication_scope(viewer: Viewer) -> RecordScope:

@@ -11,32 +11,34 @@ from crm_client_api.excel.columns import VERSION
 
 VERSION_PROPERTY: Final = "tapdeck-columns"
 """The custom property of the workbook that holds ``columns.VERSION``."""
-PLAIN, TEXT, TIME, HEADER = 0, 1, 2, 3
+PLAIN, TEXT, TIME, HEADER, LINK = 0, 1, 2, 3, 4
 """Numbers of the cell styles."""
 
 _DECLARED = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
-_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006"
+OFFICE: Final = "http://schemas.openxmlformats.org/officeDocument/2006"
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 _FONT = '<sz val="11"/><name val="Calibri"/><family val="2"/>'
 _STYLES = (
     f'{_DECLARED}<styleSheet xmlns="{MAIN}">'
     '<numFmts count="1"><numFmt numFmtId="164" formatCode="yyyy\\-mm\\-dd\\ hh:mm:ss"/></numFmts>'
-    f'<fonts count="2"><font>{_FONT}</font><font><b/>{_FONT}</font></fonts>'
+    f'<fonts count="3"><font>{_FONT}</font><font><b/>{_FONT}</font>'
+    f'<font><u/><sz val="11"/><color rgb="FF2B56C6"/><name val="Calibri"/><family val="2"/></font></fonts>'
     '<fills count="2"><fill><patternFill patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill>'
     '</fills><borders count="2"><border><left/><right/><top/><bottom/><diagonal/></border><border><left/><right/><top/>'
     '<bottom style="thin"><color auto="1"/></bottom><diagonal/></border></borders>'
     '<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>'
-    '<cellXfs count="4"><xf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0"/>'
+    '<cellXfs count="5"><xf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0"/>'
     '<xf numFmtId="49" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/>'
     '<xf numFmtId="164" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/>'
     '<xf numFmtId="49" fontId="1" fillId="0" borderId="1" xfId="0" applyNumberFormat="1" applyFont="1"'
-    ' applyBorder="1"/></cellXfs>'
+    ' applyBorder="1"/><xf numFmtId="49" fontId="2" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"'
+    ' applyFont="1"/></cellXfs>'
     '<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>'
 )
 _CUSTOM = (
-    f'{_DECLARED}<Properties xmlns="{_OFFICE}/custom-properties" xmlns:vt="{_OFFICE}/docPropsVTypes">'
+    f'{_DECLARED}<Properties xmlns="{OFFICE}/custom-properties" xmlns:vt="{OFFICE}/docPropsVTypes">'
     f'<property fmtid="{{D5CDD505-2E9C-101B-9397-08002B2CF9AE}}" pid="2" name="{VERSION_PROPERTY}">'
     f"<vt:i4>{VERSION}</vt:i4></property></Properties>"
 )
@@ -48,6 +50,24 @@ class Tab:
 
     name: str
     span: str
+
+
+def links_part(number: int) -> str:
+    """The name of the part that says where the links of the ``number``-th tab lead."""
+    return f"xl/worksheets/_rels/sheet{number}.xml.rels"
+
+
+def links_markup(targets: Sequence[str]) -> str:
+    """Its content; ``targets`` are files beside the workbook, by the numbers of their links."""
+    return (
+        f'{_DECLARED}<Relationships xmlns="{_PACKAGE}/relationships">'
+        + "".join(
+            f'<Relationship Id="rId{number}" Type="{OFFICE}/relationships/hyperlink"'
+            f' Target={quoteattr(target)} TargetMode="External"/>'
+            for number, target in enumerate(targets, 1)
+        )
+        + "</Relationships>"
+    )
 
 
 def sheet_part(number: int) -> str:
@@ -88,7 +108,7 @@ def _relations(*targets: tuple[str, str]) -> str:
     return (
         f'{_DECLARED}<Relationships xmlns="{_PACKAGE}/relationships">'
         + "".join(
-            f'<Relationship Id="rId{number}" Type="{_OFFICE}/relationships/{kind}" Target="{target}"/>'
+            f'<Relationship Id="rId{number}" Type="{OFFICE}/relationships/{kind}" Target="{target}"/>'
             for number, (kind, target) in enumerate(targets, 1)
         )
         + "</Relationships>"
@@ -106,7 +126,7 @@ def _workbook(tabs: Sequence[Tab]) -> str:
         for index, tab in enumerate(tabs)
     )
     return (
-        f'{_DECLARED}<workbook xmlns="{MAIN}" xmlns:r="{_OFFICE}/relationships"><bookViews><workbookView/></bookViews>'
+        f'{_DECLARED}<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}/relationships"><bookViews><workbookView/></bookViews>'
         f"<sheets>{sheets}</sheets><definedNames>{filters}</definedNames></workbook>"
     )
 

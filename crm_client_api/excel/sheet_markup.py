@@ -5,14 +5,27 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from crm_client_api.excel.book_parts import HEADER, MAIN, PLAIN, TEXT, TIME
+from crm_client_api.excel.book_parts import HEADER, LINK, MAIN, OFFICE, PLAIN, TEXT, TIME
 from crm_client_api.excel.cells import LONGEST_CELL_CHARACTERS, serial_of_local
 from crm_client_api.excel.columns import Column
 
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """Text of a cell that leads to ``target``: a file beside the workbook, with slashes."""
+
+    text: str
+    target: str
+
+
 Value = None | str | int | float | datetime
 """What a row holds. ``datetime``: local time without a zone."""
+
+MOST_LINKS = 65_000
+"""A sheet may have 65,530 (Excel's limits); further cells lead there by a formula."""
 
 # What XML spells otherwise, what it cannot hold at all, and a line that would begin a spelt-out character (ST_Xstring).
 _SPECIAL = re.compile("[&<>\x00-\x08\x0b-\x1f\ufffe\uffff\ud800-\udfff]|_(?=x[0-9A-Fa-f]{4}[_\x00-\x08\x0b-\x1f])")
@@ -40,9 +53,12 @@ class SheetMarkup:
         letters = [column_letters(index) for index in range(len(columns))]
         self._cells = list(zip(letters, styles, strict=True))
         self._last = letters[-1]
+        self.links: list[tuple[str, str]] = []
+        """The cells of the sheet that lead somewhere, and where to."""
 
     def begin(self, headings: Iterable[str]) -> str:
         """All before the first row of data: a header that stays in sight, widths of the columns."""
+        self.links = []
         widths = "".join(
             f'<col min="{index}" max="{index}" width="{column.width + _PADDING}" style="{style}" customWidth="1"/>'
             for index, (column, (_, style)) in enumerate(zip(self._columns, self._cells, strict=True), 1)
@@ -58,7 +74,7 @@ class SheetMarkup:
             f'<cols>{widths}</cols><sheetData><row r="1">{header}</row>'
         )
 
-    def row(self, number: int, values: Iterable[Value]) -> str:
+    def row(self, number: int, values: Iterable[Value | Linked]) -> str:
         """One row; None and "" leave a cell empty."""
         cells = [f'<row r="{number}">']
         for (letters, style), value in zip(self._cells, values, strict=False):
@@ -75,6 +91,8 @@ class SheetMarkup:
                     cells.append(f'<c r="{letters}{number}" s="{TEXT}" t="inlineStr"><is><t>{text}</t></is></c>')
                 else:
                     cells.append(f'<c r="{letters}{number}" s="{TIME}"><v>{serial!r}</v></c>')
+            elif isinstance(value, Linked):
+                cells.append(self._linked(f"{letters}{number}", value))
             elif math.isfinite(value):
                 cells.append(f'<c r="{letters}{number}" s="{style}"><v>{+value!r}</v></c>')
         cells.append("</row>")
@@ -82,7 +100,18 @@ class SheetMarkup:
 
     def end(self, rows: int) -> str:
         """All behind the last row of ``rows``, the header not counted."""
-        return f'</sheetData><autoFilter ref="A1:{self._last}{rows + 1}"/></worksheet>'
+        links = "".join(f'<hyperlink ref="{cell}" r:id="rId{n}"/>' for n, (cell, _) in enumerate(self.links, 1))
+        links = f'<hyperlinks xmlns:r="{OFFICE}/relationships">{links}</hyperlinks>' if links else ""
+        return f'</sheetData><autoFilter ref="A1:{self._last}{rows + 1}"/>{links}</worksheet>'
+
+    def _linked(self, cell: str, value: Linked) -> str:
+        text = spelt(value.text[:LONGEST_CELL_CHARACTERS])
+        if len(self.links) < MOST_LINKS:
+            self.links.append((cell, value.target))
+            return f'<c r="{cell}" s="{LINK}" t="inlineStr"><is><t>{text}</t></is></c>'
+        target = value.target.replace('"', '""')
+        formula = spelt(f'HYPERLINK("{target}","{target}")')
+        return f'<c r="{cell}" s="{LINK}" t="str"><f>{formula}</f><v>{spelt(value.target)}</v></c>'
 
     def span(self, rows: int) -> str:
         """The range of the header and ``rows`` rows, as a reference from elsewhere."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from crm_client_api.excel.book_parts import Tab, parts, sheet_part
+from crm_client_api.excel.book_parts import Tab, links_markup, links_part, parts, sheet_part
 from crm_client_api.excel.columns import Column, Language, SheetShape
-from crm_client_api.excel.sheet_markup import SheetMarkup, Value
+from crm_client_api.excel.sheet_markup import Linked, SheetMarkup, Value
 from firmware.durable import sync_folder
 from firmware.errors import StoreError, StoreFull
 
@@ -42,6 +42,7 @@ class BookWriter:
         self._straight: IO[bytes] | None = None
         self._tabs: list[Tab] = []
         self._aside: list[tuple[str, IO[bytes]]] = []
+        self._links: dict[int, Sequence[str]] = {}
         try:
             self._file = self._open.enter_context(self._part.open("wb"))
         except OSError as error:
@@ -65,8 +66,10 @@ class BookWriter:
             self._aside.append((part, stream))
         return len(self._tabs) - 1, stream
 
-    def end(self, index: int, stream: IO[bytes], span: str) -> None:
-        """A tab has all its rows; ``span`` is where they stand."""
+    def end(self, index: int, stream: IO[bytes], span: str, links: Sequence[str] = ()) -> None:
+        """A tab has all its rows; ``span`` is where they stand, ``links`` where its cells lead."""
+        if links:
+            self._links[index] = links
         self._tabs[index] = Tab(self._tabs[index].name, span)
         if stream is self._straight:
             stream.close()
@@ -77,6 +80,8 @@ class BookWriter:
             stream.seek(0)
             with self._zip.open(part, "w", force_zip64=True) as entry:
                 shutil.copyfileobj(stream, entry, _PIECE_CHARACTERS)
+        for index, links in self._links.items():
+            self._zip.writestr(links_part(index + 1), links_markup(links))
         for part, markup in parts(self._tabs):
             self._zip.writestr(part, markup)
         self._zip.close()
@@ -135,7 +140,7 @@ class SheetWriter:
         self._pending = [self._markup.begin(self._headings)]
         self._characters = 0
 
-    def write(self, values: Iterable[Value]) -> None:
+    def write(self, values: Iterable[Value | Linked]) -> None:
         """One row; None and "" leave a cell empty. Raises OSError, which ``BookWriter`` translates."""
         if self._rows == self._book.rows_a_sheet:
             self.end()
@@ -156,4 +161,5 @@ class SheetWriter:
         """Finish the last tab."""
         self._pending.append(self._markup.end(self._rows))
         self._flush()
-        self._book.end(self._index, self._stream, self._markup.span(self._rows))
+        links = [target for _, target in self._markup.links]
+        self._book.end(self._index, self._stream, self._markup.span(self._rows), links)

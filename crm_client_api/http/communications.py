@@ -19,6 +19,7 @@ from crm_client_api.domain.communications.lists import (
 from crm_client_api.domain.communications.record import Communication, Values, key_of
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.http.moments import Moment, unix_ms
+from crm_client_api.http.popups import customers_on_card
 from crm_client_api.http.routing import Request, route
 from crm_client_api.views.communications import communication_infos, reach_of, version_infos
 from firmware.clock import now_ms
@@ -151,7 +152,10 @@ def get_communication_count(request: Request, query: CountQuery) -> Communicatio
     answer=CommunicationInfo, status=201, permissions=_MANAGE,
 )  # fmt: skip
 def post_communication(request: Request, body: NewCommunication) -> CommunicationInfo:
-    """Add a record to a customer in scope; with the call when it is written from a pop-up."""
+    """Add a record to a customer in scope; with the call when it is written from a pop-up.
+
+    Without `customer_manage` a customer is one of those on the card of this call.
+    """
     desk, stores = request.desk, request.stores
     at_ms = unix_ms(body.at)
     call = None
@@ -170,7 +174,8 @@ def post_communication(request: Request, body: NewCommunication) -> Communicatio
     )
     if call is not None:
         values = values_from_call(values, call)
-    added = changes.add_communication(stores.crm, values, request.actor, reach_of(desk), desk.settings.site)
+    on_card = customers_on_card(request, body.call_id)
+    added = changes.add_communication(stores.crm, values, request.actor, reach_of(desk), desk.settings.site, on_card)
     return _one(request, added)
 
 
@@ -200,9 +205,12 @@ def patch_communication(request: Request, communication_id: str, body: Communica
         given["at_ms"] = unix_ms(body.at)
     if body.next_contact_at is not msgspec.UNSET:
         given["next_contact_ms"] = unix_ms(body.next_contact_at)
+    reach = reach_of(request.desk)
+    call_id = get_communication(request.stores.crm, communication_id, reach).values.call_id
+    on_card = customers_on_card(request, call_id) if "customer_id" in given else frozenset[int]()
     changed = changes.correct_communication(
-        request.stores.crm, communication_id, given, request.actor, reach_of(request.desk), request.settings.site,
-        request.settings.zone,
+        request.stores.crm, communication_id, given, request.actor, reach, request.settings.site,
+        request.settings.zone, on_card,
     )  # fmt: skip
     return _one(request, changed)
 

@@ -18,6 +18,7 @@ from crm_client_api.domain.takings import Taken
 from crm_client_api.domain.throttle import TooManyFailures
 from crm_client_api.push.audience import StreamsFull
 from firmware.errors import BadInput, BoxError, ConfigError, NotFound, Refused, StoreError
+from firmware.media.medium import MediumRefused
 
 _RETRY_AFTER_S = 2
 _STREAMS_RETRY_AFTER_S = 5
@@ -70,6 +71,8 @@ def as_api_error(error: BoxError) -> ApiError:
         return ApiError(503, "store_busy", "the store is busy, try again", {"Retry-After": str(_RETRY_AFTER_S)})
     if isinstance(error, Invalid):
         return ApiError(400, error.code, str(error))
+    if isinstance(error, MediumRefused):
+        return ApiError(409, f"medium_{error.code}", str(error))
     for kind, status, code in _KINDS:
         if isinstance(error, kind):
             return ApiError(status, code, str(error))

@@ -8,6 +8,7 @@ import bottle
 import msgspec
 
 from crm_client_api.answers.calls import Board, CallInfo, CardEventInfo, LineEventInfo, RecordingEvent, Reset
+from crm_client_api.answers.media import MediumEventInfo
 from crm_client_api.answers.push import OfficeEventInfo, PopupInfo, Popups
 from crm_client_api.http.errors import ApiError
 from crm_client_api.http.routing import TAKE_OVER_KEY, Request, TakeOver, raw_answer, route
@@ -36,6 +37,7 @@ EVENTS: Mapping[str, type[msgspec.Struct]] = {
     "recording": RecordingEvent,
     "line": LineEventInfo,
     "card": CardEventInfo,
+    "medium": MediumEventInfo,
     "board": Board,
     "reset": Reset,
 }

@@ -17,7 +17,7 @@ from crm_client_api.domain.holds import (
     set_hold,
 )
 from crm_client_api.domain.permissions import Permission
-from crm_client_api.domain.scope import Sql
+from crm_client_api.domain.scope import Sql, known_customers
 from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.retention import subject_scope
 from crm_client_api.http.routing import Request, route
@@ -60,7 +60,8 @@ def post_hold(request: Request, body: NewHold) -> HoldInfo:
     if body.kind == "call":
         get_call(request.stores.calls, body.subject or "", desk.channels)
     elif body.kind == "customer":
-        subject = get_customer(request.stores.crm, body.subject or "", desk.customers).id  # "07" is found as 7
+        known = known_customers(request.operator.viewer)
+        subject = get_customer(request.stores.crm, body.subject or "", known).id  # "07" is found as 7
     elif body.channel is not None and not _is_in_scope(request, body.channel):
         raise NotFound("there is no such channel")
     wanted = WantedHold(body.kind, body.reason, subject, unix_ms(body.from_), unix_ms(body.to), body.channel)

@@ -13,6 +13,7 @@ import bottle
 import msgspec
 
 from crm_client_api.answers.jobs import FixedColumn, ImportCounts, ImportProblem, JobFile, JobInfo, JobList
+from crm_client_api.answers.take_home import TakeHomeProgress
 from crm_client_api.courier.clearing import NEEDED as CLEARING_NEEDED
 from crm_client_api.courier.exports import NEEDED as EXPORT_NEEDED
 from crm_client_api.courier.exports import require_export_level
@@ -79,6 +80,8 @@ def job_info(request: Request, job: Job) -> JobInfo:
         kept_newer=result.get("kept_newer"),
         hand_overs=hand_overs_of(job.wanted),
         file=JobFile(file.name, file.stat().st_size) if file is not None and file.exists() else None,
+        held=job.held,
+        take_home=TakeHomeProgress(**result) if "folder" in result else None,
     )
 
 

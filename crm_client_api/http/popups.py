@@ -93,6 +93,15 @@ def delete_take(request: Request, call_id: str) -> None:
     takings.release(request.stores.crm, call.id, request.actor)
 
 
+def customers_on_card(request: Request, call_id: str | None) -> frozenset[int]:
+    """The customers whom the one who asks knows by the card of a call alone: none without net_popup, or for whom it is
+    no card that tells. Raises NotFound: it was not shown."""
+    held = request.operator.permissions
+    if call_id is None or Permission.NET_POPUP not in held or Permission.CUSTOMER_MANAGE in held:
+        return frozenset()
+    return frozenset(int(one.id) for one in card_again(request.desk, *_shown(request, call_id)).customers)
+
+
 def _reachable(request: Request, call_id: str) -> Call:
     """A call that the one who asks was shown, or has in scope. Raises NotFound."""
     try:

@@ -9,6 +9,7 @@ import msgspec
 from crm_client_api.answers.keeping import RetentionRuleInfo, RetentionRules
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.retention_rules import RetentionRule, RuleKind, list_rules, remove_rule, set_rule
+from crm_client_api.domain.scope import known_customers
 from crm_client_api.domain.subject_scope import SubjectScope
 from crm_client_api.http.routing import Request, route
 from firmware.clock import iso_utc
@@ -52,8 +53,7 @@ def delete_rule(request: Request, kind: str, subject: str) -> None:
 
 def subject_scope(request: Request) -> SubjectScope:
     """The customers and channels that rules and holds of the one who asks may be about."""
-    desk = request.desk
-    return SubjectScope(desk.customers, desk.channels)
+    return SubjectScope(known_customers(request.operator.viewer), request.desk.channels)
 
 
 def _kind(text: str) -> RuleKind:

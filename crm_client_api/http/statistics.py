@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from itertools import chain
@@ -25,25 +24,26 @@ from crm_client_api.domain import audit
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.scope import ChannelScope, communication_scope
+from crm_client_api.http.compression import takes_gzip
 from crm_client_api.http.errors import ApiError
 from crm_client_api.http.routing import Request, raw_answer, route
+from crm_client_api.http.workbook_language import Language, workbook_language
 from crm_client_api.statistics import answering
 from crm_client_api.statistics.buckets import By, day_number
 from crm_client_api.statistics.figures import Counted, Preparing
 from crm_client_api.statistics.keys import Split, both, channels_of_group, operator_scope
+from crm_client_api.statistics.line_sheets import line_sheets
 from crm_client_api.statistics.reports import Reach, Wanted
 from crm_client_api.statistics.shaping import Measure
 from crm_client_api.statistics.streaming import Packed, json_pieces, pack
-from crm_client_api.statistics.workbook import MEDIA, Sheet, short_sheet, workbook
+from crm_client_api.statistics.workbook import MEDIA, Sheet, flat, short_sheet, workbook
 from firmware.clock import now_ms
-from firmware.parameters import get_value
 from firmware.store.connection import write
 
 _Report = TypeVar("_Report")
 _STATISTICS = (Permission.STATISTICS,)
 _LONGEST_DAYS = 3660
 _RETRY_AFTER_S = 5
-_NEVER = re.compile(r"q=0(\.0{0,3})?")
 _FIRST, _LAST = date(1971, 1, 1), date(2999, 12, 31)
 
 ChannelNumber = Annotated[int, msgspec.Meta(ge=1, le=9999)]
@@ -97,6 +97,30 @@ class MonthQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``month``: ``2026-11``."""
 
     month: Annotated[str, msgspec.Meta(pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])$")]
+
+
+class CallWorkbookQuery(CallStatisticsQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """As for the statistics. ``language`` of the workbook: else the first that the client accepts, else the box's."""
+
+    language: Language | None = None
+
+
+class CallBackWorkbookQuery(CallBackQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """As for the statistics; ``language`` as for those of calls."""
+
+    language: Language | None = None
+
+
+class LinesWorkbookQuery(LinesQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """As for the statistics; ``language`` as for those of calls."""
+
+    language: Language | None = None
+
+
+class MonthWorkbookQuery(MonthQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """As for the report; ``language`` as for those of calls."""
+
+    language: Language | None = None
 
 
 def _report(request: Request, wanted: Wanted, make: Callable[[Counted], _Report]) -> _Report:
@@ -230,9 +254,9 @@ def get_monthly_report(request: Request, query: MonthQuery) -> MonthlyReport:
 
 
 @route("GET", "/statistics/calls.xlsx", "The same as a workbook", media=(MEDIA,), permissions=_STATISTICS, also=(503,))
-def get_call_workbook(request: Request, query: CallStatisticsQuery) -> bottle.HTTPResponse:
+def get_call_workbook(request: Request, query: CallWorkbookQuery) -> bottle.HTTPResponse:
     """Export the calls in scope, counted."""
-    language = _language(request)
+    language = workbook_language(request, query.language)
 
     def book(report: answering.CallReport) -> bytes:
         columns = ["bucket", "key", "name", *CallFigures.__struct_fields__]
@@ -247,60 +271,56 @@ def get_call_workbook(request: Request, query: CallStatisticsQuery) -> bottle.HT
     "GET", "/statistics/call-backs.xlsx", "The same as a workbook",
     media=(MEDIA,), permissions=_STATISTICS, also=(503,),
 )  # fmt: skip
-def get_call_back_workbook(request: Request, query: CallBackQuery) -> bottle.HTTPResponse:
+def get_call_back_workbook(request: Request, query: CallBackWorkbookQuery) -> bottle.HTTPResponse:
     """Export how missed calls in scope were called back."""
-    language = _language(request)
+    language = workbook_language(request, query.language)
 
     def book(report: answering.CallBackReport) -> bytes:
         columns = ["bucket", "key", "name", *CallBackFigures.__struct_fields__]
         lines = ([row.bucket, row.key, row.name, *astuple(row.figures)] for row in report.rows())
-        return workbook(report.span, [Sheet("table", columns, lines)], report.chart, language)
+        table = Sheet("table", columns, chain(lines, [["total", None, "", *astuple(report.total)]]))
+        median = Sheet("totals", ["wait_median_ms"], [[report.table.median_wait_ms]])
+        return workbook(report.span, [table, median], report.chart, language)
 
     return _file(request, "call-backs", query.from_, query.to, _call_backs(request, query, book))
 
 
 @route("GET", "/statistics/lines.xlsx", "The same as a workbook", media=(MEDIA,), permissions=_STATISTICS, also=(503,))
-def get_line_workbook(request: Request, query: LinesQuery) -> bottle.HTTPResponse:
+def get_line_workbook(request: Request, query: LinesWorkbookQuery) -> bottle.HTTPResponse:
     """Export how much the lines in scope are used."""
     found = _lines(request, query)
-    body = workbook(found.span, [short_sheet("table", found.channels)], found.chart, _language(request))
+    language = workbook_language(request, query.language)
+    body = workbook(found.span, line_sheets(found, language), found.chart, language)
     return _file(request, "lines", query.from_, query.to, body)
 
 
 @route(
     "GET", "/statistics/monthly.xlsx", "The same as a workbook", media=(MEDIA,), permissions=_STATISTICS, also=(503,)
 )
-def get_monthly_workbook(request: Request, query: MonthQuery) -> bottle.HTTPResponse:
+def get_monthly_workbook(request: Request, query: MonthWorkbookQuery) -> bottle.HTTPResponse:
     """Export a month of the operators and channels in scope."""
     found = _monthly(request, query)
-    sheets = [short_sheet("table", found.operators), short_sheet("groups", found.groups)]
-    body = workbook(found.span, sheets, None, _language(request))
+    totals = flat(found.total) | flat(found.call_backs)
+    sheets = [
+        short_sheet("table", found.operators),
+        short_sheet("groups", found.groups),
+        Sheet("totals", list(totals), [list(totals.values())]),
+    ]
+    body = workbook(found.span, sheets, None, workbook_language(request, query.language))
     return _file(
         request, "monthly", date.fromisoformat(found.span.first_day), date.fromisoformat(found.span.last_day), body
     )
 
 
-def _language(request: Request) -> str:
-    return str(get_value(request.stores.crm, "system", "language"))
-
-
 def _long_answer(request: Request, body: Packed) -> bottle.HTTPResponse:
     """JSON that may be long: compressed for who can read that, and unpacked on the way for all others."""
     headers = {"Content-Type": "application/json", "Vary": "Accept-Encoding"}
-    if body.packed and _takes_gzip(request.headers.get("Accept-Encoding", "")):
+    if body.packed and takes_gzip(request.headers.get("Accept-Encoding", "")):
         length = sum(map(len, body.pieces))
         return raw_answer(
             iter(body.pieces), 200, {**headers, "Content-Encoding": "gzip", "Content-Length": str(length)}
         )
     return raw_answer(body.plain(), 200, {**headers, "Content-Length": str(body.size_bytes)})
-
-
-def _takes_gzip(accepted: str) -> bool:
-    """Whether the client names gzip (RFC 9110, section 12.5.3) and does not refuse it."""
-    return any(
-        name.strip().lower() == "gzip" and not _NEVER.fullmatch(weight.strip())
-        for name, _, weight in (one.partition(";") for one in accepted.split(","))
-    )
 
 
 def _file(request: Request, name: str, first: date, last: date, body: bytes) -> bottle.HTTPResponse:

@@ -38,6 +38,9 @@ ONLINE, OFFLINE = b"online", b"offline"
 _POSITION_KEY = "mqtt_position"
 _BATCH = 100
 _KEEPALIVE_S = 30
+_ANSWER_S = 0.2
+_LAST_ANSWERS_S = 1.0
+"""So long it waits, when it shall end, for the answers to what it has sent: nothing of that comes twice."""
 _LONGEST_PAUSE_S = 30
 _LOOK_EVERY_S = 1.0
 _UNFIT = re.compile(r"[\x00-\x1f+#/]")
@@ -46,7 +49,7 @@ _CALL_FIELDS = (
     "direction", "state", "result", "caller_number", "caller_name", "absence", "dialled_number", "ring_ms", "talk_ms",
     "machine",
 )  # fmt: skip
-_RECORDING_FIELDS = ("id", "kind", "state", "duration_ms", "format", "sha256")
+_RECORDING_FIELDS = ("state", "duration_ms", "format", "sha256")
 _log = logging.getLogger(__name__)
 
 
@@ -91,6 +94,8 @@ def _messages(event: Event, prefix: str, position: str) -> list[Message]:
     if event.kind in CALL_EVENTS or event.kind in RECORDING_EVENTS:
         branch, names = ("calls", _CALL_FIELDS) if event.kind in CALL_EVENTS else ("recordings", _RECORDING_FIELDS)
         said |= {"channel": event.channel, "call_id": event.call_id, **_chosen(event.data, names)}
+        if branch == "recordings":  # its own names: `id` and `kind` are the event's
+            said |= {f"recording_{name}": event.data[name] for name in ("id", "kind") if name in event.data}
         for of in ("caller", "dialled") if branch == "calls" else ():
             if f"{of}_number" in event.data:
                 said[f"{of}_e164"] = e164_of_key(event.data.get(f"{of}_key"))
@@ -232,14 +237,18 @@ class MqttPublisher:
             name = epoch(stores.calls)
         if not events:
             return False
-        messages = [
-            message for event in events for message in messages_of(event, self._prefix, format_position(name, event.id))
-        ]
-        if not self._publish(messages):
-            return False
-        with self._pool.use() as stores:
-            write_position(stores.crm, format_position(name, events[-1].id))
-        return True
+        parts = [messages_of(event, self._prefix, format_position(name, event.id)) for event in events]
+        left = self._publish([message for part in parts for message in part])
+        last = None
+        for event, part in zip(events, parts, strict=True):
+            left -= len(part)
+            if left < 0:
+                break
+            last = event
+        if last is not None:
+            with self._pool.use() as stores:
+                write_position(stores.crm, format_position(name, last.id))
+        return last is events[-1]  # else it was stopped before the broker had answered
 
     def _greet(self) -> None:
         """What everybody finds who comes later: that the box is there, and its cards."""
@@ -258,15 +267,19 @@ class MqttPublisher:
             ]
         )
 
-    def _publish(self, messages: list[Message]) -> bool:
-        """Whether the broker has acknowledged all of them; the library sends them again after a reconnection."""
+    def _publish(self, messages: list[Message]) -> int:
+        """How many of them, from the first on, the broker has acknowledged: all, unless it takes too long to stop. The
+        library sends them again after a reconnection."""
         sent = [self._client.publish(one.topic, one.payload, qos=1, retain=one.retain) for one in messages]
-        for one in sent:
+        patience_s = _LAST_ANSWERS_S
+        for done, one in enumerate(sent):
             while not one.is_published():
                 if self._stopping.is_set():
-                    return False
-                one.wait_for_publish(0.2)
-        return True
+                    if patience_s <= 0 or not self._connected.is_set():
+                        return done
+                    patience_s -= _ANSWER_S
+                one.wait_for_publish(_ANSWER_S)
+        return len(sent)
 
 
 def read_position(stores: Stores) -> int:

@@ -15,6 +15,7 @@ from crm_client_api.domain.sessions import Session
 from crm_client_api.domain.settings import Settings
 from crm_client_api.push.once import Once
 from crm_client_api.push.positions import Log
+from crm_client_api.views.media import may_see_media
 from firmware.errors import BoxError
 from firmware.store.event_log import Event
 
@@ -31,6 +32,8 @@ CALL_EVENTS = frozenset(
 LINE_EVENTS = frozenset({"line_lost", "line_present"})
 CARD_EVENTS = frozenset({"card_lost", "card_present"})
 RECORDING_EVENTS = frozenset({"recording_ready", "recording_lost", "recording_deleted", "recording_converted"})
+MEDIUM_EVENTS = frozenset({"medium_present", "medium_changed", "medium_gone"})
+"""For those who may see USB sticks."""
 PUSHED_EVENTS = CALL_EVENTS | LINE_EVENTS | CARD_EVENTS | RECORDING_EVENTS
 
 
@@ -236,6 +239,8 @@ class Audience:
             return [client for name in names for client in self._by_staff.get(name, ())]
         if log == "calls" and event.kind in CARD_EVENTS:
             return tuple(self._scopes)
+        if log == "calls" and event.kind in MEDIUM_EVENTS:
+            return [client for client in self._scopes if may_see_media(client.session.operator.permissions)]
         if log == "calls" and event.kind not in PUSHED_EVENTS:
             return ()
         watching = () if event.channel is None else self._watching(event.channel)

@@ -23,6 +23,7 @@ from crm_client_api.push.board import read_board
 from crm_client_api.push.call_news import call_news
 from crm_client_api.push.event_cards import card_of_event
 from crm_client_api.push.number_watch import PATIENCE_S, NumberWatch
+from crm_client_api.push.popup_cards import circumstances_now
 from crm_client_api.push.positions import Log, Position, newest
 from crm_client_api.push.receipt_writer import ReceiptWriter
 from crm_client_api.push.sender import Sender
@@ -40,6 +41,7 @@ _EPOCHS_PERIOD_S = 0.5
 _CATCH_UP_S = 1.0
 _CARDS_AHEAD = 50
 """So many cards of an event are made before it is handed out; a thread of its own for each is slower."""
+_COMES_UP = frozenset({"caller_id", "dialled_number", "call_answered", "call_ended"})
 _MOST_MISSED = 2000
 _SHARED_FOR_S = 2.0
 """So long streams that come back share what they find out about a missed event: customers and calls change."""
@@ -220,14 +222,29 @@ class Hub:
             with self._lock:
                 queued = Queued(log, event, self._audience.settings)
                 operators = self._audience.operators_of(log, event) if log == "calls" else []
-            if operators and event.kind in CALL_EVENTS:
+            if log == "calls" and event.kind in CALL_EVENTS:
                 try:
-                    _look_up(stores, operators, queued)
+                    self._look_up(stores, operators, queued)
                 except Exception as error:
                     if is_of_store(error):
                         raise
                     _log.exception("cannot look up event %d of %s", event.id, log)  # each stream tries it again
             yield queued
+
+    def _look_up(self, stores: Stores, operators: list[Operator], queued: Queued) -> None:
+        """Leave in ``queued`` what the streams of these operators will want to know of a call; note how it came up, at
+        the latest when it ends."""
+        event = queued.event
+        if not operators and event.kind not in _COMES_UP:
+            return
+        news = call_news(stores, queued.settings, event, queued.once)
+        if news is None:
+            return
+        if news.pops_up or event.kind == "call_ended":
+            found = circumstances_now(stores, queued.settings, news.call, news.matches, now_ms())
+            self.receipts.note_circumstances(found)
+        for one in operators[:_CARDS_AHEAD] if news.pops_up else ():
+            card_of_event(stores, one, queued, news)
 
     def _note_handed(self, event: Event) -> None:
         """Needs the lock."""
@@ -303,11 +320,3 @@ class Hub:
                     client.close()
             with self._lock:
                 self._audience.take_settings(settings)
-
-
-def _look_up(stores: Stores, operators: list[Operator], queued: Queued) -> None:
-    """Leave in ``queued`` what the streams of these operators will want to know of a call."""
-    news = call_news(stores, queued.settings, queued.event, queued.once)
-    if news is not None and news.pops_up:
-        for one in operators[:_CARDS_AHEAD]:
-            card_of_event(stores, one, queued, news)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from crm_client_api.answers.calls import CustomerInfo
 from crm_client_api.answers.push import CardNote, Condition, PopupInfo
 from crm_client_api.domain import popup
-from crm_client_api.domain.agent_state import is_available
+from crm_client_api.domain.agent_state import IDLE, agent_states, is_available
 from crm_client_api.domain.calls import Call, history
 from crm_client_api.domain.card_notes import Note, last_notes
 from crm_client_api.domain.customers import Match, match_number
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.popup_circumstances import Circumstances
 from crm_client_api.domain.receipts import Receipt
 from crm_client_api.domain.scope import ChannelScope, communication_scope
 from crm_client_api.domain.settings import Settings
@@ -58,21 +59,43 @@ def decide_as(
     settings: Settings, operator: Operator, ring: Ring, matches: Sequence[Match], *, available: bool
 ) -> popup.Decision:
     """The same without a look into the stores."""
+    call = popup_call(settings, ring)
+    return popup.decide(call, popup_operator(operator, available=available), popup_customers(matches), settings.rules)
+
+
+def popup_call(settings: Settings, ring: Ring) -> popup.PopupCall:
+    """What the rules ask of a call and its channel."""
     channel = settings.channel(ring.channel)
-    return popup.decide(
-        popup.PopupCall(ring.channel, channel.group, channel.popup, ring.incoming, bool(ring.number)),
-        popup.PopupOperator(
-            staff_no=operator.staff_no,
-            level=operator.level.value,
-            group=operator.group,
-            channels=operator.channels,
-            net_popup=Permission.NET_POPUP in operator.permissions,
-            customer_share=Permission.CUSTOMER_SHARE in operator.permissions,
-            available=available,
-        ),
-        [popup.PopupCustomer(m.customer.id, m.customer.owner, m.owner_group) for m in matches],
-        settings.rules,
+    return popup.PopupCall(ring.channel, channel.group, channel.popup, ring.incoming, bool(ring.number))
+
+
+def popup_operator(operator: Operator, *, available: bool) -> popup.PopupOperator:
+    """What the rules ask of an operator."""
+    return popup.PopupOperator(
+        staff_no=operator.staff_no,
+        level=operator.level.value,
+        group=operator.group,
+        channels=operator.channels,
+        net_popup=Permission.NET_POPUP in operator.permissions,
+        customer_share=Permission.CUSTOMER_SHARE in operator.permissions,
+        available=available,
     )
+
+
+def popup_customers(matches: Sequence[Match]) -> tuple[popup.PopupCustomer, ...]:
+    """What the rules ask of everybody who has the number."""
+    return tuple([popup.PopupCustomer(m.customer.id, m.customer.owner, m.owner_group) for m in matches])
+
+
+def circumstances_now(
+    stores: Stores, settings: Settings, call: Call, matches: Sequence[Match], at_ms: int
+) -> Circumstances:
+    """All that the rules ask about a call at this moment, but for the operators."""
+    unavailable: tuple[str, ...] = ()
+    if settings.rules.popup_respects_state:
+        unavailable = tuple(sorted(who for who, one in agent_states(stores.crm).items() if one.state != IDLE))
+    asked = popup_call(settings, ring_of(call))
+    return Circumstances(call.id, at_ms, asked, settings.rules, popup_customers(matches), unavailable)
 
 
 def conditions_of(decision: popup.Decision) -> list[Condition]:

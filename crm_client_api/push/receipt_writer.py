@@ -1,13 +1,16 @@
-"""Writes down who was shown which call, in batches and behind the delivery, which it never holds up."""
+"""Writes down who was shown which call, and what the rules asked then: in batches, behind the delivery, which it never
+holds up."""
 
 from __future__ import annotations
 
 import logging
 import threading
 
+from crm_client_api.domain.popup_circumstances import Circumstances, note_circumstances
 from crm_client_api.domain.receipts import Shown, add_receipts
 from crm_client_api.stores import StorePool
 from firmware.errors import StoreError
+from firmware.store.connection import write
 
 _PERIOD_S = 1.0
 _MOST_AT_ONCE = 100
@@ -22,6 +25,7 @@ class ReceiptWriter:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._waiting: list[Shown] = []
+        self._circumstances: list[Circumstances] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="receipts", daemon=True)
 
@@ -40,9 +44,15 @@ class ReceiptWriter:
         with self._lock:
             self._waiting.append(shown)
 
+    def note_circumstances(self, found: Circumstances) -> None:
+        """A call came up."""
+        with self._lock:
+            self._circumstances.append(found)
+
     def flush(self) -> None:
         """Write what waits now; behind it the store knows of every pop-up that was sent before. Raises StoreError."""
         with self._writing:
+            self._flush_circumstances()
             while True:
                 with self._lock:
                     batch = self._waiting[:_MOST_AT_ONCE]
@@ -52,6 +62,18 @@ class ReceiptWriter:
                     add_receipts(stores.crm, batch)
                 with self._lock:
                     del self._waiting[: len(batch)]
+
+    def _flush_circumstances(self) -> None:
+        """Needs the lock of who writes."""
+        while True:
+            with self._lock:
+                batch = self._circumstances[:_MOST_AT_ONCE]
+            if not batch:
+                return
+            with self._pool.use() as stores, write(stores.crm) as connection:
+                note_circumstances(connection, batch)
+            with self._lock:
+                del self._circumstances[: len(batch)]
 
     def _run(self) -> None:
         over = False

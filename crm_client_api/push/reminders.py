@@ -1,4 +1,5 @@
-"""What the office does by itself: tells of due tasks, follows missed calls, keeps communication records in order."""
+"""What the office does by itself: tells of due tasks, follows missed calls and sticks, keeps communication records in
+order."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import threading
 from crm_client_api.domain.call_back_follower import Follower
 from crm_client_api.domain.communications.bin import purge_old
 from crm_client_api.domain.communications.upkeep import fill_in_ended
+from crm_client_api.domain.media import MediaFollower
 from crm_client_api.domain.recycling import kept_ms
 from crm_client_api.domain.settings import read_settings
 from crm_client_api.domain.tasks import tell_due
@@ -28,12 +30,14 @@ class Reminders:
     def __init__(self, pool: StorePool) -> None:
         self._pool = pool
         self._follower = Follower()
+        self._media = MediaFollower()
 
     def look(self, at_ms: int) -> None:
         """Do all that is due at ``at_ms`` (Unix ms UTC). Raises StoreError."""
         with self._pool.use() as stores:
             settings = read_settings(stores.crm)
             told = self._follower.follow(stores.calls, stores.crm, settings, at_ms)
+            self._media.follow(stores.calls, stores.crm)
             while tell_due(stores.crm, at_ms):
                 told = True
             fill_in_ended(stores.calls, stores.crm)

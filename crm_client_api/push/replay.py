@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from crm_client_api.domain import office_events
 from crm_client_api.domain.scope import ChannelScope, Sql
-from crm_client_api.push.audience import CALL_EVENTS, CARD_EVENTS, PUSHED_EVENTS
+from crm_client_api.push.audience import CALL_EVENTS, CARD_EVENTS, MEDIUM_EVENTS, PUSHED_EVENTS
 from crm_client_api.push.positions import Log
 from crm_client_api.stores import Stores
 from firmware.store.event_log import Event, select
@@ -32,11 +32,11 @@ def missed_events(
 
 def _of_calls(scope: ChannelScope, handed: Collection[str]) -> Sql:
     in_scope, channels = scope.sql("channel")
-    rest = PUSHED_EVENTS - CARD_EVENTS
+    rest, of_box = PUSHED_EVENTS - CARD_EVENTS, CARD_EVENTS | MEDIUM_EVENTS
     return (
-        f"kind IN ({_marks(CARD_EVENTS)}) OR (kind IN ({_marks(rest)}) AND channel IS NOT NULL AND {in_scope})"
+        f"kind IN ({_marks(of_box)}) OR (kind IN ({_marks(rest)}) AND channel IS NOT NULL AND {in_scope})"
         f" OR (kind IN ({_marks(CALL_EVENTS)}) AND call_id IN ({_marks(handed)}))",
-        (*CARD_EVENTS, *rest, *channels, *CALL_EVENTS, *handed),
+        (*of_box, *rest, *channels, *CALL_EVENTS, *handed),
     )
 
 

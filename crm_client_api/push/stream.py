@@ -27,7 +27,7 @@ from crm_client_api.domain.recordings import get_recording
 from crm_client_api.domain.scope import customer_scope
 from crm_client_api.domain.sessions import Session
 from crm_client_api.domain.settings import read_settings
-from crm_client_api.push.audience import CALL_EVENTS, CARD_EVENTS, LINE_EVENTS, Queued
+from crm_client_api.push.audience import CALL_EVENTS, CARD_EVENTS, LINE_EVENTS, MEDIUM_EVENTS, Queued
 from crm_client_api.push.call_news import CallNews, call_at, call_news
 from crm_client_api.push.delivery import Hub
 from crm_client_api.push.event_cards import card_key, card_of_event
@@ -38,6 +38,7 @@ from crm_client_api.push.replay import AT_ONCE, missed_events
 from crm_client_api.push.store_trouble import is_of_store
 from crm_client_api.stores import StorePool, Stores
 from crm_client_api.views.calls import Desk, open_desk, recording_info, with_names
+from crm_client_api.views.media import may_see_media, medium_event
 from firmware.clock import iso_utc, now_ms
 from firmware.errors import BadInput, NotFound, StoreError
 from firmware.store.event_log import Event
@@ -217,6 +218,9 @@ class Stream:
         if queued.log == "calls" and event.kind in CARD_EVENTS:
             card = CardEventInfo(str(event.data.get("card_id", "")), event.kind)
             return [_Part(frame("card", card, position))]
+        if queued.log == "calls" and event.kind in MEDIUM_EVENTS:
+            medium = medium_event(event) if may_see_media(self._operator.permissions) else None
+            return [] if medium is None else [_Part(frame("medium", medium, position))]
         if queued.log == "calls" and event.kind in LINE_EVENTS:
             line = LineEventInfo(event.channel or 0, event.kind, iso_utc(event.at_ms))
             return [_Part(frame("line", line, position))]

@@ -134,6 +134,14 @@ _STATEMENTS = (
     ) STRICT
     """,
     "CREATE INDEX popup_receipts_by_staff_no ON popup_receipts (staff_no, shown_ms)",
+    # What the pop-up rules asked when a call came up: see domain/popup_circumstances.py.
+    """
+    CREATE TABLE popup_circumstances (
+        call_id TEXT PRIMARY KEY,
+        at_ms INTEGER NOT NULL,
+        circumstances TEXT NOT NULL
+    ) STRICT
+    """,
     # Who said "I take it" first.
     """
     CREATE TABLE call_takings (

@@ -234,6 +234,17 @@ _STATEMENTS = (
         finished_ms INTEGER
     ) STRICT
     """,
+    # Rows of running imports that do nothing, for what happened since the preview; at its end they go into its file.
+    """
+    CREATE TABLE import_late_rows (
+        import_id INTEGER NOT NULL,
+        n INTEGER NOT NULL,
+        field TEXT NOT NULL,
+        code TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        PRIMARY KEY (import_id, n)
+    ) STRICT
+    """,
     "CREATE INDEX imports_unfinished ON imports (job_id) WHERE finished_ms IS NULL",
     "CREATE INDEX imports_unpublished ON imports (id) WHERE published_ms IS NULL",
     """
@@ -299,7 +310,9 @@ _STATEMENTS = (
         error TEXT,
         created_ms INTEGER NOT NULL,
         changed_ms INTEGER NOT NULL,
-        cancel_asked INTEGER NOT NULL DEFAULT 0
+        cancel_asked INTEGER NOT NULL DEFAULT 0,
+        -- Why it waits for somebody to go on: '' when it does not.
+        held TEXT NOT NULL DEFAULT ''
     ) STRICT
     """,
     "CREATE INDEX jobs_open ON jobs (id) WHERE state IN ('waiting', 'running')",

@@ -10,6 +10,7 @@ from crm_client_api.schema.alarm_notices import add_alarm_notices
 from crm_client_api.schema.call_notes import add_call_notes
 from crm_client_api.schema.phrases import add_phrases
 from crm_client_api.schema.records import add_records
+from crm_client_api.schema.take_home import add_take_homes
 from firmware.clock import now_ms
 
 _crm = Migrations("crm_client_api")
@@ -58,6 +59,11 @@ def _call_notes(db: sqlite_utils.Database) -> None:
 @_crm(name="0004_alarm_notices")
 def _alarm_notices(db: sqlite_utils.Database) -> None:
     add_alarm_notices(db)
+
+
+@_crm(name="0005_take_homes")
+def _take_homes(db: sqlite_utils.Database) -> None:
+    add_take_homes(db)
 
 
 _STATEMENTS = (

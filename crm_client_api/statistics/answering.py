@@ -10,6 +10,7 @@ import numpy as np
 
 from crm_client_api.answers.statistics import (
     BusyHour,
+    CallBackFigures,
     CallBackRow,
     CallBackStatistics,
     CallFigures,
@@ -151,6 +152,11 @@ class CallBackReport:
             yield CallBackRow(names[bucket], self.keys[key][0], self.keys[key][1], call_back_figures(one))
 
     @property
+    def total(self) -> CallBackFigures:
+        """Of all of them."""
+        return call_back_figures(self.table.total())
+
+    @property
     def chart(self) -> Long:
         """The missed calls of every bucket: called back, and not."""
         series = zip(("called_back", "not_called_back"), self.table.by_bucket(), strict=True)
@@ -162,7 +168,7 @@ class CallBackReport:
     def answer(self) -> Long:
         """As it is sent."""
         parts = {
-            "span": self.span, "rows": self.rows(), "total": call_back_figures(self.table.total()),
+            "span": self.span, "rows": self.rows(), "total": self.total,
             "wait_median_ms": self.table.median_wait_ms, "chart": self.chart,
         }  # fmt: skip
         return Long(CallBackStatistics, parts)

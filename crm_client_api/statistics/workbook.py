@@ -41,14 +41,25 @@ TITLES: Mapping[str, tuple[str, str]] = {
     "idle": ("空闲(秒)", "Idle (s)"), "busy": ("示忙(秒)", "Busy (s)"), "wrap_up": ("整理(秒)", "Wrap-up (s)"),
     "away": ("离开(秒)", "Away (s)"), "channel": ("通道号", "Channel"), "busy_ms": ("占用(秒)", "In use (s)"),
     "part": ("占用率", "Occupancy"), "total": ("合计", "Total"), "erlangs": ("话务量(erl)", "Traffic (erl)"),
+    "busy_hour_of_day": ("日均忙时", "Busy hour of the day"), "busiest_hour": ("最忙一小时", "Busiest hour"),
+    "which": ("忙时", "Busy hour"), "hour": ("小时", "Hour"), "lines": ("线路数", "Lines"),
+    "lines_needed": ("所需线路(Erlang B)", "Lines needed (Erlang B)"), "blocking": ("允许呼损率", "Blocking allowed"),
+    "blocking_now": ("现有呼损率", "Blocking now"), "agents": ("所需人数(Erlang C)", "People needed (Erlang C)"),
+    "answered_part": ("应答比例", "Answered in time"), "within_s": ("应答时限(秒)", "Answered within (s)"),
+    "mean_talk_s": ("平均通话(秒)", "Mean talk (s)"), "most_in_use": ("最多同时占用", "Most in use at once"),
+    "all_busy_min": ("全忙(分钟)", "All lines busy (min)"), "wait_median_ms": ("回拨间隔中位数(秒)", "Median wait (s)"),
     "handled": ("处理:", "Handled: "), "channels": ("通道:", "Channels: "),
 }  # fmt: skip
-_SHEETS = {"table": ("统计", "Statistics"), "chart": ("图表", "Chart"), "groups": ("组别", "Groups")}
+_SHEETS = {
+    "table": ("统计", "Statistics"), "chart": ("图表", "Chart"), "groups": ("组别", "Groups"),
+    "totals": ("合计", "Totals"), "needed": ("线路与人数", "Lines and people"),
+}  # fmt: skip
 _FIRST_ROW = 3
 _MOST_DRAWN = 100
 """Series of a chart. Excel takes 255; nobody tells so many apart. The others stand in the sheet only."""
 _ROWS_AT_ONCE = 256
 _FAST = 1
+_RATES = frozenset({"part", "blocking", "blocking_now", "answered_part"})
 _PLAIN = '"><v>'
 _ROWS_HERE = b"</sheetData>"
 _DIMENSION = re.compile(rb'<dimension ref="[^"]*"/>')
@@ -133,7 +144,7 @@ def _heading(column: str, language: Language) -> str:
 
 def _is_rate(column: str) -> bool:
     inner = column.rpartition(".")[2]
-    return inner.endswith("_rate") or inner == "part"
+    return inner.endswith("_rate") or inner in _RATES
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from crm_client_api.domain.communications.lists import Reach
 from crm_client_api.domain.communications.record import Communication, Values, correctable_until_ms
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.recordings import Recording, recordings_of
-from crm_client_api.domain.scope import communication_scope
+from crm_client_api.domain.scope import communication_scope, known_customers
 from crm_client_api.views.calls import Desk, recording_info
 from firmware.clock import iso_utc
 
@@ -31,7 +31,7 @@ def reach_of(desk: Desk) -> Reach:
     """The records and customers that an operator may see."""
     return Reach(
         communication_scope(desk.operator.viewer),
-        desk.customers,
+        known_customers(desk.operator.viewer),
         Permission.CUSTOMER_MANAGE in desk.operator.permissions,
     )
 

@@ -71,7 +71,7 @@ _PLAIN: dict[str, tuple[str, ...]] = {
     "split": ("channel", "operator", "group"), "measure": ("calls",), "group": ("1", "2"), "blocking": ("0.01",),
     "within_s": ("20",), "answered_part": ("0.8",), "download": ("1",), "retention_days": ("1",), "days": ("1",),
     "storage_quota_gib": ("1",), "storage_reserve_gib": ("1",), "storage_full_action": ("stop_and_alarm",),
-    "format": ("wav",), "month": ("2026-09",),
+    "format": ("wav",), "language": ("en",), "month": ("2026-09",),
     **dict.fromkeys(("from", "to", "due_before", "next_from", "next_to", "next_contact_from", "next_contact_to",
                      "created_from", "created_to"), ("2026-01-01T00:00:00Z", "2026-10-01")),
     **dict.fromkeys(("before", "after"), ("1", "2")),
@@ -215,6 +215,8 @@ BY_PATH: dict[tuple[str, str], Any] = {
     ("DELETE", "/drafts/{key}"): None,
     ("POST", "/jobs/{job_id}/confirm"): {},
     ("POST", "/jobs/{job_id}/cancel"): None,
+    ("POST", "/jobs/{job_id}/pause"): None,
+    ("POST", "/jobs/{job_id}/resume"): None,
     ("POST", "/hand-overs/{hand_over_id}/undo"): None,
     ("POST", "/holds/{hold_id}/release-request"): None,
     ("POST", "/holds/{hold_id}/release-confirm"): None,
@@ -288,6 +290,14 @@ BY_BODY: dict[tuple[str, str], tuple[tuple[str, dict[str, Any]], ...]] = {
         ("communications", {"subject": "x", "communication_id": "@"}),
         ("calls", {"subject": "x", "call_id": "@"}),
     ),
+    ("POST", "/take-homes/estimate"): (
+        ("calls", {"medium": "x", "chosen": ["@"]}),
+        ("words", {"medium": "x", "tag": "@"}),
+        ("telephones", {"medium": "x", "calls": {"number": "@"}}),
+        ("channels", {"medium": "x", "calls": {"channel": "@"}}),
+        ("customers", {"medium": "x", "calls": {"customer": "@"}}),
+    ),
+    ("POST", "/case-packages"): (("calls", {"medium": "x", "calls": ["@"], "title": "x", "reason": "x"}),),
     ("POST", "/channels/#channels/parameters/copy"): (("channels", {"to": ["@"], "keys": ["popup"]}),),
 }  # fmt: skip
 """Changing routes whose body names a thing: ``@`` stands for it, ``#room`` for one in scope."""
@@ -300,6 +310,7 @@ NAMING_NOTHING = {
     ("POST", "/tokens"): "as POST /customers", ("POST", "/webhooks"): "as POST /customers",
     ("POST", "/imports"): "as POST /customers; keys out of scope: test_excel_import.py",
     ("POST", "/exports"): "``read_files``, below the walk",
+    ("POST", "/take-homes"): "takes what /take-homes/estimate takes; what lands on a stick: test_take_home.py",
     ("POST", "/clearings"): "``clear``, below the walk",
     ("POST", "/erasures"): "for super operators, who see everything", ("POST", "/erasures/search"): "as POST /erasures",
     ("POST", "/erasures/export"): "as POST /erasures",
@@ -307,6 +318,9 @@ NAMING_NOTHING = {
     ("PATCH", "/custom-fields/{field_id}"): "the box, no record", ("PUT", "/custom-fields/order"): "the box, no record",
     ("DELETE", "/custom-fields/{field_id}"): "the box, no record",
     ("POST", "/alarm-mail/test"): "the box, no record",
+    ("POST", "/media/{medium_id}/eject"): "sticks are the box's, no record",
+    ("PUT", "/media/{medium_id}/known"): "sticks are the box's, no record",
+    ("DELETE", "/media/{medium_id}/known"): "sticks are the box's, no record",
     **{
         (one.method, one.path): _OF_PEOPLE for one in ROUTES
         if one.method != "GET" and one.path.split("/")[1] in ("operators", "groups", "session", "second-factor")

@@ -157,3 +157,28 @@ def test_listening_is_audited_once(crm, tape: Line, talking, browse):
     assert browser.ask("GET", f"/calls/{talking['id']}/audio").status == 200
     rows = crm.conn.execute("SELECT actor, subject FROM audit WHERE action = 'call.listen'").fetchall()
     assert [tuple(row) for row in rows] == [("1", talking["id"])]
+
+
+@pytest.mark.parametrize("absent_s", [9, 11, 3600])
+def test_a_running_call_does_not_reach_across_an_absence_of_its_recorder(
+    exchange, tape: Line, talking, browse, absent_s
+):
+    """The recorder is back, but has not processed yet what ended the call."""
+    wire_port(exchange, 1)
+    tape.speak(7 * 800)
+    tape.tape.join("boot 2", 0, absent_s * 8000)
+    tape.speak(150 * 800)
+    samples = heard(browse("1").ask("GET", f"/calls/{talking['id']}/audio"))[:, 0]
+    if absent_s < 10:  # the call may go on
+        assert len(samples) == tape.tape.end_sample - 1234
+    else:
+        assert np.array_equal(samples, tape.expected(0, 1234, 7 * 800))
+
+
+def test_a_running_call_is_heard_from_where_the_ring_has_not_passed_it(exchange, tape: Line, talking, browse):
+    wire_port(exchange, 1)
+    for _ in range(14):
+        tape.speak(50 * 800)
+    samples = heard(browse("1").ask("GET", f"/calls/{talking['id']}/audio"))[:, 0]
+    assert len(samples) == tape.tape.end_sample - 1234
+    assert np.array_equal(samples[-50 * 800 :], tape.expected(0, tape.tape.end_sample - 50 * 800, tape.tape.end_sample))

@@ -263,7 +263,7 @@ def _queries(office: Office, viewer: int, seen: set[str]) -> Iterator[tuple[str,
         yield f"owner=p{number}", {one for one in seen if office.records[one][0].writer == number}
         yield f"q=rec&author=p{number}", {one for one in seen if office.records[one][0].writer == number}
     for customer in office.customers:
-        inside = office.sees_customer(viewer, customer)
+        inside = office.names_customer(viewer, customer)
         yield f"customer={customer}", {one for one in seen if inside and office.records[one][1] == customer}
     for record in office.records:
         yield f"q=rec{record}end", seen & {record}

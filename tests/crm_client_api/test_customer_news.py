@@ -114,11 +114,13 @@ def test_of_many_at_once_it_is_told_that_there_is_something_new(courier, home, c
     answer = boss.ask("POST", "/operators/22/replacement", replaced | {"records_come_along": True})
     assert answer.status == 200, answer.body
     assert all_told(desks) == each(("1", "20", "30", "39"), [(None, "group_changed")])
+    for number in range(25):
+        add_customer_of(crm, "21", f"客户{number}")
     cleared = boss.ask("POST", "/clearings", {"kind": "customers", "confirm": "清除"})
     assert cleared.status == 202
     while boss.get(f"/jobs/{cleared.json['id']}")["state"] != "done":
         pass
-    assert all_told(desks)["20"] == [(None, "deleted")]
+    assert all_told(desks) == each(("1", "20", "21", "39"), [(None, "deleted")])
 
 
 def test_an_import_is_told_when_it_has_taken_effect(home, crm, desks):

@@ -179,10 +179,10 @@ def test_an_import_is_there_at_once_or_not_at_all(crm):
         connection.execute("INSERT INTO imports (id, kind, by, begun_ms) VALUES (7, 'customers', '1', 0)")
     ready = prepare(Values({"name": "进口"}), author="1", owner="1", site=SITE)
     with write(crm) as connection:
-        imported = [str(one) for one in insert_prepared(connection, [ready] * 2, at_ms=1, import_id=7)]
+        imported = [str(one) for one in insert_prepared(connection, [ready] * 2, at_ms=1, site=Site(), import_id=7)]
     between = add(crm, "中")
     with write(crm) as connection:
-        last = insert_prepared(connection, [ready], at_ms=1, import_id=7)[0]
+        last = insert_prepared(connection, [ready], at_ms=1, site=Site(), import_id=7)[0]
     for sort in ("created", "name", "changed"):
         assert set(ids(crm, sort=sort)) == {before, between}
     assert ids(crm, text="进口") == []

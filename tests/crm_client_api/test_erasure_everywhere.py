@@ -31,7 +31,7 @@ NOT_SEARCHED = {
     **dict.fromkeys(
         ("*.staff_no", "*.by", "*.author", "*.owner", "*.set_by", "*.done_by", "*.deleted_by", "*.changed_by",
          "*.asked_by", "*.release_asked_by", "*.released_by", "*.undone_by", "*.to_staff_no", "*.old_owner",
-         "*.handed_by", "hand_overs.old_owners", "audit.actor"),
+         "*.handed_by", "hand_overs.old_owners", "audit.actor", "*.remembered_by"),
         "staff numbers",
     ),
     **dict.fromkeys(
@@ -40,14 +40,16 @@ NOT_SEARCHED = {
          "known_permissions.permission",
          "operators.channels", "*.phase", "*.error_code", "saved_views.list", "api_tokens.scopes", "webhooks.events",
          "custom_fields.*", "hand_overs.counts", "alarms.*",
-         "alarm_notices.code", "alarm_notices.subject", "archive_targets.*", "audit.thing", "audit.action"),
+         "alarm_notices.code", "alarm_notices.subject", "archive_targets.*", "audit.thing", "audit.action",
+         "jobs.held", "known_media.name", "import_late_rows.field", "import_late_rows.code"),
         "words of a fixed set, or what administrators name",
     ),
     **dict.fromkeys(
         ("*.token_hash", "*.password_hash", "*.recovery_hashes", "*.secret", "*.salt", "*.hash", "*.call_id",
          "*.recording_id", "*.record_id", "*.closed_by_call", "*.position", "sessions.id", "holds.id", "alarms.id",
          "retention_rules.subject", "alarm_marks.calls_epoch", "alarm_marks.office_epoch",
-         "events.card_id", "events.boot_id", "hand_overs.place", "hand_overs.outcomes"),
+         "events.card_id", "events.boot_id", "hand_overs.place", "hand_overs.outcomes", "known_media.id",
+         "take_homes.*", "popup_circumstances.circumstances"),
         "made by the box: ids, hashes, positions",
     ),
     **dict.fromkeys(("*.address", "*.last_address", "*.addresses", "login_failures.key", "sessions.agent"),

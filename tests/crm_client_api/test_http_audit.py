@@ -180,7 +180,7 @@ def test_log_ins_and_refusals_say_from_where(crm, server, password):
 
 
 SHOW_NOBODY = {
-    "/alarm-mail", "/alarms", "/daemons",
+    "/alarm-mail", "/alarms", "/daemons", "/media",
     "/agent-state", "/agents", "/cards", "/channels", "/channels/{number}/parameters", "/channels/{number}/quality",
     "/communications/count", "/custom-fields", "/customers/count", "/customers/tags", "/evidence", "/groups", "/health",
     "/hand-overs", "/hand-overs/{hand_over_id}", "/jobs", "/jobs/{job_id}", "/openapi.json", "/operators",

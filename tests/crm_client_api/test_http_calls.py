@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 from crm_office import START_MS, Browser, Listener, hire
@@ -257,6 +258,19 @@ def test_files_outside_the_web_page_are_not_there(home, server):
         assert b"root:" not in answer.body
         assert answer.status in (200, 400, 404)
         assert answer.status != 200 or b"<title>" in answer.body
+
+
+def test_the_web_page_comes_compressed_to_who_takes_that(home, server):
+    text = b"console.log(1);\n" * 400
+    (home.root / "web" / "assets" / "long-abc.js").write_bytes(text)
+    ask = Browser(server.port).ask
+    packed = ask("GET", "/assets/long-abc.js", prefix="", Accept_Encoding="br, gzip;q=0.8")
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == text
+    for accepted in ("identity", "gzip;q=0"):
+        plain = ask("GET", "/assets/long-abc.js", prefix="", Accept_Encoding=accepted)
+        assert (plain.body, plain.headers["vary"]) == (text, "Accept-Encoding")
+        assert "content-encoding" not in plain.headers
 
 
 def test_assets_are_kept_by_browsers_and_answers_are_not(crm, browse, server):

@@ -23,6 +23,11 @@ from recorder.library.evidence.log import EvidenceLog
 from recorder.library.verification.verifier import tapdeck_verify
 
 SECONDS = 6
+GAPS = [{"from_sample": 8000, "to_sample": 12_000, "reason": "box_stopped"}]
+PAUSES = [{"from_sample": 0, "to_sample": 800, "by": "8001", "reason": "card number"}]
+SILENCES = [
+    {"from_ms": 1000, "to_ms": 1500, "reason": "box_stopped"}, {"from_ms": 0, "to_ms": 100, "reason": "paused"},
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -43,7 +48,8 @@ def recording(home, crm, exchange, log):
     file.write_bytes(content)
     name = exchange.recording(exchange.call(1), "one.flac", format="flac", sha256=hashlib.sha256(content).hexdigest())
     signed = log.sign(log.describe("recording", name) | {"started_at": "2026-11-21T00:00:00.000Z",
-                                                         "audio": described(content), "stored": None})  # fmt: skip
+                                                         "audio": described(content), "stored": None,
+                                                         "gaps": GAPS, "pauses": PAUSES})  # fmt: skip
     (home.recordings / "one.json").write_bytes(msgspec.json.encode(signed))
     log.enter(name, "recording", now_ms(), signed)
     return name, file
@@ -99,8 +105,9 @@ def test_an_untouched_recording_is_authentic(crm, recording, browse):
     assert (verdict["verdict"], verdict["self_consistent"], verdict["key_known"], verdict["in_log"]) == (
         "authentic", True, True, True,
     )  # fmt: skip
-    assert verdict["damage"] == []
+    assert (verdict["damage"], verdict["silences"]) == ([], SILENCES)
     assert "真实完整" in verdict["text"]["zh"][0]
+    assert any("录音程序未运行" in line for line in verdict["text"]["zh"])
     rows = crm.conn.execute("SELECT subject, data FROM audit WHERE action = 'recording.verify'").fetchall()
     assert [tuple(row) for row in rows] == [(name, '{"verdict":"authentic"}')]
 

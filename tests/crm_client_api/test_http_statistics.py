@@ -156,6 +156,55 @@ def test_workbooks_hold_the_same_and_no_formulas(october, crm, browse):
         assert book.sheetnames[0] == "Statistics"
 
 
+def book_of(browser, path: str, **headers: str):
+    answer = browser.ask("GET", f"/statistics/{path}", **headers)
+    assert answer.status == 200, answer.body
+    return openpyxl.load_workbook(io.BytesIO(answer.body))
+
+
+def test_a_workbook_speaks_the_language_of_who_asks(october, crm, browse):
+    set_value(crm, "system", "language", "zh-CN")
+    browser = browse("1")
+    for path in (f"calls.xlsx?{SPAN}", f"call-backs.xlsx?{SPAN}", f"lines.xlsx?{SPAN}", "monthly.xlsx?month=2026-10"):
+        assert book_of(browser, path).sheetnames[0] == "统计"
+        assert book_of(browser, path, Accept_Language="en-GB,en;q=0.8,zh;q=0.5").sheetnames[0] == "Statistics"
+        assert book_of(browser, path, Accept_Language="fr, zh;q=0.3, en;q=0").sheetnames[0] == "统计"
+        assert book_of(browser, f"{path}&language=en", Accept_Language="zh-CN").sheetnames[0] == "Statistics"
+        assert book_of(browser, path, Accept_Language="fr;q=x, ;;,=").sheetnames[0] == "统计"
+    assert browser.ask("GET", f"/statistics/calls.xlsx?{SPAN}&language=fr").status == 400
+
+
+def test_workbooks_have_totals_and_what_erlang_says(october, browse):
+    browser = browse("1")
+    found = browser.get(f"/statistics/lines?{SPAN}")
+    book = book_of(browser, f"lines.xlsx?{SPAN}&language=en")
+    assert book.sheetnames == ["Statistics", "Lines and people", "Totals", "Chart"]
+    total = list(book["Statistics"].iter_rows(min_row=3, values_only=True))[-1]
+    assert (total[0], total[2]) == ("Total", 256)
+    header, *rows = book["Lines and people"].iter_rows(min_row=3, values_only=True)
+    shown = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    needed = found["needed_at_busiest"]
+    busiest = shown["Busiest hour"]
+    assert busiest["Hour"] == "2026-10-01T09"
+    assert busiest["Lines needed (Erlang B)"] == needed["lines"]
+    assert busiest["People needed (Erlang C)"] == needed["agents"]
+    assert busiest["Blocking now"] == pytest.approx(needed["blocking_now"])
+    assert set(shown) == {"Busy hour of the day", "Busiest hour"}
+    assert list(book["Totals"].iter_rows(min_row=4, values_only=True)) == [(2, 1, 0)]
+    empty = book_of(browser, "lines.xlsx?from=2020-01-01&to=2020-01-02&language=zh")
+    assert [row[0] for row in empty["线路与人数"].iter_rows(min_row=3, values_only=True)] == ["忙时"]
+
+    backs = browser.get(f"/statistics/call-backs?{SPAN}")
+    book = book_of(browser, f"call-backs.xlsx?{SPAN}&language=zh")
+    last = list(book["统计"].iter_rows(min_row=3, values_only=True))[-1]
+    assert (last[0], last[3], last[4]) == ("合计", backs["total"]["missed"], backs["total"]["called_back"])
+    month = browser.get("/statistics/monthly?month=2026-10")
+    header, row = book_of(browser, "monthly.xlsx?month=2026-10&language=en")["Totals"].iter_rows(
+        min_row=3, values_only=True
+    )
+    assert dict(zip(header, row, strict=True))["Calls"] == month["total"]["calls"]
+
+
 def test_it_needs_the_permission_and_sense(october, crm, browse):
     hire(crm, "5", "super", permissions=ALL_PERMISSIONS - {Permission.STATISTICS})
     for path in ("calls", "heatmap", "call-backs", "lines", "calls.xlsx", "call-backs.xlsx", "lines.xlsx"):

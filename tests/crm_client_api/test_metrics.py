@@ -11,6 +11,8 @@ from crm_client_api.domain.tokens import WantedToken, create_token
 from crm_client_api.integrations.status import Status, write_status
 from firmware.clock import now_ms
 from firmware.parameters import set_value
+from firmware.store import event_log
+from firmware.store.connection import write
 
 
 def scrape(browser: Browser, **headers: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -62,6 +64,27 @@ def test_calls_recordings_queues_and_requests(home, crm, exchange, server, brows
     assert before["tapdeck_request_seconds_count", route] == now["tapdeck_request_seconds_count", route] == 1
     assert not [one for one in before if one[0] == "tapdeck_calls_total"]
     assert scrape(browser)["tapdeck_calls_total", labelled(channel="2", direction="incoming", result="missed")] == 1
+
+
+def test_why_audio_is_missing(crm, exchange, server, browse):
+    hire(crm, "1", "super")
+    browser = browse("1")
+    before = scrape(browser)
+    for missing in ({"not_received": 8000, "box_stopped": 4000}, {"not_received": 80}, {}):
+        row = {"sample_rate_hz": 8000, "duration_ms": 9000, "missing_samples": sum(missing.values())}
+        with write(exchange.db) as connection:
+            event_log.append(
+                connection, at_ms=1, kind="recording_ready", channel=1, call_id=None,
+                data=row | {"missing_by_reason": missing},
+            )  # fmt: skip
+    now = scrape(browser)
+    by_reason = {key: value for key, value in now.items() if key[0] == "tapdeck_missing_by_reason_seconds_total"}
+    assert by_reason == {
+        ("tapdeck_missing_by_reason_seconds_total", labelled(reason="not_received")): 1.01,
+        ("tapdeck_missing_by_reason_seconds_total", labelled(reason="box_stopped")): 0.5,
+    }
+    assert now["tapdeck_missing_seconds_total", ()] == 1.51
+    assert not [key for key in before if key[0] == "tapdeck_missing_by_reason_seconds_total"]
 
 
 def test_who_may_read_it(crm, server):

@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
-from crm_client_api.integrations.mqtt import Broker, MqttPublisher, fit_topic, messages_of, write_position
+from crm_client_api.integrations.mqtt import (
+    Broker,
+    MqttPublisher,
+    fit_topic,
+    messages_of,
+    read_position,
+    write_position,
+)
 from crm_client_api.stores import StorePool
 from firmware.store.connection import open_store, write
 from firmware.store.event_log import Event, last_id
@@ -233,9 +241,65 @@ def test_the_broker_tells_when_the_box_is_cut_off(mosquitto, subscriber, publish
     wait_for(lambda: subscriber.last("office/tapdeck/status") == b"online")
 
 
-def test_switching_it_off_forgets_the_position(home, crm, exchange):
-    from crm_client_api.integrations.mqtt import read_position
+class HalfDeaf:
+    """A broker that answers the first publications alone, and keeps the ids that it was sent."""
 
+    def __init__(self, answers: int) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._answers, self.ids = answers, list[str]()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        link, _ = self._listener.accept()
+        stream = link.makefile("rb")
+        while head := stream.read(1):
+            length, shift = 0, 0
+            while True:
+                byte = stream.read(1)[0]
+                length, shift = length | (byte & 127) << shift, shift + 7
+                if byte < 128:
+                    break
+            body = stream.read(length)
+            if head[0] >> 4 == 1:
+                link.sendall(b"\x20\x02\x00\x00")
+            if head[0] >> 4 == 3:
+                end = 2 + int.from_bytes(body[:2])
+                about = json.loads(body[end + 2 :]) if b"/calls/" in body[:end] else {}
+                self.ids += [about["id"]] if about else []
+                if not about or len(self.ids) <= self._answers:
+                    link.sendall(b"\x40\x02" + body[end : end + 2])
+
+    def broker(self) -> Broker:
+        return Broker("127.0.0.1", self._listener.getsockname()[1], False, "", "", "", "t")
+
+
+def test_what_was_answered_before_the_end_does_not_come_again(home, exchange, publish):
+    exchange.wire(1)
+    pool = StorePool(home)
+    with pool.use() as stores:
+        read_position(stores)  # what happens from now on is published, in one batch
+    pool.close()
+    for number in range(4):
+        exchange.end(exchange.call(1, f"1390000000{number}"))
+    deaf = HalfDeaf(answers=3)
+    publisher = publish(deaf.broker())
+    wait_for(lambda: len(deaf.ids) >= 12)
+    publisher.stop()
+    again = HalfDeaf(answers=100)
+    publish(again.broker())
+    wait_for(lambda: len(again.ids) >= 12 - 3)
+    assert len(set(deaf.ids[:3] + again.ids)) == 12
+    assert not set(deaf.ids[:3]) & set(again.ids)
+
+
+def test_a_recordings_message_names_event_and_recording():
+    event = Event(7, 0, "recording_ready", 1, "c", {"id": "r-1", "kind": "call", "state": "ready"})
+    said = json.loads(messages_of(event, "t", "e-7")[0].payload)
+    assert (said["id"], said["kind"]) == ("e-7", "recording_ready")
+    assert (said["recording_id"], said["recording_kind"], said["call_id"]) == ("r-1", "call", "c")
+
+
+def test_switching_it_off_forgets_the_position(home, crm, exchange):
     exchange.wire(1)
     pool = StorePool(home)
     with pool.use() as stores:

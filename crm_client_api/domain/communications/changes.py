@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from datetime import tzinfo
 from typing import Any
@@ -17,7 +17,7 @@ from crm_client_api.domain.communications.record import Communication, Values, c
 from crm_client_api.domain.communications.write import insert, supplement, update
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.permissions import Permission
-from crm_client_api.domain.scope import RecordScope, communication_scope
+from crm_client_api.domain.scope import communication_scope
 from crm_client_api.domain.witnesses import who_sees_record
 from firmware.clock import now_ms
 from firmware.errors import NotFound, Refused
@@ -31,11 +31,16 @@ _MOST_SUPPLEMENTS = 200
 
 
 def add_communication(
-    crm: sqlite_utils.Database, values: Values, actor: Actor, reach: Reach, site: Site
+    crm: sqlite_utils.Database,
+    values: Values,
+    actor: Actor,
+    reach: Reach,
+    site: Site,
+    on_card: Collection[int] = (),
 ) -> Communication:
-    """Add a record to a customer in scope; author and owner are the actor. Raises NotFound, Invalid."""
+    """Add a record to a customer in reach, or ``on_card``; author and owner are the actor. Raises NotFound, Invalid."""
     with write(crm) as connection:
-        _require_customer(connection, values.customer_id, reach.customers)
+        _require_customer(connection, values.customer_id, reach, on_card)
         added = insert(connection, values, actor.staff_no, actor.staff_no, now_ms(), site=site)
         audit.append(connection, actor, "communication.add", str(added), {"call": values.call_id})
         tell_changed(crm, connection, added, actor.staff_no, "added")
@@ -50,8 +55,9 @@ def correct_communication(
     reach: Reach,
     site: Site,
     zone: tzinfo,
+    on_card: Collection[int] = (),
 ) -> Communication:
-    """Change what the author said on the same day; ``changes`` by names of ``Values``.
+    """Change what the author said on the same day; ``changes`` by names of ``Values``, a customer as when one is added.
 
     Raises NotFound, Invalid; Refused: somebody else wrote it, or midnight is past.
     """
@@ -63,8 +69,8 @@ def correct_communication(
         if at_ms >= correctable_until_ms(old.created_ms, zone):
             raise Refused("a communication record is corrected on the day it was written: add a supplement")
         values = replace(old.values, **changes)
-        if values.customer_id != old.values.customer_id:
-            _require_customer(connection, values.customer_id, reach.customers)
+        if "customer_id" in changes and not (old.customer_named and values.customer_id == old.values.customer_id):
+            _require_customer(connection, values.customer_id, reach, on_card)
         before = asdict(update(connection, old.id, values, actor.staff_no, at_ms, site=site))
         changed = [name for name, value in asdict(values).items() if value != before[name]]
         if changed:
@@ -100,8 +106,8 @@ def add_supplement(
         tell_changed(crm, connection, old.id, old.owner, "supplemented")
 
 
-def _require_customer(connection: sqlite3.Connection, customer_id: int, scope: RecordScope) -> None:
-    condition, given = scope.sql("owner")
+def _require_customer(connection: sqlite3.Connection, customer_id: int, reach: Reach, on_card: Collection[int]) -> None:
+    condition, given = ("1", ()) if customer_id in on_card else reach.customers.sql("owner")
     found = connection.execute(
         f"SELECT 1 FROM living_customers WHERE id = ? AND {condition}", (customer_id, *given)
     ).fetchone()

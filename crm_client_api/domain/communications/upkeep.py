@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import sqlite_utils
 
 from crm_client_api.domain.calls import calls_by_id
@@ -11,7 +10,6 @@ from firmware.store.connection import write
 from recorder.numbers import Site, match_key
 
 _AT_ONCE = 200
-_SITE_KEY = "communications_site"
 
 
 def fill_in_ended(calls: sqlite_utils.Database, crm: sqlite_utils.Database) -> int:
@@ -29,14 +27,7 @@ def fill_in_ended(calls: sqlite_utils.Database, crm: sqlite_utils.Database) -> i
 
 
 def renew_keys(crm: sqlite_utils.Database, site: Site) -> int:
-    """Bring the keys of all records' numbers up to the site's settings, in short transactions; how many changed.
-
-    What was done for these settings before is not done again.
-    """
-    wanted = msgspec.json.encode(site).decode()
-    row = crm.conn.execute("SELECT value FROM meta WHERE key = ?", (_SITE_KEY,)).fetchone()
-    if row is not None and row[0] == wanted:
-        return 0
+    """Bring the keys of all records' numbers up to the site's settings, in short transactions; how many changed."""
     changed, last = 0, 0
     while True:
         rows = crm.conn.execute(
@@ -44,7 +35,7 @@ def renew_keys(crm: sqlite_utils.Database, site: Site) -> int:
             (last, _AT_ONCE),
         ).fetchall()
         if not rows:
-            break
+            return changed
         last = rows[-1][0]
         stale = [(key, row[0], row[1]) for row in rows if (key := match_key(row[1], site)) != row[2]]
         for first in range(0, len(stale), 50):
@@ -55,8 +46,3 @@ def renew_keys(crm: sqlite_utils.Database, site: Site) -> int:
                     )
                     index_again(connection, record, site=site)
         changed += len(stale)
-    with write(crm) as connection:
-        connection.execute(
-            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (_SITE_KEY, wanted)
-        )
-    return changed

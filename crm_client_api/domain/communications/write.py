@@ -13,6 +13,7 @@ import msgspec
 
 from crm_client_api.domain.communications.record import VALUE_COLUMNS, Values, check, values_of
 from crm_client_api.domain.communications.words import marks, number_words, words
+from crm_client_api.domain.number_sites import note_keys
 from firmware.errors import NotFound
 from recorder.numbers import Site, match_key
 
@@ -135,6 +136,8 @@ def _index(
     more: str,
 ) -> None:
     """``people``: owner and author. ``more``: texts that are found with the record's content."""
+    if values.number:
+        note_keys(connection, site)
     connection.execute(
         "INSERT INTO communication_words (rowid, subject, content, result, digits, marks) VALUES (?,?,?,?,?,?)",
         (

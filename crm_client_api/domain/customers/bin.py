@@ -12,7 +12,7 @@ from crm_client_api.domain.audit import BOX, Actor
 from crm_client_api.domain.customers import index, news
 from crm_client_api.domain.customers.read import COLUMNS, customers_of, find_customer, ids_in_scope, row_id
 from crm_client_api.domain.customers.record import Customer
-from crm_client_api.domain.customers.search import Filter, wanted_ids
+from crm_client_api.domain.customers.search import Filter, look_for_ids, still_wanted
 from crm_client_api.domain.recycling import PURGED_AT_ONCE, BackedUp, RecycleBin, StandingHolds
 from crm_client_api.domain.scope import RecordScope, communication_scope
 from crm_client_api.domain.staff.people import last_appointment
@@ -20,7 +20,8 @@ from firmware.errors import BadInput, NotFound, Refused
 from firmware.store.connection import write
 from recorder.numbers import Site
 
-_CLEARED_AT_ONCE = 100
+_CLEARED_AT_ONCE = 40
+_LOOKED_FOR_AT_ONCE = 2_000
 _BIN = RecycleBin("customers", "customer")
 _IN_BIN = (
     "c.deleted_ms IS NOT NULL AND c.merged_into IS NULL AND (c.import_id IS NULL OR c.import_id NOT IN unpublished)"
@@ -69,22 +70,25 @@ def clear(
 ) -> Iterator[list[int]]:
     """Clear (清除): put the wanted customers in scope that a backup holds into the recycle bin, highest id first.
 
-    Yields the ids of each transaction, [] where some were looked at in vain. The caller has the typed confirmation.
+    Yields the ids of each transaction, [] where some were looked at in vain. The write lock is not held while they are
+    looked for. The caller has the typed confirmation.
     """
-    below = backed_up.highest + 1
-    while True:
-        with write(crm) as connection:
-            found = wanted_ids(crm, wanted, scope, site, limit=_CLEARED_AT_ONCE, below=below)
-            keys = backed_up.among(found)
-            if keys:
-                _BIN.put_in(connection, keys, actor)
-                for key in keys:
-                    index.remove(connection, key)
-                _BIN.note_cleared(connection, keys, actor)
-        if not found:
-            return
-        yield keys
-        below = found[-1]
+    below: int | None = backed_up.highest + 1
+    while below is not None:
+        found, below = look_for_ids(crm, wanted, scope, site, limit=_LOOKED_FOR_AT_ONCE, below=below)
+        chosen = backed_up.among(found)
+        if not chosen:
+            yield []
+        for first in range(0, len(chosen), _CLEARED_AT_ONCE):
+            with write(crm) as connection:
+                keys = still_wanted(connection, chosen[first : first + _CLEARED_AT_ONCE], wanted, scope, site)
+                if keys:
+                    _BIN.put_in(connection, keys, actor)
+                    for key in keys:
+                        index.remove(connection, key)
+                    _BIN.note_cleared(connection, keys, actor)
+                    news.tell(crm, connection, "deleted", news.owners_of(connection, keys))
+            yield keys
 
 
 def list_bin(

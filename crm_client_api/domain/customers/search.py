@@ -12,6 +12,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+import msgspec
 import sqlite_utils
 
 from crm_client_api.domain.customers.question import (
@@ -123,6 +124,34 @@ def wanted_ids(
         return []
     place = None if below is None else (below, below)
     return [row for _, row in _find(connection, asked, ordered, place, None).places]
+
+
+def look_for_ids(
+    crm: sqlite_utils.Database, wanted: Filter, scope: RecordScope, site: Site, *, limit: int, below: int
+) -> tuple[list[int], int | None]:
+    """The same in one of many bounded steps, and below which to go on (None: these were the last)."""
+    connection = crm.conn
+    ordered = replace(wanted, limit=limit, after=None, sort="created", ascending=False)
+    asked = question(connection, ordered, scope, site)
+    if asked.impossible:
+        return [], None
+    found = _find(connection, asked, ordered, (below, below), LOOK_AHEAD)
+    return [row for _, row in found.places], None if found.going_on is None else found.going_on[1]
+
+
+def still_wanted(
+    connection: sqlite3.Connection, ids: Sequence[int], wanted: Filter, scope: RecordScope, site: Site
+) -> list[int]:
+    """Of some ids, in the same order, those of customers in scope that are wanted at this moment."""
+    asked = question(connection, wanted, scope, site)
+    if asked.impossible:
+        return []
+    wants, given = asked.wants("s.value")
+    rows = connection.execute(
+        f"SELECT s.value FROM json_each(?) s WHERE {wants} IS NOT NULL", (msgspec.json.encode(ids).decode(), *given)
+    )
+    kept = {row[0] for row in rows}
+    return [one for one in ids if one in kept]
 
 
 def exists(crm: sqlite_utils.Database, wanted: Filter, scope: RecordScope) -> bool:

@@ -24,6 +24,7 @@ from crm_client_api.domain.customers.record import (
     require_content,
     settled_phones,
 )
+from crm_client_api.domain.number_sites import note_keys
 from crm_client_api.domain.scope import RecordScope
 from firmware.clock import now_ms
 from firmware.errors import Refused
@@ -80,9 +81,16 @@ def prepare(values: Values, *, author: str, owner: str, site: Site, created_ms: 
 
 
 def insert_prepared(
-    connection: sqlite3.Connection, ready: Sequence[Prepared], *, at_ms: int, import_id: int | None = None
+    connection: sqlite3.Connection,
+    ready: Sequence[Prepared],
+    *,
+    at_ms: int,
+    site: Site,
+    import_id: int | None = None,
 ) -> range:
-    """Add customers inside the caller's transaction; their ids. Nothing is audited. ``import_id``: see ``imports``."""
+    """Add customers inside the caller's transaction; their ids. Nothing is audited. ``import_id``: see ``imports``;
+    ``site``: by which they were prepared."""
+    note_keys(connection, site)
     last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'customers'").fetchone()
     first = 1 if last is None else int(last[0]) + 1
     ids = range(first, first + len(ready))
@@ -111,7 +119,9 @@ def insert_prepared(
 
 def insert(connection: sqlite3.Connection, values: Values, *, author: str, owner: str, at_ms: int, site: Site) -> int:
     """Prepare and add one customer inside the caller's transaction; the new id. Nothing is audited. Raises Invalid."""
-    return insert_prepared(connection, [prepare(values, author=author, owner=owner, site=site)], at_ms=at_ms)[0]
+    return insert_prepared(
+        connection, [prepare(values, author=author, owner=owner, site=site)], at_ms=at_ms, site=site
+    )[0]
 
 
 def update(
@@ -263,6 +273,7 @@ def _write_phones(
     connection: sqlite3.Connection, customer_id: int, phones: Iterable[Phone], site: Site
 ) -> list[tuple[str, str]]:
     """The numbers with their keys."""
+    note_keys(connection, site)
     numbers = [(phone.number, match_key(phone.number, site)) for phone in phones]
     connection.executemany(
         "INSERT INTO customer_phones (customer_id, position, label, number, match_key, kind) VALUES (?,?,?,?,?,?)",

@@ -108,6 +108,16 @@ def list_operators(crm: sqlite_utils.Database) -> list[Operator]:
     return [_operator(row) for row in rows]
 
 
+def appointed_at(crm: sqlite_utils.Database, at_ms: int) -> list[Operator]:
+    """Everybody as appointed at a time (Unix ms UTC), by staff number; whether active, as they are now."""
+    rows = crm.conn.execute(
+        f"SELECT {_COLUMNS} FROM operators WHERE created_ms <= ?1 AND (deleted_ms IS NULL OR deleted_ms > ?1)"
+        " ORDER BY staff_no",
+        (at_ms,),
+    )
+    return [_operator(row) for row in rows]
+
+
 def get_operator(crm: sqlite_utils.Database, staff_no: str) -> Operator:
     """Raises NotFound; a deleted operator is not found either."""
     row = crm.conn.execute(

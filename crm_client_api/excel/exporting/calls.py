@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.recordings import Recording, recordings_of
 from crm_client_api.excel.cells import local_of_ms
 from crm_client_api.excel.columns import CALLS, Language, word
-from crm_client_api.excel.sheet_markup import Value
+from crm_client_api.excel.sheet_markup import Linked, Value
 from crm_client_api.excel.writing import BookWriter
 from crm_client_api.views.calls import Desk, open_desk
 from recorder.library.storage.judge import Judge
@@ -27,28 +27,48 @@ _PAGE_ROWS = 200
 def write_calls(context: Context, target: Path, wanted: CallFilter, operator: Operator, language: Language) -> int:
     """Write the workbook, newest first; how many calls. Raises StoreError, Cancelled, Stopping."""
     desk = open_desk(context.stores, operator)
+    return write_pages(context, target, _pages(desk, wanted), desk, language)
+
+
+def _pages(desk: Desk, wanted: CallFilter) -> Iterator[list[Call]]:
+    page = replace(wanted, limit=_PAGE_ROWS, before=None)
+    while found := list_calls(desk.stores.calls, page, desk.channels, desk.settings.site):
+        yield found
+        page = replace(page, before=found[-1].id)
+
+
+def write_pages(
+    context: Context,
+    target: Path,
+    pages_of_calls: Iterable[Sequence[Call]],
+    desk: Desk,
+    language: Language,
+    place_of: Callable[[str], str | None] | None = None,
+) -> int:
+    """Write the workbook of these calls; how many. Raises StoreError, Cancelled, Stopping.
+
+    ``place_of``: where a recording's file is beside the workbook, by the recording's id; its cell then leads there.
+    """
     judge = Judge(context.stores.calls, context.crm)
     names = {row[0]: row[1] for row in context.crm.conn.execute("SELECT staff_no, name FROM staff")}
-    page = replace(wanted, limit=_PAGE_ROWS, before=None)
     rows = 0
     with BookWriter(target, language) as book:
         sheet = book.sheet(CALLS)
-        while found := list_calls(context.stores.calls, page, desk.channels, desk.settings.site):
-            held = _held(desk, judge, found)
+        for found in pages_of_calls:
+            held = held_calls(desk, judge, found)
             recordings = recordings_of(context.stores.calls, [call.id for call in found])
             notes = notes_of(context.crm, [call.id for call in found], desk.channels)
             for call, info in zip(found, desk.call_infos(found), strict=True):
-                noted = _noted(notes.get(call.id, ()), language)
+                noted = noted_text(notes.get(call.id, ()), language)
                 kept = recordings.get(call.id, [])
-                sheet.write(_row(desk, call, info, kept, call.id in held, names, noted, language))
+                sheet.write(_row(desk, call, info, kept, call.id in held, names, noted, language, place_of))
             rows += len(found)
             context.step("writing", rows, None)
-            page = replace(page, before=found[-1].id)
         sheet.end()
     return rows
 
 
-def _held(desk: Desk, judge: Judge, calls: Sequence[Call]) -> set[str]:
+def held_calls(desk: Desk, judge: Judge, calls: Sequence[Call]) -> set[str]:
     """The calls of which a recording is held."""
     if not judge.holds:
         return set()
@@ -61,7 +81,7 @@ def _held(desk: Desk, judge: Judge, calls: Sequence[Call]) -> set[str]:
     }
 
 
-def _noted(notes: Sequence[CallNote], language: Language) -> str:
+def noted_text(notes: Sequence[CallNote], language: Language) -> str:
     """What people noted on a call, a line each: the moment of a bookmark, the text, the score."""
     lines = []
     for one in notes:
@@ -84,7 +104,8 @@ def _row(
     names: dict[str, str],
     noted: str,
     language: Language,
-) -> list[Value]:
+    place_of: Callable[[str], str | None] | None,
+) -> list[Value | Linked]:
     def joined(values: Sequence[str | None]) -> str:
         return " / ".join(value for value in values if value)
 
@@ -97,7 +118,15 @@ def _row(
         joined([one.id for one in info.customers]), joined([one.name for one in info.customers]),
         joined([one.company for one in info.customers]),
         info.handled_by, names.get(info.handled_by or ""), call.ring_ms / 1000, call.talk_ms / 1000,
-        joined([one.id for one in recordings]), joined([one.path for one in recordings]),
+        joined([one.id for one in recordings]), _file(recordings, place_of),
         missing_ms / 1000 if recordings else None, joined([one.sha256 for one in recordings]),
         word("yes" if held else "no", language) if recordings else None, None, noted,
     ]  # fmt: skip
+
+
+def _file(recordings: Sequence[Recording], place_of: Callable[[str], str | None] | None) -> str | Linked | None:
+    """Where the audio is: on the box, or beside the workbook, and then the cell leads to the first of the files."""
+    if place_of is None:
+        return " / ".join(one.path for one in recordings if one.path)
+    places = [place for one in recordings if (place := place_of(one.id)) is not None]
+    return Linked(" / ".join(places), places[0]) if places else None

@@ -266,7 +266,7 @@ class CustomerKind:
         self, connection: sqlite3.Connection, ready: Sequence[write.Prepared], import_id: int, at_ms: int
     ) -> Sequence[int]:
         """Add customers that nobody sees yet."""
-        return write.insert_prepared(connection, ready, at_ms=at_ms, import_id=import_id)
+        return write.insert_prepared(connection, ready, at_ms=at_ms, site=self._site, import_id=import_id)
 
     def apply(
         self, connection: sqlite3.Connection, record: int, kind: str, data: bytes, import_id: int

@@ -26,6 +26,7 @@ from crm_client_api.excel.columns import Language
 from crm_client_api.excel.importing.ahead import prepared_batches
 from crm_client_api.excel.importing.headers import ForeignHeader, Mapping, chosen_mapping, read_header
 from crm_client_api.excel.importing.kind import RecordKind, Verdict, typed_cells
+from crm_client_api.excel.importing.late import forget_late, move_late, note_late
 from crm_client_api.excel.importing.reasons import Problem, reason
 from crm_client_api.excel.importing.stage import GONE, NewRow, Stage, Staged, packed
 from crm_client_api.excel.importing.wrong_rows import headings_of, write_wrong_rows
@@ -208,7 +209,8 @@ def _insert(context: Context, kind: RecordKind) -> None:
                         (batch[-1].n, min(added, default=None), max(added, default=None), import_id),
                     )
                     if len(added) < len(ids):
-                        stage.note_late([(one, GONE) for one, id_ in zip(batch, ids, strict=True) if id_ is None])
+                        gone = [(one, GONE) for one, id_ in zip(batch, ids, strict=True) if id_ is None]
+                        note_late(connection, import_id, gone)
                 bring_home()
                 done += len(batch)
                 context.step("inserting", done, counts["new"])
@@ -251,18 +253,16 @@ def _publish(context: Context, kind: RecordKind, import_id: int) -> None:
             what = kind.shape.name.removesuffix("s")
             audit.append(connection, context.job.actor, f"{what}.import", str(import_id), {**about, "counts": counts})
             if changes and len(changes) <= AT_ONCE_ROWS:
-                _apply_at_once(connection, kind, stage, changes, import_id)
+                _apply_at_once(connection, kind, changes, import_id)
     finally:
         stage.close()
 
 
-def _apply_at_once(
-    connection: sqlite3.Connection, kind: RecordKind, stage: Stage, changes: Sequence[Staged], import_id: int
-) -> None:
+def _apply_at_once(connection: sqlite3.Connection, kind: RecordKind, changes: Sequence[Staged], import_id: int) -> None:
     """Make all changes within the transaction that publishes; none of them when that takes too long."""
     until_s = time.monotonic() + _AT_ONCE_S
     connection.execute("SAVEPOINT at_once")
-    if not _apply(connection, kind, stage, changes, import_id, until_s):
+    if not _apply(connection, kind, changes, import_id, until_s):
         connection.execute("ROLLBACK TO at_once")
     connection.execute("RELEASE at_once")
 
@@ -270,7 +270,6 @@ def _apply_at_once(
 def _apply(
     connection: sqlite3.Connection,
     kind: RecordKind,
-    stage: Stage,
     changes: Sequence[Staged],
     import_id: int,
     until_s: float = math.inf,
@@ -290,7 +289,7 @@ def _apply(
             kept += done
         connection.execute("RELEASE change")
     if late:
-        stage.note_late(late)
+        note_late(connection, import_id, late)
     connection.execute(
         "UPDATE imports SET applied = ?, kept_newer = kept_newer + ? WHERE id = ?", (changes[-1].n, kept, import_id)
     )
@@ -312,10 +311,11 @@ def finish_import(context: Context, kind: RecordKind) -> None:
         pace = Pace()
         while batch := stage.after(applied, CHANGES, pace.rows):
             with pace, write(context.crm) as connection:
-                _apply(connection, kind, stage, batch, import_id)
+                _apply(connection, kind, batch, import_id)
             applied = batch[-1].n
             done += len(batch)
             context.step("applying", done, counts["changed"] + counts["restored"])
+        move_late(context.crm, stage, import_id)
         lost = stage.late()
     finally:
         stage.close()
@@ -341,6 +341,7 @@ def take_back(context: Context, kind: RecordKind) -> bool:
         return True
     if row["published_ms"] is not None:
         return False
+    forget_late(context.crm, row["id"])
     pace = Pace()
     while True:
         with pace, write(context.crm) as connection:

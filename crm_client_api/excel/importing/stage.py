@@ -105,17 +105,14 @@ class Stage:
         except sqlite3.Error as error:
             raise _translated(error) from error
 
-    def note_late(self, rows: Sequence[tuple[Staged, Problem]]) -> None:
-        """Keep that rows do nothing, for what happened since the preview. Said twice, it counts once."""
+    def note_late(self, rows: Sequence[tuple[int, Problem]]) -> None:
+        """Keep that rows (by ``n``) do nothing, for what happened since the preview. Said twice, it counts once."""
         try:
             self.connection.execute("BEGIN")
             self.connection.executemany(
-                "INSERT INTO problems SELECT 0, ?, ?, ?, ?, ?, 1"
-                " WHERE NOT EXISTS (SELECT 1 FROM problems WHERE (n, sheet, row, code) = (0, ?, ?, ?))",
-                [
-                    (*(place := (one.sheet, one.row)), why.column, why.code, why.detail, *place, why.code)
-                    for one, why in rows
-                ],
+                "INSERT INTO problems SELECT 0, r.sheet, r.row, ?1, ?2, ?3, 1 FROM rows r WHERE r.n = ?4 AND NOT EXISTS"
+                " (SELECT 1 FROM problems WHERE (n, sheet, row, code) = (0, r.sheet, r.row, ?2))",
+                [(why.column, why.code, why.detail, n) for n, why in rows],
             )
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:

@@ -29,7 +29,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "store_damaged": ("数据库 {subject} 已损坏", "the store {subject} is damaged"),
     "store_rebuilt": ("数据库 {subject} 已重建", "the store {subject} was made anew"),
     "tape_failing": ("{subject} 的磁带无法写入", "the tape of {subject} cannot be written"),
-    "tape_unreadable": ("{subject} 的旧磁带无法读取", "a tape of {subject} cannot be read"),
+    "tape_unreadable": (
+        "{subject} 的旧磁带或其中的数据块无法读取",
+        "a tape of {subject}, or a block of it, cannot be read",
+    ),
     "exports": ("工号 {subject} 导出异常多", "the operator {subject} exports unusually much"),
     "deletions": ("工号 {subject} 删除异常多", "the operator {subject} deletes unusually much"),
     "reads": ("工号 {subject} 查看异常多", "the operator {subject} reads unusually much"),

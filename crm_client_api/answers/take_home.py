@@ -1,0 +1,39 @@
+"""What the API says about sticks and about taking recordings home."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class TakeHomeEstimate(msgspec.Struct, frozen=True):
+    """How much it would be. ``bytes``: on the stick; ``seconds``: about how long. ``since``: since when, with
+    ``since_last`` after an earlier one (ISO 8601). ``complete`` false: these are the first of it, there is more.
+
+    ``fits``: whether the stick has room for it; null when it is not plugged in.
+    """
+
+    calls: int
+    recordings: int
+    bytes: int
+    duration_ms: int
+    seconds: int
+    complete: bool
+    since: str | None
+    fits: bool | None
+
+
+class TakeHomeProgress(msgspec.Struct, frozen=True):
+    """How far it is. ``folder``: on the stick. ``lost``: recordings that the box itself cannot read.
+
+    ``seconds_left`` null: not known yet. ``safe``: the stick may be pulled out.
+    """
+
+    folder: str
+    calls: int
+    recordings: int
+    files: int
+    bytes: int
+    all_bytes: int
+    lost: int = 0
+    seconds_left: int | None = None
+    safe: bool = False

@@ -1,0 +1,127 @@
+"""What is taken home: which calls, in which form, with what beside them; counted and weighed before it is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from crm_client_api.domain.call_search import list_calls
+from crm_client_api.domain.calls import Call, CallFilter, running_calls
+from crm_client_api.domain.recordings import recordings_of
+from crm_client_api.excel.columns import Language
+from crm_client_api.take_home.forms import Form, likely_bytes
+from crm_client_api.take_home.past import Past
+from crm_client_api.views.calls import Desk
+
+PAGE_CALLS = 500
+"""So many calls are read, listed and shown together."""
+_PAPER_BYTES, _PROOF_BYTES, _ROW_BYTES, _PAGE_BYTES = 16_384, 4_096, 1_600, 600_000
+_USUAL_BYTES_A_S = 12_000_000
+_FILE_S = 0.004
+_CODED_S_A_S = 400.0
+"""So many seconds of a track are coded anew in a second."""
+
+
+class Case(msgspec.Struct, frozen=True):
+    """What a case package is for, as its report says it."""
+
+    title: str
+    reason: str
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody asked for, as the job keeps it. ``medium``: the stick's id. ``evidence``: manifests, proofs and
+    verifier, with recordings as they are stored. ``customers``, ``communications``: their workbooks too.
+    ``until_ms``: calls that began before (Unix ms UTC). ``case``: it becomes a case package.
+    ``encrypted``: in volumes under a passphrase, which is not here.
+    """
+
+    medium: str
+    filter: CallFilter
+    since_last: bool = False
+    until_ms: int
+    language: Language = "zh"
+    form: Form = "original"
+    evidence: bool = True
+    customers: bool = False
+    communications: bool = False
+    case: Case | None = None
+    encrypted: bool = False
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """How much it is. ``complete``: everything was looked at; else these are the first of it."""
+
+    calls: int
+    recordings: int
+    bytes: int
+    duration_ms: int
+    seconds: int
+    complete: bool
+
+
+def filters_of(wanted: Wanted, past: Past | None) -> list[CallFilter]:
+    """The searches that find it: with ``since_last`` what began since, and what could not be taken then."""
+    chosen = replace(wanted.filter, to_ms=_earlier(wanted.filter.to_ms, wanted.until_ms), state="ended")
+    if not wanted.since_last or past is None:
+        return [chosen]
+    since = replace(chosen, from_ms=max(chosen.from_ms or 0, past.until_ms))
+    kept = past.left_out if chosen.among is None else tuple(sorted({*past.left_out} & {*chosen.among}))
+    return [since, replace(chosen, among=kept, to_ms=_earlier(chosen.to_ms, past.until_ms))] if kept else [since]
+
+
+def _earlier(one_ms: int | None, other_ms: int) -> int:
+    return other_ms if one_ms is None else min(one_ms, other_ms)
+
+
+def chosen_calls(desk: Desk, filters: Sequence[CallFilter]) -> Iterator[list[Call]]:
+    """The calls in scope, newest first, page by page."""
+    for one in filters:
+        page = replace(one, limit=PAGE_CALLS, before=None)
+        while found := list_calls(desk.stores.calls, page, desk.channels, desk.settings.site):
+            yield found
+            page = replace(page, before=found[-1].id)
+
+
+def calls_again(desk: Desk, ids: Sequence[str]) -> list[Call]:
+    """Those of these calls that are still in scope, newest first."""
+    only = CallFilter(limit=len(ids), among=tuple(ids))
+    return list_calls(desk.stores.calls, only, desk.channels, desk.settings.site) if ids else []
+
+
+def left_out(desk: Desk, pages: Sequence[Sequence[str]], until_ms: int) -> tuple[str, ...]:
+    """What the next one since then has to look at again: calls that run, and those whose audio is still to be cut."""
+    running = [call.id for call in running_calls(desk.stores.calls).values() if call.started_ms < until_ms]
+    awaited = {
+        call_id
+        for ids in pages
+        for call_id, found in recordings_of(desk.stores.calls, ids).items()
+        if any(one.awaited for one in found)
+    }
+    return tuple(sorted({*running} | awaited))
+
+
+def estimate(desk: Desk, wanted: Wanted, past: Past | None, rate: int, within_s: float) -> Estimate:
+    """Count and weigh for at most about ``within_s``. ``rate``: bytes a second that the stick takes, 0: not known."""
+    until_s = time.monotonic() + within_s
+    calls = recordings = size = duration_ms = coded_ms = 0
+    complete = True
+    for page in chosen_calls(desk, filters_of(wanted, past)):
+        calls += len(page)
+        for found in recordings_of(desk.stores.calls, [call.id for call in page]).values():
+            for one in found:
+                if one.readable:
+                    recordings += 1
+                    duration_ms += one.duration_ms
+                    size += likely_bytes(one, wanted.form)
+                    coded_ms += 0 if wanted.form in ("original", one.format) else one.duration_ms * one.tracks
+        if time.monotonic() > until_s and len(page) == PAGE_CALLS:
+            complete = False
+            break
+    papers = recordings * (_PAPER_BYTES + _PROOF_BYTES) if wanted.evidence and wanted.form == "original" else 0
+    size += papers + calls * _ROW_BYTES + _PAGE_BYTES
+    seconds = size / (rate or _USUAL_BYTES_A_S) + recordings * _FILE_S + coded_ms / 1000 / _CODED_S_A_S
+    return Estimate(calls, recordings, size, duration_ms, max(1, round(seconds)), complete)

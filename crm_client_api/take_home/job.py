@@ -1,0 +1,137 @@
+"""The job that takes recordings home: chosen once, written file by file, gone on with after every interruption."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from crm_client_api.courier.context import Context, SetAside
+from crm_client_api.courier.exports import require_export_level
+from crm_client_api.courier.jobs import held_jobs
+from crm_client_api.domain import audit
+from crm_client_api.domain.permissions import Permission
+from crm_client_api.take_home.choice import Wanted, chosen_calls, filters_of, left_out
+from crm_client_api.take_home.folder import Folder, Plan
+from crm_client_api.take_home.landing import MediumDamaged
+from crm_client_api.take_home.media import PASSING, writable
+from crm_client_api.take_home.past import Past, note_past, read_past
+from crm_client_api.take_home.secret import forget, passphrase_of
+from crm_client_api.views.calls import open_desk
+from firmware.clock import now_ms
+from firmware.durable import write_whole
+from firmware.errors import StoreError
+from firmware.media.asking import eject
+from firmware.media.medium import MediumRefused
+from firmware.parameters import get_all
+from firmware.store.connection import write
+
+TAKE_HOME: Final = "take_home"
+"""The kind of the job."""
+NEEDED = (Permission.RECORDING_QUERY, Permission.RECORDING_EXPORT)
+"""The permissions that it needs; workbooks of customers and communication records need their own beside."""
+_PLAN = "plan.json"
+
+
+def needed_for(wanted: Wanted) -> tuple[Permission, ...]:
+    """All permissions that somebody needs to ask for this."""
+    return (
+        *NEEDED,
+        *((Permission.CUSTOMER_MANAGE,) if wanted.customers else ()),
+        *((Permission.COMMUNICATION_MANAGE,) if wanted.communications else ()),
+        *((Permission.AUDIT_READ,) if wanted.case is not None else ()),
+    )
+
+
+def run_take_home(context: Context) -> None:
+    """Write what is not there yet. Raises BoxError; SetAside: the job goes on when its stick is back."""
+    job = context.job
+    wanted = msgspec.convert(dict(job.wanted), Wanted)
+    operator = context.operator(*needed_for(wanted))
+    if wanted.customers:
+        require_export_level(get_all(context.crm, "system")["customer_export_level"], operator)
+    desk = open_desk(context.stores, operator)
+    passphrase = passphrase_of(context.home, job.id) if wanted.encrypted else None
+    plan = _plan(context, wanted)
+    begun_s = time.monotonic()
+    with writable(context.home, wanted.medium, f"job {job.id}") as stick:
+        folder = Folder(context, desk, wanted, plan, stick, passphrase)
+        try:
+            folder.write()
+        except MediumDamaged as error:
+            raise SetAside("io_errors", str(error)) from error
+        stick.done()
+    took_s = max(time.monotonic() - begun_s, 0.001)
+    figures = folder.figures()
+    rate = int(folder.written_bytes / took_s)
+    past = Past(min(wanted.until_ms, wanted.filter.to_ms or wanted.until_ms), plan.left_out, rate)
+    with write(context.crm) as connection:
+        note_past(connection, wanted.medium, job.staff_no, wanted.filter, past)
+        told = {"medium": wanted.medium, "count": figures["recordings"], "calls": figures["calls"], "form": wanted.form}
+        action = "recording.take_home" if wanted.case is None else "recording.case_package"
+        audit.append(connection, job.actor, action, str(job.id), told | {"bytes": figures["bytes"]})
+    forget(context.home, job.id)
+    result = figures | {"safe": _eject(context, wanted)}
+    context.note(
+        held="",
+        state="done",
+        phase="",
+        done_rows=figures["files"],
+        all_rows=figures["files"],
+        result=result,
+        error=None,
+    )
+
+
+def end_take_home(context: Context) -> bool:
+    """When it was given up, or failed: what has landed stays on the stick. Always True."""
+    forget(context.home, context.job.id)
+    return True
+
+
+def _eject(context: Context, wanted: Wanted) -> bool:
+    """Make the stick safe to pull out, unless another job of the queue is for it; whether it is."""
+    others = [
+        one for one in held_jobs(context.crm, ("", *PASSING)) if one.kind == TAKE_HOME and one.id != context.job.id
+    ]
+    if any(one.wanted["medium"] == wanted.medium for one in others):
+        return False
+    try:
+        return eject(context.home, wanted.medium).state == "safe_to_remove"
+    except MediumRefused:
+        return False
+
+
+def _plan(context: Context, wanted: Wanted) -> Plan:
+    """What is taken, chosen once: a job that goes on takes the same. Raises StoreError."""
+    file = context.folder / _PLAN
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Plan)
+    except FileNotFoundError:
+        pass
+    except (OSError, msgspec.DecodeError) as error:
+        raise StoreError(f"{_PLAN}: {error}") from error
+    operator = context.operator(*needed_for(wanted))
+    desk = open_desk(context.stores, operator)
+    past = read_past(context.crm, wanted.medium, operator.staff_no, wanted.filter) if wanted.since_last else None
+    pages: list[list[str]] = []
+    seen: set[str] = set()
+    for page in chosen_calls(desk, filters_of(wanted, past)):
+        pages.append([one.id for one in page if one.id not in seen])
+        seen.update(pages[-1])
+        context.step("choosing", len(seen), None)
+    made_ms = now_ms()
+    plan = Plan(pages, left_out(desk, pages, wanted.until_ms), made_ms)
+    context.folder.mkdir(parents=True, exist_ok=True, mode=0o770)
+    _note_taken(context, pages)
+    write_whole(file, msgspec.json.encode(plan))
+    return plan
+
+
+def _note_taken(context: Context, pages: Sequence[Sequence[str]]) -> None:
+    """The audit log names every call before its first byte leaves the box."""
+    for page in pages:
+        with write(context.crm) as connection:
+            audit.note_read(connection, context.job.actor, "recording", page, {"job": context.job.id}, verb="take_home")

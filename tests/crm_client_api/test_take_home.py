@@ -1,0 +1,226 @@
+"""Recordings are taken home: what was chosen and is in scope, whole, listed, and audited."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import sys
+
+import pytest
+import soundfile
+from crm_office import hire
+from excel_office import cells, customer, customers_book, take_in
+from stick_office import StickOffice, ask, folder_of, listed, stick_box, take
+
+from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
+from crm_client_api.excel.columns import CALLS
+from firmware.media.medium import read_media
+from firmware.store.connection import write
+
+
+@pytest.fixture
+def office(home, crm, exchange):
+    hire(crm, "1", "super")
+    exchange.wire(1, 2)
+    one = StickOffice(home, exchange)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def sticks(home):
+    with stick_box(home) as box:
+        yield box
+
+
+@pytest.fixture
+def stick(sticks):
+    folder = sticks.plug("经理的U盘")
+    return folder, sticks.wait_for("经理的U盘", "mounted").id
+
+
+def audio_of(folder):
+    return sorted(one for one in (folder / "recordings").rglob("*") if one.suffix in (".flac", ".wav", ".mp3", ".opus"))
+
+
+def test_everything_lands_whole_with_its_name_and_evidence(office, home, browse, stick):
+    place, medium = stick
+    browser = browse("1")
+    take_in(home, browser, customers_book(customer(name="张三", mobile1="13812345678", company="远大公司")))
+    _, recording, content = office.recorded()
+    office.recorded("01062345678", channel=2, direction="outgoing")
+    job = take(home, browser, medium)
+    assert (job["state"], job["held"], job["take_home"]["recordings"], job["take_home"]["lost"]) == ("done", "", 2, 0)
+    assert job["take_home"]["safe"]
+    folder = folder_of(place, job)
+    ours = next(one for one in audio_of(folder) if "13812345678" in one.name)
+    assert "呼入" in ours.name
+    assert "张三" in ours.name
+    assert ours.parent.name == "2026-09-21"
+    assert ours.read_bytes() == content
+    assert not list(folder.rglob("*.part"))
+    head, rows = listed(folder)
+    assert (head["complete"], head["calls"], len(rows)) == (True, 2, 2)
+    places = {file[0]: file[1] for row in rows for file in row[17]}
+    assert folder / places[recording] == ours
+    checked = subprocess.run(
+        [sys.executable, str(folder / "verify/tapdeck_verify.py"), str(folder / "recordings"), "--key",
+         office.log.device, "--json"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.stdout.count('"verdict": "authentic"') == 2, checked.stdout + checked.stderr
+    assert checked.stdout.count('"in_log": true') == 2
+
+
+def test_the_workbook_names_every_file(office, home, browse, stick):
+    place, medium = stick
+    office.recorded()
+    missed = office.exchange.call(1, "13900001111")
+    office.exchange.end(missed)
+    job = take(home, browse("1"), medium)
+    folder = folder_of(place, job)
+    (sheet,) = cells(folder / "通话记录.xlsx").values()
+    assert list(sheet[0]) == CALLS.headings("zh")
+    at = CALLS.headings("zh").index("录音文件")
+    files = [row[at] for row in sheet[1:]]
+    assert files[0] is None, "a missed call has no file"
+    assert (folder / files[1]).is_file()
+    english = take(home, browse("1"), replug(office, place, medium), language="en")
+    assert (folder_of(place, english) / "calls.xlsx").is_file()
+
+
+def replug(office, place, medium):
+    """An ejected stick is used again when it comes back."""
+    away = office.home.root / "away"
+    place.rename(away)
+    _until(lambda: not read_media(office.home))
+    away.rename(place)
+    _until(lambda: any(one.state == "mounted" for one in read_media(office.home)))
+    return medium
+
+
+def _until(what):
+    from stick_office import within
+
+    assert within(20, what)
+
+
+@pytest.mark.parametrize("form", ["wav", "mp3", "opus", "flac"])
+def test_other_formats_play_and_claim_no_evidence(office, home, browse, stick, form):
+    place, medium = stick
+    office.recorded(seconds=1.5)
+    job = take(home, browse("1"), medium, format=form)
+    (file,) = audio_of(folder_of(place, job))
+    assert file.suffix == f".{form}"
+    about = soundfile.info(io.BytesIO(file.read_bytes()))
+    assert about.frames / about.samplerate == pytest.approx(1.5, abs=0.1)
+    assert not (folder_of(place, job) / "verify").exists()
+    assert not list(file.parent.glob("*.json"))
+
+
+def test_only_what_is_in_scope_is_taken_and_counted(office, home, crm, browse, stick):
+    _, medium = stick
+    hire(crm, "2", "ordinary", channels=(2,))
+    office.recorded(channel=1)
+    call, _, _ = office.recorded(channel=2)
+    told = browse("2").ask("POST", "/take-homes/estimate", {"medium": medium}).json
+    assert (told["calls"], told["recordings"], told["complete"], told["fits"]) == (1, 1, True, True)
+    job = take(home, browse("2"), medium, chosen=[call["id"], office.recorded(channel=1)[0]["id"]])
+    assert (job["take_home"]["calls"], job["take_home"]["recordings"]) == (1, 1)
+
+
+def test_who_lost_a_channel_meanwhile_gets_nothing_of_it(office, home, crm, browse, stick):
+    _, medium = stick
+    hire(crm, "2", "ordinary", channels=(2,))
+    office.recorded(channel=2)
+    answer = ask(browse("2"), medium)
+    with write(crm) as connection:
+        connection.execute("UPDATE operators SET deleted_ms = 1, active = 0 WHERE staff_no = '2'")
+    from excel_office import work
+
+    work(home)
+    row = crm.conn.execute("SELECT state, error_code FROM jobs WHERE id = ?", (answer.json["id"],)).fetchone()
+    assert tuple(row) == ("failed", "asker_gone")
+
+
+@pytest.mark.parametrize("lacking", [Permission.RECORDING_EXPORT, Permission.RECORDING_QUERY])
+def test_it_needs_the_permissions(office, crm, browse, stick, lacking):
+    _, medium = stick
+    hire(crm, "3", "super", permissions=ALL_PERMISSIONS - {lacking})
+    office.recorded()
+    for path in ("/take-homes", "/take-homes/estimate"):
+        assert browse("3").ask("POST", path, {"medium": medium}).code == "permission_missing"
+
+
+def test_filters_choose(office, browse, stick):
+    _, medium = stick
+    browser = browse("1")
+    sent = {"name": "李四", "tags": ["重要"], "phones": [{"number": "13900002222"}]}
+    assert browser.ask("POST", "/customers", sent).status == 201
+    ids = [office.recorded("13812345678")[0]["id"], office.recorded("13900002222", channel=2)[0]["id"]]
+    for wanted, expected in (
+        ({"calls": {"channel": 2}}, 1), ({"calls": {"number": "13812345678"}}, 1), ({"tag": "重要"}, 1),
+        ({"tag": "没有"}, 0), ({"chosen": ids}, 2), ({"calls": {"handled_by": "9"}}, 0), ({"calls": {"group": 1}}, 2),
+    ):  # fmt: skip
+        told = browser.ask("POST", "/take-homes/estimate", {"medium": medium, **wanted})
+        assert (told.status, told.json["calls"]) == (200, expected), wanted
+
+
+def test_since_the_last_one_takes_what_is_new_and_what_was_not_ready(office, home, browse, stick):
+    place, medium = stick
+    browser = browse("1")
+    office.recorded()
+    late = office.exchange.call(2)
+    office.exchange.answer(late)  # it still runs
+    first = take(home, browser, medium, since_last=True)
+    assert first["take_home"]["calls"] == 1
+    office.exchange.end(late)
+    _, content = office.recording_of(late)
+    told = browser.ask("POST", "/take-homes/estimate", {"medium": medium, "since_last": True}).json
+    assert (told["calls"], told["since"] is not None) == (1, True)
+    second = take(home, browser, replug(office, place, medium), since_last=True)
+    (file,) = audio_of(folder_of(place, second))
+    assert file.read_bytes() == content
+    third = browser.ask("POST", "/take-homes/estimate", {"medium": medium, "since_last": True}).json
+    assert third["calls"] == 0
+
+
+def test_the_audit_log_names_every_call_before_it_leaves(office, home, crm, browse, stick):
+    _, medium = stick
+    call, _, _ = office.recorded()
+    job = take(home, browse("1"), medium)
+    rows = crm.conn.execute(
+        "SELECT action, subject, actor FROM audit WHERE action LIKE 'recording.take_home' ORDER BY id"
+    ).fetchall()
+    assert [tuple(row) for row in rows] == [
+        ("recording.take_home", call["id"], "1"), ("recording.take_home", str(job["id"]), "1"),
+    ]  # fmt: skip
+
+
+def test_workbooks_of_customers_are_those_in_scope(office, home, crm, browse, stick):
+    place, medium = stick
+    hire(crm, "2", "ordinary", channels=(2,), permissions=ALL_PERMISSIONS - {Permission.CUSTOMER_SHARE})
+    take_in(home, browse("1"), customers_book(customer(name="别人的", mobile1="13900002222")))
+    take_in(home, browse("2"), customers_book(customer(name="自己的", mobile1="13900003333")))
+    job = take(home, browse("2"), medium, customers=True, communications=True)
+    sheets = cells(folder_of(place, job) / "客户资料.xlsx")
+    assert [row[1] for row in sheets["客户资料"][1:]] == ["自己的"]
+    assert (folder_of(place, job) / "沟通记录.xlsx").is_file()
+
+
+def test_a_damaged_recording_is_named_and_stops_nothing(office, home, browse, stick):
+    place, medium = stick
+    _, _, good = office.recorded()
+    lost, _, _ = office.recorded("13900001111")
+    next((home.recordings / "2026").glob(f"{lost['id']}*.flac")).unlink()
+    job = take(home, browse("1"), medium)
+    assert (job["state"], job["take_home"]["recordings"], job["take_home"]["lost"]) == ("done", 1, 1)
+    (file,) = audio_of(folder_of(place, job))
+    assert hashlib.sha256(file.read_bytes()).digest() == hashlib.sha256(good).digest()
+
+
+def test_a_stick_that_is_not_there(office, browse, home):
+    assert ask(browse("1"), "nothing-here").status == 404
+    assert browse("1").ask("POST", "/take-homes/estimate", {"medium": "nothing-here"}).json["fits"] is None
+    assert ask(browse("1"), "x", chosen=[]).code == "nothing_chosen"
