@@ -107,9 +107,29 @@ def compare(page: Page) -> None:
     row.get_by_test_id("call-kind").click()
     page.get_by_test_id("drawer-timeline").click()
     expect(page.get_by_test_id("timeline-call")).to_have_count(3)
+    hear_two_together(page)
     page.screenshot(path=SCREENSHOTS / "timeline.png")
     page.locator("[data-testid=timeline] .el-dialog__headerbtn").click()
     page.locator("[data-testid=call-drawer] .el-drawer__close-btn").click()
+
+
+def hear_two_together(page: Page) -> None:
+    joins = page.get_by_test_id("together-join")
+    expect(joins.locator(".is-disabled, input:disabled").first).to_be_attached()  # of the missed call nothing is heard
+    for number in ("138 1234 5678", "139 0000 1111"):
+        page.get_by_test_id("timeline-call").filter(has_text=number).get_by_test_id("together-join").click()
+    together = page.get_by_test_id("together")
+    expect(together.get_by_test_id("together-call")).to_have_count(2)
+    together.get_by_test_id("together-mute").first.click()
+    expect(together.get_by_test_id("together-call").first).to_have_attribute("data-muted", "true")
+    began = int(together.get_by_test_id("together-position").get_attribute("data-at") or "0")
+    together.get_by_test_id("together-toggle").click()
+    page.wait_for_function(
+        "began => Number(document.querySelector('[data-testid=together-position]').dataset.at) > began + 1000",
+        arg=began,
+    )
+    together.get_by_test_id("together-toggle").click()
+    expect(together).to_have_attribute("data-playing", "false")
 
 
 def collect(page: Page) -> None:

@@ -12,6 +12,8 @@ import deskZhCN from "./locales/desk.zh-CN.json";
 import en from "./locales/en.json";
 import officeEn from "./locales/office.en.json";
 import officeZhCN from "./locales/office.zh-CN.json";
+import takeHomeEn from "./locales/take-home.en.json";
+import takeHomeZhCN from "./locales/take-home.zh-CN.json";
 import zhCN from "./locales/zh-CN.json";
 
 export const LOCALES = ["zh-CN", "en"] as const;
@@ -24,8 +26,8 @@ if (!LOCALES.includes(locale.value)) locale.value = preferred;
 type Texts = { [key: string]: string | Texts };
 /** Keys are plain texts to the type checker, which gives up over so many; the tests know them all. */
 const messages: Record<Locale, Texts> = {
-  "zh-CN": { ...zhCN, ...officeZhCN, ...deskZhCN, ...boxZhCN },
-  en: { ...en, ...officeEn, ...deskEn, ...boxEn },
+  "zh-CN": { ...zhCN, ...officeZhCN, ...deskZhCN, ...boxZhCN, ...takeHomeZhCN },
+  en: { ...en, ...officeEn, ...deskEn, ...boxEn, ...takeHomeEn },
 };
 
 export const i18n = createI18n({

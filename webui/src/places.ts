@@ -67,6 +67,8 @@ export const SETTINGS_PAGES: SettingsPage[] = [
   { name: "handOvers", part: "people", sees: leads },
   { name: "sessions", part: "people", sees: everybody },
   { name: "security", part: "people", sees: everybody },
+  { name: "customFields", part: "records", sees: may("system_setup") },
+  { name: "phrases", part: "records", sees: may("communication_manage") },
   { name: "jobs", part: "records", sees: everybody },
   { name: "erasure", part: "records", sees: erases },
   { name: "audit", part: "records", sees: may("audit_read") },

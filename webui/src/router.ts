@@ -33,6 +33,12 @@ export const router = createRouter({
         { path: "hand-overs", name: "handOvers", component: () => import("@/pages/settings/HandOversPage.vue") },
         { path: "sessions", name: "sessions", component: () => import("@/pages/settings/SessionsPage.vue") },
         { path: "security", name: "security", component: () => import("@/pages/settings/SecurityPage.vue") },
+        {
+          path: "custom-fields",
+          name: "customFields",
+          component: () => import("@/pages/settings/CustomFieldsPage.vue"),
+        },
+        { path: "phrases", name: "phrases", component: () => import("@/pages/settings/PhrasesPage.vue") },
         { path: "jobs", name: "jobs", component: () => import("@/pages/settings/JobsPage.vue") },
         { path: "erasure", name: "erasure", component: () => import("@/pages/settings/ErasurePage.vue") },
         { path: "audit", name: "audit", component: () => import("@/pages/settings/AuditPage.vue") },

@@ -37,7 +37,7 @@ describe("the stack of cards", () => {
     const over = { state: "ended", result: "missed" } as const;
     for (const id of ["c1", "c2", "c3"]) popups.take(aPopup(aCall(id, over)));
     popups.notes.set("c1", { text: "a", customer: "", method: "", next: "", pending: "", sent: "" });
-    popups.drafts.set("c2", { name: "", company: "", note: "" }); // an open form, empty
+    popups.drafts.set("c2", { name: "", company: "", note: "", custom: "" }); // an open form, empty
     popups.dismissFinished();
     expect([ids(), popups.drafts.has("c2")]).toEqual([["c1"], false]);
     popups.dismiss("c1");

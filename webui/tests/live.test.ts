@@ -166,7 +166,7 @@ describe("the live desk", () => {
     const live = useLiveStore();
     const popups = usePopupsStore();
     live.take({ type: "popup", data: aPopup(aCall("c1")) });
-    popups.drafts.set("c1", { name: "Wang", company: "", note: "" });
+    popups.drafts.set("c1", { name: "Wang", company: "", note: "", custom: "" });
     live.stop();
     useSessionStore().lose();
     await start();

@@ -8,6 +8,8 @@ import deskZhCN from "@/locales/desk.zh-CN.json";
 import en from "@/locales/en.json";
 import officeEn from "@/locales/office.en.json";
 import officeZhCN from "@/locales/office.zh-CN.json";
+import takeHomeEn from "@/locales/take-home.en.json";
+import takeHomeZhCN from "@/locales/take-home.zh-CN.json";
 import zhCN from "@/locales/zh-CN.json";
 import { PLACES, SETTINGS_PAGES } from "@/places";
 import { BOX_ALARMS } from "@/stores/alarms";
@@ -28,8 +30,8 @@ function flat(tree: Tree, prefix = ""): Map<string, string> {
 }
 
 const texts = {
-  en: flat({ ...en, ...officeEn, ...deskEn, ...boxEn }),
-  zh: flat({ ...zhCN, ...officeZhCN, ...deskZhCN, ...boxZhCN }),
+  en: flat({ ...en, ...officeEn, ...deskEn, ...boxEn, ...takeHomeEn }),
+  zh: flat({ ...zhCN, ...officeZhCN, ...deskZhCN, ...boxZhCN, ...takeHomeZhCN }),
 };
 const placeholders = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map((match) => match[1]).sort();
 

@@ -45,7 +45,7 @@ describe("the pop-ups", () => {
     const id = (index: number) => `c${String(index).padStart(3, "0")}`;
     for (let index = 0; index < 40; index += 1) {
       popups.take(aPopup(aCall(id(index), { state: "ended", result: "missed" })));
-      if (index === 0) popups.drafts.set(id(0), { name: "Wang", company: "", note: "" });
+      if (index === 0) popups.drafts.set(id(0), { name: "Wang", company: "", note: "", custom: "" });
     }
     expect(ids()).toContain(id(0));
     expect(ids()).toContain(id(39));
@@ -81,7 +81,7 @@ describe("the pop-ups", () => {
     popups.take(aPopup(aCall("c1")));
     popups.take(aPopup(aCall("c2")));
     popups.take(aPopup(aCall("c3", { caller_number: "02112345678" })));
-    popups.drafts.set("c1", { name: "Wang", company: "", note: "" });
+    popups.drafts.set("c1", { name: "Wang", company: "", note: "", custom: "" });
     popups.takeCustomer(aCustomer("k1", "13800138000"));
     popups.takeCustomer(aCustomer("k1", "13800138000"));
     const card = (callId: string) => popups.stack.find((item) => item.callId === callId);

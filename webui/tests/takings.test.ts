@@ -36,7 +36,7 @@ afterEach(() => vi.unstubAllGlobals());
 const ids = () => usePopupsStore().stack.map((card) => card.callId);
 const mine = () => usePopupsStore().stack.map((one) => usePopupsStore().isMine(one));
 const card = () => usePopupsStore().cards.get("c1");
-const draft = { name: "Wang", company: "", note: "" };
+const draft = { name: "Wang", company: "", note: "", custom: "" };
 const colleague = { staff_no: "1002", name: "李雷" };
 
 function tell(kind: string, data: OfficeEvent["data"] = colleague, call_id: string | null = "c1") {

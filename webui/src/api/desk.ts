@@ -7,10 +7,9 @@ import type { Communication } from "./officeTypes";
 export const acknowledgePopup = (callId: string) => request<void>("POST", `/calls/${callId}/popup/acknowledge`);
 export const handPopup = (callId: string, staffNo: string) =>
   request<void>("POST", `/calls/${callId}/popup/hand`, { body: { staff_no: staffNo } });
-export const readPopupTrace = async (callId: string) =>
-  (await request<{ operators: D.TraceLine[] }>("GET", `/calls/${callId}/popup-trace`)).operators;
-export const simulatePopup = async (supposed: D.Supposed) =>
-  (await request<{ operators: D.SimulatedLine[] }>("POST", "/popup-simulation", { body: supposed })).operators;
+export const readPopupTrace = (callId: string) => request<D.Judged<D.TraceLine>>("GET", `/calls/${callId}/popup-trace`);
+export const simulatePopup = (supposed: D.Supposed) =>
+  request<D.Judged<D.SimulatedLine>>("POST", "/popup-simulation", { body: supposed });
 
 export const addNote = (note: D.NoteToSend) => request<Communication>("POST", "/communications", { body: note });
 /** The records that were written from a call's pop-up. */
@@ -42,8 +41,8 @@ export const readCallBack = (callId: string) => request<D.CallBack>("GET", `/cal
 export const changeCallBack = (callId: string, change: D.CallBackChange) =>
   request<D.CallBack>("PATCH", `/call-backs/${callId}`, { body: change });
 
-export const readTasks = (state: "open" | "done", limit: number, after?: string) =>
-  request<{ tasks: D.Task[]; next: string | null }>("GET", "/tasks", { query: { state, limit, after } });
+export const readTasks = (whose: "mine" | "all", state: "open" | "done", limit: number, after?: string) =>
+  request<{ tasks: D.Task[]; next: string | null }>("GET", "/tasks", { query: { whose, state, limit, after } });
 export const readTask = (id: string) => request<D.Task>("GET", `/tasks/${id}`);
 export const addTask = (task: D.TaskDraft) => request<D.Task>("POST", "/tasks", { body: task });
 export const changeTask = (id: string, change: Partial<D.TaskDraft> & { done?: boolean }) =>
@@ -51,11 +50,9 @@ export const changeTask = (id: string, change: Partial<D.TaskDraft> & { done?: b
 export const deleteTask = (id: string) => request<void>("DELETE", `/tasks/${id}`);
 export const restoreTask = (id: string) => request<D.Task>("POST", `/tasks/${id}/restore`, { body: {} });
 
-export const readNextContacts = async (due_before: string, owner: string) =>
-  (
-    await request<{ contacts: D.NextContact[] }>("GET", "/next-contacts", {
-      query: { due_before, owner, limit: 50 },
-    })
-  ).contacts;
+export const readNextContacts = (due_before: string, owner: string, before?: string) =>
+  request<{ contacts: D.NextContact[]; next: string | null }>("GET", "/next-contacts", {
+    query: { due_before, owner, limit: 50, before },
+  });
 
 export const readMyLines = (channel?: number) => request<D.MyLines>("GET", "/my-line", { query: { channel } });

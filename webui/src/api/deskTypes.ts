@@ -126,6 +126,8 @@ export interface Task {
 export interface TaskDraft {
   subject: string;
   due_at: string | null;
+  /** Left out: oneself. */
+  owner?: string;
   customer_id?: string;
   call_id?: string;
 }
@@ -171,6 +173,15 @@ export interface TraceLine extends ReasonLine {
 export interface SimulatedLine extends ReasonLine {
   customers: CustomerName[];
   offers_new_customer: boolean;
+}
+
+/** By what the rules were judged, and of what: customers out of the asker's scope are left out unless it is `whole`. */
+export interface Judged<Line> {
+  whole: boolean;
+  operators: Line[];
+  /** Of a call that was: `call` as it came up, at `judged_at`; `now`: that was not noted. */
+  as_of?: "call" | "now";
+  judged_at?: string;
 }
 
 export interface Supposed {

@@ -108,8 +108,9 @@ export const askExport = (kind: string, language: Language, filter: Query, forma
   request<T.Job>("POST", "/exports", { body: { kind, language, format, [kind]: filter } });
 export const askClearing = (kind: T.RecordKind, language: Language, confirm: string, filter: Query) =>
   request<T.Job>("POST", "/clearings", { body: { kind, language, confirm, [kind]: filter } });
-export const readJobs = (before?: number) =>
-  request<{ jobs: T.Job[]; next: number | null }>("GET", "/jobs", { query: { limit: 50, before } });
+/** The own jobs, or those of somebody else without what they hold. */
+export const readJobs = (before?: number, staff_no?: string) =>
+  request<{ jobs: T.Job[]; next: number | null }>("GET", "/jobs", { query: { limit: 50, before, staff_no } });
 export const readJob = (id: number) => request<T.Job>("GET", `/jobs/${id}`);
 export const confirmJob = (id: number, mapping: (string | null)[] | null) =>
   request<T.Job>("POST", `/jobs/${id}/confirm`, { body: mapping ? { mapping } : {} });

@@ -274,6 +274,21 @@ export interface Job {
   examples: string[][];
   kept_newer: number | null;
   file: { name: string; bytes: number } | null;
+  held: string;
+  take_home: TakeHomeProgress | null;
+}
+
+/** How far recordings are on their way onto a stick. */
+export interface TakeHomeProgress {
+  folder: string;
+  calls: number;
+  recordings: number;
+  files: number;
+  bytes: number;
+  all_bytes: number;
+  lost: number;
+  seconds_left: number | null;
+  safe: boolean;
 }
 
 export interface AuditEntry {

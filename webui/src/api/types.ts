@@ -97,6 +97,9 @@ export interface Call {
   caller_name: string | null;
   absence: "withheld" | "unavailable" | null;
   dialled_number: string | null;
+  /** By the settings of the site at which it was heard; null for extensions, short and service numbers. */
+  caller_e164: string | null;
+  dialled_e164: string | null;
   number_place: string | null;
   number_place_en: string | null;
   started_at: string;
@@ -161,13 +164,19 @@ export const CUSTOMER_TEXTS = [
   "status",
   "source",
   "note",
+  "consent",
 ] as const;
 export type CustomerText = (typeof CUSTOMER_TEXTS)[number];
+
+/** A value of one of the office's own fields; a date is `YYYY-MM-DD`. */
+export type CustomValue = string | number | boolean;
 
 /** The fields of a customer that people type; `changed_at` as it was read, so that nobody's change is overwritten. */
 export interface CustomerDraft extends Record<CustomerText, string> {
   phones: { label: string; number: string }[];
   tags: string[];
+  /** By the id of the field; null takes a value away. */
+  custom: Record<string, CustomValue | null>;
   next_contact_at: string | null;
   changed_at?: string;
 }
@@ -176,6 +185,7 @@ export interface Customer extends Record<CustomerText, string> {
   id: string;
   phones: Phone[];
   tags: string[];
+  custom: Record<string, CustomValue>;
   next_contact_at: string | null;
   author: string;
   owner: string;

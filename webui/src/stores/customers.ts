@@ -1,10 +1,11 @@
 /** Customers as they are typed, saved and deleted; the lists that show them follow. */
 
 import { defineStore } from "pinia";
-import { reactive, shallowRef } from "vue";
+import { shallowRef } from "vue";
 import * as api from "@/api/endpoints";
 import { CUSTOMER_TEXTS, type Customer, type CustomerDraft } from "@/api/types";
 import { plainNumber } from "@/text/phoneNumber";
+import { useKeptStore } from "./kept";
 import { usePopupsStore } from "./popups";
 
 export function emptyDraft(): CustomerDraft {
@@ -12,7 +13,7 @@ export function emptyDraft(): CustomerDraft {
     (typeof CUSTOMER_TEXTS)[number],
     string
   >;
-  return { ...texts, tags: [], next_contact_at: null, phones: [{ label: "", number: "" }] };
+  return { ...texts, tags: [], custom: {}, next_contact_at: null, phones: [{ label: "", number: "" }] };
 }
 
 /** What the form shows of a customer. */
@@ -23,6 +24,7 @@ export function draftOf(customer: Customer): CustomerDraft {
   return {
     ...draft,
     tags: [...(customer.tags ?? [])],
+    custom: { ...customer.custom },
     next_contact_at: customer.next_contact_at ?? null,
     phones: phones.length ? phones : draft.phones,
     changed_at: customer.changed_at,
@@ -45,8 +47,27 @@ export const isComplete = (draft: CustomerDraft) =>
 
 export const useCustomersStore = defineStore("customers", () => {
   const popups = usePopupsStore();
-  /** A new customer as typed so far: it outlives the form. */
-  const draft = reactive<CustomerDraft>(emptyDraft());
+  const typed = useKeptStore().part<{ draft: string }>("customer");
+  const keyOf = (customer: Customer | null) => customer?.id ?? "new";
+  const begun = (customer: Customer | null) => (customer ? draftOf(customer) : emptyDraft());
+
+  /** What somebody typed about a customer (null: a new one) and did not save yet, else what there is. */
+  function draftFor(customer: Customer | null): CustomerDraft {
+    const fresh = begun(customer);
+    const kept = typed.get(keyOf(customer));
+    if (!kept) return fresh;
+    const draft = { ...fresh, ...(JSON.parse(kept.draft) as Partial<CustomerDraft>) };
+    return draft.changed_at === fresh.changed_at ? draft : fresh; // somebody else has changed it meanwhile
+  }
+
+  /** Keeps what is typed until it is saved or dropped. */
+  function keep(customer: Customer | null, draft: CustomerDraft): void {
+    const body = JSON.stringify(draft);
+    if (body === JSON.stringify(begun(customer))) typed.delete(keyOf(customer));
+    else typed.set(keyOf(customer), { draft: body });
+  }
+  const drop = (customer: Customer | null) => typed.delete(keyOf(customer));
+
   /** The last that was saved, for the lists. */
   const saved = shallowRef<Customer | null>(null);
 
@@ -61,8 +82,7 @@ export const useCustomersStore = defineStore("customers", () => {
 
   function clear(): void {
     saved.value = null;
-    Object.assign(draft, emptyDraft());
   }
 
-  return { draft, saved, save, clear };
+  return { saved, save, draftFor, keep, drop, clear };
 });

@@ -8,24 +8,26 @@ import type { Phrase } from "@/api/deskTypes";
 export const usePhrasesStore = defineStore("phrases", () => {
   const all = ref<Phrase[]>([]);
   const loaded = ref(false);
+  const problem = ref<unknown>(null);
 
   /** Reads them anew; while the box does not answer, those that are known stay. */
   async function load(): Promise<void> {
     try {
       all.value = await readPhrases();
       loaded.value = true;
-    } catch {
-      // The connection state tells already that the box is away.
+      problem.value = null;
+    } catch (error) {
+      problem.value = error;
     }
   }
 
-  async function add(text: string): Promise<void> {
-    await addPhrase(text, false);
+  async function add(text: string, shared = false): Promise<void> {
+    await addPhrase(text.trim(), shared);
     await load();
   }
 
-  async function share(id: number, shared: boolean): Promise<void> {
-    await changePhrase(id, { shared });
+  async function change(id: number, what: { text?: string; shared?: boolean }): Promise<void> {
+    await changePhrase(id, what);
     await load();
   }
 
@@ -34,5 +36,5 @@ export const usePhrasesStore = defineStore("phrases", () => {
     await load();
   }
 
-  return { all, loaded, load, add, share, remove };
+  return { all, loaded, problem, load, add, change, remove };
 });

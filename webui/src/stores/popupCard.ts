@@ -33,6 +33,8 @@ export type PopupDraft = {
   name: string;
   company: string;
   note: string;
+  /** Values of the office's own fields as JSON by their id; empty while there are none. */
+  custom: string;
 };
 
 /** A note as typed into a card. `pending`: to be saved as soon as the box answers; `sent`: what was on its way. */

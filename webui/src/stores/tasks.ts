@@ -9,6 +9,8 @@ import { onOffice } from "./officeNews";
 import { useRecordList } from "./recordList";
 
 export type TaskPart = "open" | "done";
+/** One's own, or those of all whom one leads. */
+export type TaskWhose = "mine" | "all";
 const PAGE = 50;
 
 /** Those that are due before the others; those without a due time last, in the order in which they were added. */
@@ -21,18 +23,19 @@ export function byDue(one: Task, two: Task): number {
   return Number(one.id) - Number(two.id);
 }
 
-export function useTasks(part: Ref<TaskPart>, staffNo: () => string) {
+export function useTasks(part: Ref<TaskPart>, whose: Ref<TaskWhose>, staffNo: () => string) {
   const live = useLiveStore();
   const list = useRecordList<Task>(
     async (after) => {
-      const page = await readTasks(part.value, PAGE, after);
+      const page = await readTasks(whose.value, part.value, PAGE, after);
       return { rows: page.tasks, next: page.next };
     },
-    () => part.value,
+    () => [part.value, whose.value],
   );
 
   function take(task: Task): void {
-    const stands = task.owner === staffNo() && !task.deleted_at && (task.done_at === null) === (part.value === "open");
+    const wanted = whose.value === "all" || task.owner === staffNo();
+    const stands = wanted && !task.deleted_at && (task.done_at === null) === (part.value === "open");
     if (!stands) list.drop([task.id]);
     else {
       list.put(task);

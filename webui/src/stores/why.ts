@@ -3,7 +3,7 @@
 import { defineStore } from "pinia";
 import { computed, ref, shallowRef } from "vue";
 import { readPopupTrace, simulatePopup } from "@/api/desk";
-import type { PopupCause, ReasonLine, SimulatedLine, Supposed, TraceLine } from "@/api/deskTypes";
+import type { Judged, PopupCause, ReasonLine, SimulatedLine, Supposed, TraceLine } from "@/api/deskTypes";
 import type { Call } from "@/api/types";
 
 const OF_ALL: Record<string, PopupCause> = {
@@ -39,11 +39,12 @@ export const useWhyStore = defineStore("why", () => {
   /** The call that is looked at; null while something is thought up. */
   const call = shallowRef<Call | null>(null);
   const open = ref(false);
-  const trace = shallowRef<TraceLine[] | null>(null);
-  const simulated = shallowRef<SimulatedLine[] | null>(null);
+  const trace = shallowRef<Judged<TraceLine> | null>(null);
+  const simulated = shallowRef<Judged<SimulatedLine> | null>(null);
   const busy = ref(false);
   const problem = ref<unknown>(null);
-  const lines = computed<(TraceLine | SimulatedLine)[] | null>(() => (call.value ? trace.value : simulated.value));
+  const judged = computed<Judged<TraceLine | SimulatedLine> | null>(() => (call.value ? trace.value : simulated.value));
+  const lines = computed(() => judged.value?.operators ?? null);
 
   /** Opens the drawer with the reasons of a call. */
   async function explain(which: Call): Promise<void> {
@@ -80,5 +81,5 @@ export const useWhyStore = defineStore("why", () => {
     }
   }
 
-  return { call, open, trace, simulated, lines, busy, problem, explain, suppose, simulate };
+  return { call, open, trace, simulated, judged, lines, busy, problem, explain, suppose, simulate };
 });

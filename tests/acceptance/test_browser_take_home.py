@@ -1,0 +1,104 @@
+"""In a browser: a stick is plugged in, a month goes onto it, it is pulled out and comes back, and may then be taken."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import SCREENSHOTS, chromium
+from crm_office import PASSWORD, Exchange, hire
+from playwright.sync_api import Page, expect
+from stick_office import StickOffice, listed, stick_box
+
+from crm_client_api.courier.daemon import Courier
+from crm_client_api.http.server import ApiServer
+from crm_client_api.take_home import landing
+from firmware import doorbell
+from firmware.config import Home
+from firmware.store.connection import open_store
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.browser, pytest.mark.timeout(300)]
+WEB = Path(__file__).parents[2] / "webui" / "dist"
+CALLS = 30
+
+
+@pytest.fixture
+def office(home: Home) -> Iterator[StickOffice]:
+    crm = open_store(home.crm_db)
+    hire(crm, "1", "super")
+    crm.conn.close()
+    exchange = Exchange(home)
+    exchange.wire(1, 2)
+    one = StickOffice(home, exchange)
+    yield one
+    one.close()
+    exchange.close()
+
+
+@pytest.fixture
+def page(home: Home, office: StickOffice) -> Iterator[Page]:
+    """The page of somebody who is logged in, with an API and a courier at work."""
+    server = ApiServer(home, "127.0.0.1", 0, web_root=WEB, max_streams=8)
+    server.start()
+    courier = Courier(home)
+    thread = threading.Thread(target=courier.run)
+    thread.start()
+    with chromium() as opened:
+        opened.goto(f"http://127.0.0.1:{server.port}/")
+        opened.evaluate("sessionStorage.setItem('tapdeck.first-start-left', '1')")
+        opened.get_by_test_id("login-staff-no").locator("input").or_(opened.get_by_test_id("login-staff-no")).last.fill(
+            "1"
+        )
+        field = opened.get_by_test_id("login-password")
+        (field.locator("input") if field.locator("input").count() else field).fill(PASSWORD)
+        opened.get_by_test_id("login-submit").click()
+        opened.get_by_test_id("nav-calls").wait_for()
+        yield opened
+    courier.stop.set()
+    doorbell.ring(home.doorbells)
+    thread.join()
+    server.stop()
+
+
+def test_plug_in_choose_pull_out_and_take_away(
+    home: Home, office: StickOffice, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "BATCH_FILES", 4)
+    for number in range(CALLS):
+        office.recorded(f"139{number:08d}", seconds=1)
+    with stick_box(home) as box:
+        page.get_by_test_id("nav-calls").click()
+        page.get_by_test_id("list-more").click()
+        page.get_by_test_id("more-takeHome").click()
+        expect(page.get_by_text("没有插入U盘")).to_be_visible()
+        place = box.plug("经理的U盘")
+        expect(page.get_by_test_id("take-home-stick")).to_contain_text("经理的U盘", timeout=10_000)
+        expect(page.get_by_test_id("take-home-estimate")).to_contain_text(str(CALLS), timeout=10_000)
+        page.screenshot(path=SCREENSHOTS / "take-home.png")
+        pull_at(monkeypatch, place, home.root / "away", 40)
+        page.get_by_test_id("take-home-begin").click()
+        expect(page.get_by_test_id("take-home-held")).to_contain_text("重新插入", timeout=30_000)
+        page.screenshot(path=SCREENSHOTS / "take-home-pulled.png")
+        box.wait_gone("经理的U盘")
+        (home.root / "away").rename(place)
+        expect(page.get_by_test_id("take-home-safe")).to_be_visible(timeout=60_000)
+        page.screenshot(path=SCREENSHOTS / "take-home-done.png")
+        (folder,) = place.glob("tapdeck-*")
+        head, rows = listed(folder)
+        assert (head["complete"], len(rows)) == (True, CALLS)
+
+
+def pull_at(monkeypatch: pytest.MonkeyPatch, place: Path, away: Path, files: int) -> None:
+    """Pull the stick out when so many files were put."""
+    real, left = landing.Landing.put, files
+
+    def put(self, *given):  # type: ignore[no-untyped-def]
+        nonlocal left
+        left -= 1
+        if left == 0:
+            place.rename(away)
+        return real(self, *given)
+
+    monkeypatch.setattr(landing.Landing, "put", put)
