@@ -34,6 +34,8 @@ log = logging.getLogger("recorder")
 GONE_AFTER_S = 60.0
 """A tape that nobody wrote for so long, of a card that nobody took up since we began, was left behind."""
 RETRY_S = 2.0
+CUT_PATIENCE_S = 10.0
+"""Whoever can cut nothing for so long, on a full disk say, lets go of the card: it may be back, and wait for that."""
 _UNFINISHED = (
     "SELECT 1 FROM calls WHERE card_id = :card AND state <> 'ended'",
     "SELECT 1 FROM calls WHERE card_id = :card AND state = 'ended' AND manifest IS NULL",
@@ -149,7 +151,10 @@ class LeftBehind:
         return self._lost is None
 
     def finish(self) -> bool:
-        """Returns whether all is done; False when stopped. Raises StoreError, sqlite3.Error, OSError: try again."""
+        """Returns whether all is done; False when stopped, or when nothing can be cut now.
+
+        Raises StoreError, sqlite3.Error, OSError: try again.
+        """
         tapes = tapes_by_card(self._home.tapes).get(self._card_id, [])
         if not tapes:
             raise StoreError(f"card {self._card_id} has no tape that can be read")
@@ -185,12 +190,18 @@ class LeftBehind:
         try:
             calls = open_store(self._home.calls_db, readonly=True)
             with closing(calls.conn):
-                while any(calls.conn.execute(query, {"card": self._card_id}).fetchone() for query in _UNFINISHED):
-                    if self._stopping.wait(0.2):
+                before, since = -1, time.monotonic()
+                while left := self._count_unfinished(calls):
+                    if left != before:
+                        before, since = left, time.monotonic()
+                    if self._stopping.wait(0.2) or time.monotonic() - since > CUT_PATIENCE_S:
                         return False
         finally:
             cutting.stop()
         return True
+
+    def _count_unfinished(self, calls: sqlite_utils.Database) -> int:
+        return sum(len(calls.conn.execute(query, {"card": self._card_id}).fetchall()) for query in _UNFINISHED)
 
 
 class AbsentCard:
@@ -222,8 +233,8 @@ class AbsentCard:
                     journal.card_absent(*self._lost)
                 self._hold.take(card_id)
                 self._left = self._left or LeftBehind(self._home, card_id, self._lost, self._stop)
-                self._left.finish()
-                return
+                if self._left.finish():
+                    return
             except (StoreError, sqlite3.Error, OSError) as problem:
                 log.warning("what the absent card left waits: %s", problem)
             except Exception:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -107,6 +107,49 @@ def test_a_card_that_is_gone_at_the_start_leaves_nothing_open(home: Home) -> Non
     check_the_call_of_the_missing_card(home, "memory-1")
     kinds = [row["kind"] for row in rows(home, "SELECT kind FROM events WHERE kind LIKE 'card_%' ORDER BY id")]
     assert kinds == ["card_present", "card_lost"]
+
+
+@contextmanager
+def nothing_can_be_cut(home: Home) -> Iterator[None]:
+    """A file stands where the folder of recordings should."""
+    aside = home.recordings.with_name("aside")
+    home.recordings.rename(aside)
+    home.recordings.touch()
+    yield
+    home.recordings.unlink()
+    aside.rename(home.recordings)
+
+
+def test_who_can_cut_nothing_lets_go_of_the_card_and_tries_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(left_behind, "CUT_PATIENCE_S", 0.3)
+    card = MemoryCard()
+    with nothing_can_be_cut(home):
+        stopped_in_a_call(home, card)
+        lost = ("unplugged", START_MS)
+        assert not left_behind.LeftBehind(home, "memory-1", lost, threading.Event()).finish()
+    assert left_behind.LeftBehind(home, "memory-1", None, threading.Event()).finish()
+    check_the_call_of_the_missing_card(home, "memory-1")
+
+
+def test_a_recorder_goes_on_finishing_when_it_can_cut_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(left_behind, "CUT_PATIENCE_S", 0.3)
+    card = MemoryCard()
+    stopped_in_a_call(home, card)
+    card.gone = True
+    finish, tries = left_behind.LeftBehind.finish, []
+
+    def finish_and_note(left: left_behind.LeftBehind) -> bool:
+        tries.append(finish(left))
+        return tries[-1]
+
+    monkeypatch.setattr(left_behind.LeftBehind, "finish", finish_and_note)
+    with ExitStack() as blocked:
+        blocked.enter_context(nothing_can_be_cut(home))
+        with waiting_for(home, card):
+            wait_until(lambda: False in tries, "nothing can be cut")
+            blocked.close()
+            is_there(home, "SELECT 1 FROM calls WHERE manifest IS NOT NULL")
+    check_the_call_of_the_missing_card(home, "memory-1")
 
 
 def test_a_card_that_comes_back_goes_on_where_its_tape_was_finished(home: Home) -> None:
