@@ -287,6 +287,14 @@ def test_keys_are_for_the_group_of_the_keys_folder_and_their_absence_is_named(ho
                 open_place(home, name, "s3://bucket?endpoint=https://host")
 
 
+def test_a_folder_that_cannot_even_be_looked_at_is_the_targets_fault(home: Home) -> None:
+    """As one on a share whose server is away (EHOSTDOWN, EIO); here its name is longer than the system takes."""
+    with pytest.raises(TargetError, match="File name too long"):
+        open_place(home, "t", f"file:///{'a' * 300}")
+    with pytest.raises(TargetError, match="File name too long"):
+        open_place(home, "t", f"file:///{'a' * 300}?mount=1")
+
+
 def test_the_recordings_are_not_their_own_copies(home: Home, tmp_path: Path) -> None:
     home.recordings.mkdir(exist_ok=True)
     alias = tmp_path / "alias"

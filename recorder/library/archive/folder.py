@@ -21,10 +21,21 @@ class FolderTarget:
         self._check()
 
     def _check(self) -> None:
-        if not self._root.is_dir():
+        try:
+            is_folder, is_mounted = self._root.is_dir(), not self._must_be_mounted or self._root.is_mount()
+        except OSError as error:  # a share whose server is away
+            raise TargetError(f"{self._root}: {error.strerror}") from error
+        if not is_folder:
             raise TargetError(f"{self._root} is not a folder")
-        if self._must_be_mounted and not self._root.is_mount():
+        if not is_mounted:
             raise TargetError(f"nothing is mounted at {self._root}")
+
+    def is_same_as(self, folder: Path) -> bool:
+        """Whether both are one folder, by whatever names. Raises TargetError."""
+        try:
+            return folder.exists() and self._root.samefile(folder)
+        except OSError as error:
+            raise TargetError(f"{self._root}: {error.strerror}") from error
 
     def put(self, name: str, source: Path) -> None:
         """See ``Target``."""

@@ -85,10 +85,10 @@ def open_place(home: Home, name: str, url: str) -> AbstractContextManager[Target
     if parts.scheme == "file":
         from recorder.library.archive.folder import FolderTarget
 
-        root = Path(path)
-        if root.exists() and home.recordings.exists() and root.samefile(home.recordings):
+        target = FolderTarget(Path(path), must_be_mounted=options.get("mount") == "1")
+        if target.is_same_as(home.recordings):
             raise TargetError(f"{path} is the folder of the recordings themselves: they would be their own copies")
-        return _unclosed(FolderTarget(root, must_be_mounted=options.get("mount") == "1"))
+        return _unclosed(target)
     if parts.scheme == "sftp":
         from recorder.library.archive.sftp import PORT, SftpAccess, open_sftp
 
