@@ -128,6 +128,27 @@ def test_what_is_removed_is_gone(place: Place, source: Path) -> None:
     assert place.names() == [f"{NAME}.tde"]
 
 
+def test_what_earlier_attempts_left_goes_with_the_next_and_with_the_copy(
+    home: Home, tmp_path: Path, source: Path
+) -> None:
+    place = folder_place(home, tmp_path / "second disk")
+    left, others = tmp_path / "second disk" / f"{NAME}.0a1b.part", tmp_path / "second disk" / f"{NAME}x.0a1b.part"
+    left.parent.mkdir(parents=True)
+    others.touch()
+    with place.open() as target:
+        left.write_bytes(b"half")
+        target.put(NAME, source)
+        assert place.names() == [NAME, f"{NAME}x.0a1b.part"]
+        left.write_bytes(b"half")
+        target.remove(NAME)
+        assert place.names() == [f"{NAME}x.0a1b.part"]
+        left.mkdir()  # one that cannot be removed
+        target.put(NAME, source)
+        assert target.sha256(NAME) == hashlib.sha256(source.read_bytes()).hexdigest()
+        with pytest.raises(TargetError):
+            target.remove(NAME)
+
+
 def test_a_source_that_cannot_be_read_is_not_the_targets_fault(place: Place, tmp_path: Path) -> None:
     with place.open() as target, pytest.raises(FileNotFoundError):
         target.put(NAME, tmp_path / "none")

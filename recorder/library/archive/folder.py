@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -41,11 +42,13 @@ class FolderTarget:
         """See ``Target``."""
         self._check()
         place = self._root / name
-        part = place.with_name(f"{place.name}.part")
+        part = place.with_name(f"{place.name}.{secrets.token_hex(4)}.part")
         with source.open("rb") as plain:
             try:
                 self._make_folders(place.parent)
-                with part.open("wb") as copy:
+                with suppress(OSError):  # one that cannot be removed now is in nobody's way
+                    _remove_parts_of(place)
+                with part.open("xb") as copy:
                     self._copy(plain, copy)
                 part.replace(place)
                 sync_folder(place.parent)
@@ -86,9 +89,19 @@ class FolderTarget:
         try:
             place.unlink(missing_ok=True)
             if place.parent.is_dir():
+                _remove_parts_of(place)
                 sync_folder(place.parent)
         except OSError as error:
             raise TargetError(f"{place}: {error.strerror}") from error
+
+
+def _remove_parts_of(place: Path) -> None:
+    """Remove what earlier attempts left. Each has a name of its own, as an SMB share whose server fell silent keeps the
+    lease of the file that was open then, and refuses to open that file (EINVAL) by any name that it is given later.
+    """
+    for one in place.parent.iterdir():
+        if one.name.startswith(f"{place.name}.") and one.suffix == ".part":
+            one.unlink(missing_ok=True)
 
 
 def _parts(file: BinaryIO) -> Iterator[bytes]:
