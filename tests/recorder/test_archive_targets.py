@@ -149,6 +149,15 @@ def test_what_earlier_attempts_left_goes_with_the_next_and_with_the_copy(
             target.remove(NAME)
 
 
+def test_half_a_copy_on_an_sftp_server_goes_with_the_copy(home: Home, ssh: SshServer, source: Path) -> None:
+    place = sftp_place(home, ssh)
+    with place.open() as target:
+        target.put(NAME, source)
+        (ssh.root / f"{NAME}.part").write_bytes(b"half")
+        target.remove(NAME)
+    assert place.names() == []
+
+
 def test_a_source_that_cannot_be_read_is_not_the_targets_fault(place: Place, tmp_path: Path) -> None:
     with place.open() as target, pytest.raises(FileNotFoundError):
         target.put(NAME, tmp_path / "none")

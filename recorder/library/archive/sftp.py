@@ -172,8 +172,9 @@ class SftpTarget:
     def remove(self, name: str) -> None:
         """See ``Target``."""
         place = self._root / name
-        with _errors(place), suppress(FileNotFoundError):
-            self._client.remove(str(place))
+        for one in (str(place), f"{place}.part"):
+            with _errors(place), suppress(FileNotFoundError):
+                self._client.remove(one)
 
 
 @contextmanager
