@@ -31,6 +31,7 @@ from firmware.config import Home
 from firmware.errors import BoxError
 from firmware.notify import notify, watchdog_interval_s
 from firmware.store.migrations import require_current_schema
+from firmware.structs import make_structs_ready
 from recorder.numbers import site_of
 
 STOP_WITHIN_S = 3.0
@@ -45,6 +46,7 @@ _log = logging.getLogger(__name__)
 
 def run_api(home: Home, bind: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError, StoreError."""
+    make_structs_ready()
     asked_to_stop = _stop_signals()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     _allow_open_files()

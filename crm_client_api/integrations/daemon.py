@@ -33,6 +33,7 @@ from firmware.errors import BoxError
 from firmware.notify import notify, watchdog_interval_s
 from firmware.parameters import Value, get_all
 from firmware.store.migrations import require_current_schema
+from firmware.structs import make_structs_ready
 
 STOP_WITHIN_S = 3.0
 _LOOK_EVERY_S = 1.0
@@ -180,6 +181,7 @@ def _broker(system: Mapping[str, Value]) -> Broker:
 
 def run_integrations(home: Home) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError, StoreError."""
+    make_structs_ready()
     asked_to_stop = _stop_signals()
     require_current_schema(home)
     integrations = Integrations(home)
