@@ -10,6 +10,8 @@ import sqlite_utils
 
 import crm_client_api.bench.commands  # noqa: F401  its verbs join the group ``bench``
 from crm_client_api.commands_audit import audit_group
+from crm_client_api.commands_backup import backup_group, restore_command
+from crm_client_api.commands_reset import factory_reset_command
 from firmware.config import Home
 from firmware.store.connection import open_store
 from firmware.store.migrations import require_current_schema
@@ -155,4 +157,13 @@ def integrations_command(home: Home) -> None:
     run_integrations(home)
 
 
-commands = [api_command, courier_command, integrations_command, operator_group, audit_group]
+commands = [
+    api_command,
+    courier_command,
+    integrations_command,
+    operator_group,
+    audit_group,
+    backup_group,
+    restore_command,
+    factory_reset_command,
+]

@@ -13,6 +13,7 @@ DAEMONS = [
     DaemonSpec(name="api", argv=("api",)),
     DaemonSpec(name="courier", argv=("courier",)),
     DaemonSpec(name="integrations", argv=("integrations",)),
+    DaemonSpec(name="backup", argv=("backup", "serve")),
 ]
 FIRST_STAFF_NO = "1000"
 

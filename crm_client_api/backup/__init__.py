@@ -1,0 +1,1 @@
+"""Backups of the whole box: made, sealed, tried out, kept in generations, and brought back onto a blank box."""

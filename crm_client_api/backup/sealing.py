@@ -1,0 +1,236 @@
+"""The sealed file: a clear head, then AES-256-GCM in chunks, written and read as a stream.
+
+Layout (integers big-endian)::
+
+    magic "TDBACKUP" · format version u16 · length of the head u32 · head, JSON
+    chunk 0 · chunk 1 · … each 1 MiB of content (the last one less, or none) and its 16-byte tag
+
+Every file has a key of its own. Nonce: the chunk's number. Additional data: SHA-256 of everything before chunk 0, the
+chunk's number (u64) and a byte that is 1 for the last chunk. So no byte can be altered, added, left out, moved or taken
+from another file unnoticed. The content is compressed (gzip) before it is sealed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, BinaryIO, Literal, Protocol
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from crm_client_api.backup.keys import BackupKey, open_file_key, seal_file_key, unlock
+from firmware.errors import BadInput, Refused
+
+FORMAT_VERSION = 1
+CHUNK_BYTES = 1 << 20
+_MAGIC = b"TDBACKUP"
+_FIXED = struct.Struct(">8sHI")
+_PLACE = struct.Struct(">32sQB")
+_TAG_BYTES = 16  # NIST SP 800-38D, section 5.2.1.2
+_MOST_HEAD_BYTES = 64 * 1024
+_GZIP = 31  # zlib's name for a gzip head and end
+_LEVELS = {"backup": 3, "recording": 0}  # recordings are compressed already
+_ALTERED = "the file was altered or is damaged: nothing was changed. 备份文件已损坏或被改动,未作任何更改。"
+
+Kind = Literal["backup", "recording"]
+_Text = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What stands in clear at the beginning of a file. ``id``: of the file; ``made_ms``: Unix ms UTC.
+
+    ``device``: the device id of the box, "" when it has none yet; ``file_key``: see ``keys.seal_file_key``.
+    """
+
+    kind: Kind
+    id: _Text
+    made_ms: int
+    device: _Text
+    software: _Text
+    key: BackupKey
+    file_key: Annotated[str, msgspec.Meta(max_length=400)]
+
+
+class Output(Protocol):
+    """Where bytes go."""
+
+    def write(self, content: bytes, /) -> int:
+        """Take what follows. Raises OSError."""
+
+
+class Hashing:
+    """A file to write to; what goes into it is hashed on the way."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, content: bytes, /) -> int:
+        """See ``Output``."""
+        self.digest.update(content)
+        return self._file.write(content)
+
+
+class Sealer:
+    """A binary file to write to; what is written goes compressed and sealed into ``file``. Thread: one.
+
+    Use as a context manager: only a block that ends well leaves a file that can be opened.
+    """
+
+    def __init__(
+        self, file: Output, key: BackupKey, kind: Kind, file_id: str, made_ms: int, device: str, software: str
+    ) -> None:
+        secret = AESGCM.generate_key(256)
+        self.head = Head(kind, file_id, made_ms, device, software, key, seal_file_key(key, secret, file_id))
+        self.file_key = secret
+        """For reading the file back at once, while it is known."""
+        text = msgspec.json.encode(self.head)
+        before = _FIXED.pack(_MAGIC, FORMAT_VERSION, len(text)) + text
+        self._file, self._cipher, self._about = file, AESGCM(secret), hashlib.sha256(before).digest()
+        self._press = zlib.compressobj(_LEVELS[kind], zlib.DEFLATED, _GZIP)
+        self._waiting = bytearray()
+        self._index = 0
+        file.write(before)
+
+    def write(self, content: bytes | memoryview) -> int:
+        """Seal what follows; returns how much that was. Raises OSError."""
+        self._waiting += self._press.compress(content)
+        while len(self._waiting) > CHUNK_BYTES:  # never the last chunk: nobody knows yet which one that is
+            self._put(bytes(self._waiting[:CHUNK_BYTES]), last=False)
+            del self._waiting[:CHUNK_BYTES]
+        return len(content)
+
+    def _put(self, plain: bytes, *, last: bool) -> None:
+        about = _PLACE.pack(self._about, self._index, last)
+        self._file.write(self._cipher.encrypt(self._index.to_bytes(12, "big"), plain, about))
+        self._index += 1
+
+    def __enter__(self) -> Sealer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is not None:
+            return
+        self._waiting += self._press.flush()
+        while len(self._waiting) > CHUNK_BYTES:
+            self._put(bytes(self._waiting[:CHUNK_BYTES]), last=False)
+            del self._waiting[:CHUNK_BYTES]
+        self._put(bytes(self._waiting), last=True)
+
+
+class Unlocker:
+    """Opens files by a passphrase; the slow work for it is done once for each pair of keys. Thread: one."""
+
+    def __init__(self, passphrase: str) -> None:
+        self._passphrase = passphrase
+        self._known: dict[str, X25519PrivateKey] = {}
+
+    def file_key(self, head: Head) -> bytes:
+        """The key of a file. Raises Refused: another passphrase; BadInput: an altered head."""
+        name = hashlib.sha256(msgspec.json.encode(head.key)).hexdigest()
+        if name not in self._known:
+            self._known[name] = unlock(head.key, self._passphrase)
+        return open_file_key(self._known[name], head.file_key, head.id)
+
+
+def read_head(file: BinaryIO) -> tuple[Head, bytes]:
+    """The head, and the hash that all chunks are bound to. Raises BadInput; Refused: made by a newer version."""
+    fixed = file.read(_FIXED.size)
+    if len(fixed) != _FIXED.size or not fixed.startswith(_MAGIC):
+        raise BadInput("this is no backup of a Tapdeck box. 这不是录音盒的备份文件。")
+    _, version, size = _FIXED.unpack(fixed)
+    if version > FORMAT_VERSION:
+        raise Refused(
+            f"this backup has the format {version}, and this version knows formats up to {FORMAT_VERSION}: update the"
+            " box first. 备份由更新的版本制作,请先升级本机软件。"
+        )
+    text = file.read(size) if size <= _MOST_HEAD_BYTES else b""
+    try:
+        head = msgspec.json.decode(text, type=Head)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadInput(_ALTERED) from error
+    if version < 1 or len(text) != size or msgspec.json.encode(head) != text:
+        raise BadInput(_ALTERED)
+    return head, hashlib.sha256(fixed + text).digest()
+
+
+class Opened:
+    """The content of a sealed file, as a stream; ``read`` gives only bytes that are proved to be those written.
+
+    Raises BadInput where something was altered; what came before is genuine, so nobody acts on it before the end.
+    ``told`` is called with how many bytes of the file were read. Thread: one.
+    """
+
+    def __init__(
+        self, file: BinaryIO, file_key: Callable[[Head], bytes], told: Callable[[int], None] = lambda done: None
+    ) -> None:
+        """Raises BadInput, Refused."""
+        self.head, self._about = read_head(file)
+        self._cipher = AESGCM(file_key(self.head))
+        self._file, self._told = file, told
+        self._unpress = zlib.decompressobj(_GZIP)
+        self._next = file.read(CHUNK_BYTES + _TAG_BYTES)
+        self._index, self._over = 0, False
+        self._ready = b""
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, fewer at the end only."""
+        parts, left = [], size
+        while left and (self._ready or self._more()):
+            parts.append(self._ready[:left])
+            self._ready = self._ready[left:]
+            left -= len(parts[-1])
+        return b"".join(parts)
+
+    def _more(self) -> bool:
+        """Whether there is more, and if so have it ready."""
+        while not self._ready:
+            if self._unpress.unconsumed_tail:
+                self._ready = self._inflate(self._unpress.unconsumed_tail)
+            elif self._over:
+                if self._unpress.eof:
+                    return False
+                self._ready = self._inflate(b"")  # what a full measure left inside
+                if not self._ready:
+                    raise BadInput(_ALTERED)
+            else:
+                self._ready = self._inflate(self._chunk())
+        return True
+
+    def _inflate(self, content: bytes) -> bytes:
+        try:
+            return self._unpress.decompress(content, CHUNK_BYTES)
+        except zlib.error as error:
+            raise BadInput(_ALTERED) from error
+
+    def _chunk(self) -> bytes:
+        sealed, self._next = self._next, self._file.read(CHUNK_BYTES + _TAG_BYTES)
+        self._over = not self._next
+        place = _PLACE.pack(self._about, self._index, self._over)
+        try:
+            plain = self._cipher.decrypt(self._index.to_bytes(12, "big"), sealed, place)
+        except (InvalidTag, ValueError) as error:
+            raise BadInput(_ALTERED) from error
+        self._index += 1
+        self._told(self._file.tell())
+        return plain
+
+
+def head_of(path: Path) -> Head:
+    """The head of a file. Raises BadInput, Refused, OSError."""
+    with path.open("rb") as file:
+        return read_head(file)[0]
+
+
+def sync(file: BinaryIO) -> None:
+    """Bring what was written to the medium. Raises OSError."""
+    file.flush()
+    os.fsync(file.fileno())
