@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from crm_client_api.backup.parameters import BACKUP_PARAMETERS
 from crm_client_api.integrations.parameters import INTEGRATION_PARAMETERS
 from crm_client_api.parameters_access import ACCESS_PARAMETERS
 from crm_client_api.statistics.parameters import STATISTICS_PARAMETERS
@@ -116,4 +117,5 @@ PARAMETERS = (
     *ACCESS_PARAMETERS,
     *STATISTICS_PARAMETERS,
     *INTEGRATION_PARAMETERS,
+    *BACKUP_PARAMETERS,
 )  # fmt: skip

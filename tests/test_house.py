@@ -92,7 +92,8 @@ def test_systemd_units(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["tapdeck-recorder@", "tapdeck-keeper", "tapdeck-api", "tapdeck-integrations", "tapdeck-courier"]
+    "unit",
+    ["tapdeck-recorder@", "tapdeck-keeper", "tapdeck-api", "tapdeck-integrations", "tapdeck-courier", "tapdeck-backup"],
 )
 def test_daemons_are_watched_and_sandboxed(unit: str) -> None:
     lines = (ROOT / "systemd" / f"{unit}.service").read_text().splitlines()

@@ -33,7 +33,7 @@ class DaemonInfo(msgspec.Struct, frozen=True):
     ``running`` null: nothing can be said of it. ``seen_at``: when it last told of itself, where it does.
     """
 
-    name: Literal["recorder", "keeper", "api", "courier", "integrations"]
+    name: Literal["recorder", "keeper", "api", "courier", "integrations", "backup"]
     subject: str
     running: bool | None
     seen_at: str | None
@@ -74,3 +74,10 @@ class CallerIdLog(msgspec.Struct, frozen=True):
 
     entries: list[CallerIdEntry]
     next: str | None
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The API answers."""
+
+    status: str
+    version: str

@@ -9,7 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from crm_client_api.answers.calls import CallInfo, RecordingInfo
+from crm_client_api.answers.calls import CallInfo
+from crm_client_api.answers.recordings import RecordingInfo
 from crm_client_api.domain.link_words import LinkReason, LinkState
 
 
@@ -111,7 +112,10 @@ class LinkedRecordings(msgspec.Struct, frozen=True):
 
 
 class TaskInfo(msgspec.Struct, frozen=True):
-    """A task. What it came from (customer, record, call) is null when that is out of the reader's scope."""
+    """A task. What it came from (customer, record, call) is null when that is out of the reader's scope.
+
+    ``customer_purged_at``: since when there is no such customer any more.
+    """
 
     id: str
     subject: str
@@ -130,6 +134,7 @@ class TaskInfo(msgspec.Struct, frozen=True):
     created_at: str
     changed_at: str
     deleted_at: str | None
+    customer_purged_at: str | None
 
 
 class TaskPage(msgspec.Struct, frozen=True):
@@ -227,12 +232,15 @@ class Drafts(msgspec.Struct, frozen=True):
 
 
 class PhraseInfo(msgspec.Struct, frozen=True):
-    """A sentence to put into notes; ``shared``: everybody may, ``owner`` alone changes it."""
+    """A sentence to put into notes; ``shared``: everybody may. ``may_change``: it is the reader's own, or that of
+    somebody who left and the reader is a super operator.
+    """
 
     id: int
     text: str
     shared: bool
     owner: str
+    may_change: bool
 
 
 class Phrases(msgspec.Struct, frozen=True):

@@ -6,7 +6,61 @@ from typing import Any
 
 import msgspec
 
-from crm_client_api.answers.calls import CustomerInfo
+
+class CustomerName(msgspec.Struct, frozen=True):
+    """A customer in a call's row."""
+
+    id: str
+    name: str
+    company: str
+
+
+class PhoneInfo(msgspec.Struct, frozen=True):
+    """A customer's telephone number as typed, and as E.164 (null for short codes).
+
+    ``kind``: phone, mobile, fax or other.
+    """
+
+    label: str
+    number: str
+    e164: str | None
+    kind: str = "phone"
+
+
+class CustomerInfo(msgspec.Struct, frozen=True):
+    """A customer. ``custom``: values of the office's own fields by field id; a date is ``YYYY-MM-DD``."""
+
+    id: str
+    name: str
+    gender: str
+    company: str
+    title: str
+    wechat: str
+    email: str
+    region: str
+    address: str
+    postcode: str
+    category: str
+    level: str
+    status: str
+    source: str
+    note: str
+    consent: str
+    next_contact_at: str | None
+    phones: list[PhoneInfo]
+    tags: list[str]
+    custom: dict[str, str | float | bool]
+    author: str
+    owner: str
+    created_at: str
+    changed_at: str
+
+
+class CustomerPage(msgspec.Struct, frozen=True):
+    """Customers, newest first; ``next`` is the ``after`` of the next page, null at the end."""
+
+    customers: list[CustomerInfo]
+    next: str | None
 
 
 class CustomerCount(msgspec.Struct, frozen=True):

@@ -52,6 +52,7 @@ class JobInfo(msgspec.Struct, frozen=True):
     ``confirm`` (``counts``, ``problems``, ``ignored_sheets``). ``kept_newer``: fields that somebody else changed
     after the preview, and that stayed so. ``hand_overs``: those that the job does, or takes back.
     ``held``: why a job is set aside (``paused``, or what is the matter with its stick), "" when it is not.
+    ``ahead``: how many jobs for sticks are done before one that waits in their queue.
     """
 
     id: int
@@ -76,6 +77,7 @@ class JobInfo(msgspec.Struct, frozen=True):
     hand_overs: list[int] = []
     file: JobFile | None = None
     held: str = ""
+    ahead: int | None = None
     take_home: TakeHomeProgress | None = None
 
 

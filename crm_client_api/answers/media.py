@@ -39,13 +39,37 @@ class MediumInfo(msgspec.Struct, frozen=True):
     since_at: str
 
 
+class AutoExportInfo(msgspec.Struct, frozen=True):
+    """What goes onto a stick by itself whenever it is plugged in. ``set_by`` answers for it: it is in that scope.
+
+    ``from_at``: calls that began then or later. ``ran_at``, ``job_id``: when it last began, and the job.
+    ``problem``: why nothing was begun when the stick was plugged in last: ``asker_gone`` (who set it up works here no
+    more), ``permission_missing``, ``level_missing``; "" otherwise.
+    """
+
+    set_by: str
+    set_at: str
+    channel: int | None
+    direction: Literal["incoming", "outgoing"] | None
+    from_at: str | None
+    language: Literal["zh", "en"]
+    format: Literal["original", "flac", "wav", "mp3", "opus"]
+    evidence: bool
+    customers: bool
+    communications: bool
+    ran_at: str | None
+    job_id: int | None
+    problem: Literal["", "asker_gone", "permission_missing", "level_missing"]
+
+
 class KnownMedium(msgspec.Struct, frozen=True):
-    """A stick that the office remembers, plugged in or not."""
+    """A stick that the office remembers, plugged in or not. ``auto_export``: what goes onto it by itself."""
 
     id: str
     name: str
     remembered_by: str
     remembered_at: str
+    auto_export: AutoExportInfo | None = None
 
 
 class Media(msgspec.Struct, frozen=True):

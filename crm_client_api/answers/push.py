@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from crm_client_api.answers.calls import CallInfo, ChannelInfo, CustomerInfo, CustomerName
+from crm_client_api.answers.calls import CallInfo
+from crm_client_api.answers.customers import CustomerInfo, CustomerName
+from crm_client_api.answers.lines import ChannelInfo
 
 AgentStateName = Literal["idle", "busy", "wrap_up", "away"]
 
@@ -233,3 +235,9 @@ class Agents(msgspec.Struct, frozen=True):
 
     agents: list[AgentInfo]
     colleagues: list[ColleagueInfo]
+
+
+class Reset(msgspec.Struct, frozen=True):
+    """Event ``reset``: the position is not known here, load everything anew and go on from this one."""
+
+    position: str

@@ -6,7 +6,36 @@ from typing import Literal
 
 import msgspec
 
-from crm_client_api.answers.calls import StaffMember
+
+class StaffMember(msgspec.Struct, frozen=True):
+    """An operator as those who manage operators see one. ``warnings``: codes of settings that cannot work.
+
+    ``new_permissions``: came with a software update, and may be granted once.
+    """
+
+    staff_no: str
+    name: str
+    level: str
+    group: int | None
+    channels: list[int]
+    permissions: list[str]
+    active: bool
+    warnings: list[str] = []
+    new_permissions: list[str] = []
+
+
+class Staff(msgspec.Struct, frozen=True):
+    """All operators."""
+
+    operators: list[StaffMember]
+
+
+class NewPassword(msgspec.Struct, frozen=True):
+    """A one-time password, shown once; it must be changed at the first log-in. ``warnings``: as of StaffMember."""
+
+    staff_no: str
+    one_time_password: str
+    warnings: list[str] = []
 
 
 class StaffWarning(msgspec.Struct, frozen=True):
@@ -50,6 +79,7 @@ class BelongingsInfo(msgspec.Struct, frozen=True):
     tasks: int
     call_backs: int
     drafts: int
+    shared_phrases: int
     saved_views: int
     deleted_customers: int
     sessions: int
@@ -59,7 +89,7 @@ class BelongingsInfo(msgspec.Struct, frozen=True):
 class MovedOnInfo(msgspec.Struct, frozen=True):
     """A record that did not come back: it has another owner by now, or is gone."""
 
-    kind: Literal["customer", "communication", "task", "call_back", "draft"]
+    kind: Literal["customer", "communication", "task", "call_back", "draft", "phrase"]
     id: str
 
 

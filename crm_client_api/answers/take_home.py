@@ -9,7 +9,8 @@ class TakeHomeEstimate(msgspec.Struct, frozen=True):
     """How much it would be. ``bytes``: on the stick; ``seconds``: about how long. ``since``: since when, with
     ``since_last`` after an earlier one (ISO 8601). ``complete`` false: these are the first of it, there is more.
 
-    ``fits``: whether the stick has room for it; null when it is not plugged in.
+    ``fits``: whether the stick has room for it; null when it is not plugged in. ``too_large``: recordings that its file
+    system does not take as one file.
     """
 
     calls: int
@@ -20,10 +21,11 @@ class TakeHomeEstimate(msgspec.Struct, frozen=True):
     complete: bool
     since: str | None
     fits: bool | None
+    too_large: int
 
 
 class TakeHomeProgress(msgspec.Struct, frozen=True):
-    """How far it is. ``folder``: on the stick. ``lost``: recordings that the box itself cannot read.
+    """How far it is. ``folder``: on the stick ``medium``. ``lost``: recordings that the box itself cannot read.
 
     ``seconds_left`` null: not known yet. ``safe``: the stick may be pulled out.
     """
@@ -37,3 +39,4 @@ class TakeHomeProgress(msgspec.Struct, frozen=True):
     lost: int = 0
     seconds_left: int | None = None
     safe: bool = False
+    medium: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from crm_client_api.answers.calls import PeaksInfo
+from crm_client_api.answers.recordings import PeaksInfo
 from crm_client_api.audio.pcm import FileSource
 from firmware.config import Home
 from firmware.errors import BadInput

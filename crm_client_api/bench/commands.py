@@ -109,6 +109,37 @@ def popup_command(calls: int, as_json: bool) -> None:
         click.echo(f"{one.name:28}{one.p50_ms:9.1f}{one.p99_ms:9.1f}{one.max_ms:9.1f}")
 
 
+@bench.command("page")
+@click.option("--customers", type=click.IntRange(1000), default=1_000_000, show_default=True, help="In the table.")
+@click.option("--channels", type=click.IntRange(1, 4096), default=256, show_default=True, help="On the board.")
+@click.option("--seconds", type=click.FloatRange(1, 600), default=15, show_default=True, help="For each thing watched.")
+@click.option("--slowed", type=click.FloatRange(1, 20), default=4, show_default=True, help="How much slower a CPU.")
+@click.option("--web-root", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Another build.")
+@click.option("--check", is_flag=True, help="Exit with status 1 when a goal is missed.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+def page_command(
+    customers: int, channels: int, seconds: float, slowed: float, web_root: Path | None, check: bool, as_json: bool
+) -> None:
+    """The web UI in a browser: first load, table of customers, pop-ups and live board, against their budget."""
+    import msgspec
+
+    from crm_client_api.bench.page import measure
+
+    figures = measure(
+        customers, channels, seconds, slowed, web_root, lambda text: click.echo(f"bench page: {text}", err=True)
+    )
+    if as_json:
+        click.echo(msgspec.json.encode(figures).decode())
+    else:
+        for name, value in msgspec.to_builtins(figures).items():
+            if name != "goals":
+                click.echo(f"{name:24} {value}")
+        for goal in figures.goals:
+            click.echo(f"{'met' if goal.met else 'MISSED':6} {goal.name} {goal.seen} (at most {goal.limit:g})")
+    if check and not all(goal.met for goal in figures.goals):
+        raise SystemExit(1)
+
+
 @bench.command("excel")
 @click.option("--rows", type=click.IntRange(100), default=1_000_000, show_default=True)
 @click.option(
@@ -151,3 +182,25 @@ def take_home_command(recordings: int, each_bytes: int, rounds: int, place: Path
         return
     for name, value in msgspec.to_builtins(figures).items():
         click.echo(f"{name:24} {value}")
+
+
+@bench.command("backup")
+@click.option("--calls", type=click.IntRange(1), default=100_000, show_default=True)
+@click.option("--manifests/--no-manifests", default=True, show_default=True, help="With a manifest for each call.")
+@click.option("--place", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Where there is room.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+def backup_command(calls: int, manifests: bool, place: Path | None, as_json: bool) -> None:
+    """A box of many calls backed up, tried out, restored into a new home, and compared; the goal is 15 minutes."""
+    import msgspec
+
+    from crm_client_api.bench.backup import GOAL_S, measure
+
+    figures = measure(calls, manifests, place, lambda text: click.echo(f"bench backup: {text}", err=True))
+    if as_json:
+        click.echo(msgspec.json.encode(figures).decode())
+        return
+    click.echo(f"{figures.calls} calls, {figures.manifests} manifests, {figures.store_bytes / 2**20:.0f} MiB of stores")
+    click.echo(f"backup   {figures.backup_s:8.1f} s   {figures.backup_bytes / 2**20:.0f} MiB, tried out")
+    click.echo(f"restore  {figures.restore_s:8.1f} s")
+    click.echo(f"together {figures.backup_s + figures.restore_s:8.1f} s   goal {GOAL_S:.0f} s")
+    click.echo(f"differences: {', '.join(figures.differences[:10]) or 'none'}")

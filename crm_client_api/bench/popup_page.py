@@ -1,4 +1,4 @@
-"""The browser of ``bench popup``: a page of the real web UI that notes when a card came, and when it was painted."""
+"""The browser of ``bench popup`` and ``bench page``: it notes when a card came, and when it was painted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from firmware.errors import BoxError
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 _FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -22,7 +22,7 @@ _FLAGS = (
 _LOOKS_AT_CLOCK = 50
 
 # A card counts as painted at the second animation frame behind its coming: the first is the one that paints it.
-_NOTE = """(() => {
+NOTE = """(() => {
   const at = () => performance.timeOrigin + performance.now();
   const came = new Map();
   const known = new WeakSet();  // a card that only moves within the stack is taken out and put in again
@@ -66,29 +66,36 @@ class Painted(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def opened_page(url: str, token: str) -> Iterator[Page]:
-    """The web UI at ``url``, logged in with a session's token. Raises BoxError without a browser."""
+def browser_of(bench: str) -> Iterator[Browser]:
+    """A browser for the benchmark of this name. Raises BoxError without one."""
     try:
         from playwright.sync_api import Error, sync_playwright
     except ImportError as error:
-        raise BoxError("bench popup needs playwright, which comes with the developers' tools") from error
+        raise BoxError(f"bench {bench} needs playwright, which comes with the developers' tools") from error
     program = shutil.which("chromium")
     if program is None:
-        raise BoxError("bench popup needs the program chromium")
+        raise BoxError(f"bench {bench} needs the program chromium")
     with sync_playwright() as player:
         browser = player.chromium.launch(executable_path=program, args=list(_FLAGS))
         try:
-            context = browser.new_context(locale="zh-CN", viewport={"width": 1440, "height": 900})
-            context.add_cookies([{"name": "tapdeck_session", "value": token, "url": url}])
-            context.add_init_script(_NOTE)
-            page = context.new_page()
-            page.goto(url)
-            page.get_by_test_id("nav-lines").wait_for()
-            yield page
+            yield browser
         except Error as error:
             raise BoxError(f"the browser: {error.message}") from error
         finally:
             browser.close()
+
+
+@contextmanager
+def opened_page(url: str, token: str) -> Iterator[Page]:
+    """The web UI at ``url``, logged in with a session's token. Raises BoxError without a browser."""
+    with browser_of("popup") as browser:
+        context = browser.new_context(locale="zh-CN", viewport={"width": 1440, "height": 900})
+        context.add_cookies([{"name": "tapdeck_session", "value": token, "url": url}])
+        context.add_init_script(NOTE)
+        page = context.new_page()
+        page.goto(url)
+        page.get_by_test_id("nav-lines").wait_for()
+        yield page
 
 
 def cards_painted(page: Page) -> list[Painted]:

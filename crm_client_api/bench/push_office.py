@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from crm_client_api.domain.customers import index
-from crm_client_api.domain.permissions import ALL_PERMISSIONS
+from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from firmware import doorbell
 from firmware.clock import now_ms, uuid7
 from firmware.config import Home
@@ -85,9 +85,16 @@ def furnish(home: Home, size: Size) -> list[str]:
     return tokens
 
 
-def add_person(connection: sqlite3.Connection, staff_no: str, level: str, channels: list[int], token: str) -> None:
-    """Add an operator with all permissions and no password, who is logged in with ``token``. Inside a transaction."""
-    now, permissions = now_ms(), msgspec.json.encode(sorted(ALL_PERMISSIONS)).decode()
+def add_person(
+    connection: sqlite3.Connection,
+    staff_no: str,
+    level: str,
+    channels: list[int],
+    token: str,
+    granted: frozenset[Permission] = ALL_PERMISSIONS,
+) -> None:
+    """Add an operator without a password, who is logged in with ``token``. Inside a transaction."""
+    now, permissions = now_ms(), msgspec.json.encode(sorted(granted)).decode()
     connection.execute(
         "INSERT INTO operators (staff_no, name, level, channels, permissions, password_hash, must_change_password,"
         " created_ms) VALUES (?,?,?,?,?,'',0,?)",
@@ -105,6 +112,17 @@ def _staff_no(client: int) -> str:
 
 def _number(index: int) -> str:
     return f"138{index:08}"
+
+
+def write_event(connection: sqlite3.Connection, kind: str, row: dict[str, Any]) -> None:
+    """Write a call and its event as recorders do. Inside a transaction of the store of calls."""
+    names = ", ".join(row)
+    renewed = ", ".join(f"{name} = excluded.{name}" for name in row)
+    connection.execute(
+        f"INSERT INTO calls ({names}) VALUES ({','.join('?' * len(row))}) ON CONFLICT (id) DO UPDATE SET {renewed}",
+        list(row.values()),
+    )
+    event_log.append(connection, at_ms=now_ms(), kind=kind, channel=row["channel"], call_id=row["id"], data=row)
 
 
 @dataclass(slots=True)
@@ -147,14 +165,14 @@ class Recorder:
             next_call = begun + count / self.calls_per_s
             if not self._stop.is_set() and now >= next_call:
                 call = self._call(dice)
-                self._event(db, "call_started", call)
+                self._tell(db, "call_started", call)
                 count += 1
                 for step, (kind, after_s) in enumerate(_STEPS_S):
                     heapq.heappush(due, (next_call + after_s, count * 4 + step, kind, call))
             elif due and now >= due[0][0]:
                 _, _, kind, call = heapq.heappop(due)
                 self._advance(kind, call)
-                self._event(db, kind, call)
+                self._tell(db, kind, call)
             else:
                 time.sleep(min(0.005, max(0.0, min([next_call, *(due[0][:1] if due else [])]) - now)))
         db.conn.close()
@@ -179,17 +197,10 @@ class Recorder:
         else:
             call |= {"state": "ended", "result": "answered", "ended_ms": now_ms(), "talk_ms": 5000}
 
-    def _event(self, db: Any, kind: str, call: dict[str, Any]) -> None:
+    def _tell(self, db: Any, kind: str, call: dict[str, Any]) -> None:
         row = {name: value for name, value in call.items() if name != "next_number"}
-        names = ", ".join(row)
-        renewed = ", ".join(f"{name} = excluded.{name}" for name in row)
         with write(db) as connection:
-            connection.execute(
-                f"INSERT INTO calls ({names}) VALUES ({','.join('?' * len(row))})"
-                f" ON CONFLICT (id) DO UPDATE SET {renewed}",
-                list(row.values()),
-            )
-            event_log.append(connection, at_ms=now_ms(), kind=kind, channel=row["channel"], call_id=row["id"], data=row)
+            write_event(connection, kind, row)
         if kind == "caller_id":
             self.committed_ns[row["id"]] = time.monotonic_ns()
         doorbell.ring(self.home.doorbells)

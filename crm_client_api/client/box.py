@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import msgspec
 
-from crm_client_api.answers.calls import Health, SessionInfo
+from crm_client_api.answers.box import Health
+from crm_client_api.answers.session import SessionInfo
 from crm_client_api.client.resources import (
     CallResource,
     ChannelResource,

@@ -9,20 +9,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from crm_client_api.answers.calls import (
-    CallInfo,
-    CallPage,
-    ChannelInfo,
-    Channels,
-    CustomerInfo,
-    CustomerPage,
-    RecordingInfo,
-    RecordingPage,
-)
+from crm_client_api.answers.calls import CallInfo, CallPage
 from crm_client_api.answers.communications import CommunicationInfo, CommunicationPage, TaskInfo, TaskPage
+from crm_client_api.answers.customers import CustomerInfo, CustomerPage
 from crm_client_api.answers.jobs import JobInfo, JobList
 from crm_client_api.answers.keeping import OrderInfo, OrderPlaced
+from crm_client_api.answers.lines import ChannelInfo, Channels
 from crm_client_api.answers.push import PopupInfo, Popups, PopupTrace, TakingInfo
+from crm_client_api.answers.recordings import RecordingInfo, RecordingPage
 from crm_client_api.answers.staff import HandedOver, HandOverInfo, HandOverPage
 from crm_client_api.answers.webhooks import (
     DeliveryInfo,

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from crm_client_api.answers.calls import Board, CallInfo, CardEventInfo, LineEventInfo, RecordingEvent, Reset
+from crm_client_api.answers.calls import CallInfo
+from crm_client_api.answers.lines import Board, CardEventInfo, LineEventInfo
 from crm_client_api.answers.media import MediumEventInfo
-from crm_client_api.answers.push import OfficeEventInfo, PopupInfo
+from crm_client_api.answers.push import OfficeEventInfo, PopupInfo, Reset
+from crm_client_api.answers.recordings import RecordingEvent
 from crm_client_api.client.errors import Busy, Unreachable
 from crm_client_api.client.transport import Transport, read_refusal, target
 

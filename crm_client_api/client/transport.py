@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from crm_client_api.answers.calls import ErrorAnswer
+from crm_client_api.answers.errors import ErrorAnswer
 from crm_client_api.answers.jobs import JobInfo
 from crm_client_api.client.errors import Refusal, Unreachable, refusal_of
 

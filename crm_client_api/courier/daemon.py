@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import logging
-import os
-import select
 import shutil
-import signal
 import sqlite3
 import threading
-import time
-from collections.abc import Iterator
-from types import FrameType
-
-import psutil
 
 from crm_client_api.courier.context import AskerGone, Cancelled, Context, SetAside, Stopping
 from crm_client_api.courier.jobs import ANSWER_WITHIN_MS, KEPT_FOR_MS, PAUSED, Job, get_job, next_job, set_job
-from crm_client_api.courier.kinds import KINDS, LANES, STICK_KINDS
+from crm_client_api.courier.kinds import KINDS, LANES, kinds_of
+from crm_client_api.courier.life import work_until_stopped
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.stores import StorePool, Stores
+from crm_client_api.take_home.auto import begin_auto_exports
 from crm_client_api.take_home.media import let_go_on
 from firmware.clock import now_ms
 from firmware.config import Home
 from firmware.doorbell import Doorbell, ring
-from firmware.errors import BoxError, ConfigError, Refused, StoreBusy, StoreError, StoreFull
-from firmware.notify import notify, watchdog_interval_s
+from firmware.errors import BoxError, Refused, StoreBusy, StoreError, StoreFull
 from firmware.store.connection import write
-from firmware.store.migrations import require_current_schema
 from firmware.time_zone import in_zone
 
-STOP_WITHIN_S = 3.0
 MOST_TRIES = 5
 """So often a job is taken up again after the courier died over it."""
-_NICENESS = 10
 _LOOK_EVERY_S = 1.0
 _AFTER_FAILURE_S = 3.0
 _TIDY_EVERY_MS = 3_600_000
@@ -44,61 +32,7 @@ _log = logging.getLogger(__name__)
 
 def run_courier(home: Home) -> None:
     """Work until SIGTERM or SIGINT. Raises ConfigError when another courier works here, StoreError."""
-    asked_to_stop = _stop_signals()
-    require_current_schema(home)
-    with _only_courier(home):
-        _step_back()
-        couriers = [Courier(home, lane) for lane in LANES]
-        threads = [threading.Thread(target=one.run, name=one.lane, daemon=True) for one in couriers]
-        for thread in threads:
-            thread.start()
-        notify("READY=1")
-        period_s = watchdog_interval_s()
-        while all(one.is_alive() for one in threads):
-            if select.select([asked_to_stop], [], [], period_s or _LOOK_EVERY_S)[0]:
-                break
-            notify("WATCHDOG=1")
-        notify("STOPPING=1")
-        for courier in couriers:
-            courier.stop.set()
-        ring(home.doorbells)
-        until_s = time.monotonic() + STOP_WITHIN_S
-        for thread in threads:
-            thread.join(max(0.0, until_s - time.monotonic()))
-        if any(one.is_alive() for one in threads):  # every transaction is whole or undone; the next courier goes on
-            os._exit(0)
-
-
-def _stop_signals() -> int:
-    readable, writable = os.pipe()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        os.write(writable, b"!")
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    return readable
-
-
-@contextlib.contextmanager
-def _only_courier(home: Home) -> Iterator[None]:
-    descriptor = os.open(home.run / "courier.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"a courier works in {home.root} already") from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _step_back() -> None:
-    """Processor and disk go to everybody else first."""
-    with contextlib.suppress(OSError):
-        os.nice(_NICENESS)
-    with contextlib.suppress(OSError, AttributeError, psutil.Error):
-        psutil.Process().ionice(psutil.IOPRIO_CLASS_BE, 7)
+    work_until_stopped(home, "courier", [Courier(home, lane) for lane in LANES])
 
 
 class Courier:
@@ -126,6 +60,10 @@ class Courier:
                     continue
                 if not busy:
                     bell.wait(_LOOK_EVERY_S)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the stores."""
         self._pool.close()
 
     def turn(self) -> bool:
@@ -136,7 +74,9 @@ class Courier:
                 self._tidied_ms = now_ms()
             if self.lane in ("", LANES[1]):
                 let_go_on(stores)
-            job = next_job(stores.crm, STICK_KINDS if self.lane else (), only=self.lane == LANES[1])
+                begin_auto_exports(stores)
+            kinds, only = kinds_of(self.lane)
+            job = next_job(stores.crm, kinds, only=only)
             if job is None:
                 return False
             try:

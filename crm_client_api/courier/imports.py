@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from crm_client_api.courier.context import Context
+from crm_client_api.courier.from_stick import fetch_upload
 from crm_client_api.courier.jobs import get_job
 from crm_client_api.domain.customers import news
 from crm_client_api.domain.operators import get_operator
@@ -67,7 +68,9 @@ def _kind_within(context: Context, customers: RecordScope, communications: Recor
 
 def run_import_job(context: Context) -> None:
     """The next step of an import."""
-    run_import(context, _kind(context))
+    kind = _kind(context)
+    fetch_upload(context)
+    run_import(context, kind)
     if context.job.kind == "import_customers" and get_job(context.crm, context.job.id).state == "done":
         _tell(context)
 

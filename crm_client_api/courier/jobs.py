@@ -169,6 +169,18 @@ def held_jobs(crm: sqlite_utils.Database, reasons: Collection[str]) -> list[Job]
     return [_job(row) for row in rows]
 
 
+def jobs_ahead(crm: sqlite_utils.Database, job: Job, kinds: Collection[str]) -> int | None:
+    """How many jobs of these kinds are done before one of them that waits; None: it waits for something else."""
+    if job.kind not in kinds or job.state != "waiting" or job.held:
+        return None
+    row = crm.conn.execute(
+        "SELECT count(*) FROM jobs WHERE state IN ('waiting', 'running') AND held = '' AND id <> ?"
+        f" AND (id < ? OR state = 'running') AND kind IN ({','.join('?' * len(kinds))})",
+        (job.id, job.id, *kinds),
+    ).fetchone()
+    return int(row[0])
+
+
 def pause_job(crm: sqlite_utils.Database, job_id: int, actor: Actor) -> Job:
     """Set one of the own jobs aside; while it runs, at its next step. Raises NotFound, Refused."""
     with write(crm) as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from crm_client_api.backup.asking import BACKUP
 from crm_client_api.courier.clearing import run_clearing
 from crm_client_api.courier.context import Context
 from crm_client_api.courier.exports import run_export
@@ -32,6 +33,14 @@ class Work:
 
 
 LANES = ("office", "sticks")
+BACKUPS = "backups"
+"""The lane of a process of its own: it reads keys and reaches servers, which the courier may not."""
+
+
+def _make_backup(context: Context) -> None:
+    from crm_client_api.backup.job import run_backup  # the courier never does, and needs none of it
+
+    run_backup(context)
 
 
 KINDS: Mapping[str, Work] = {
@@ -45,7 +54,13 @@ KINDS: Mapping[str, Work] = {
     HAND_OVER: Work(run_hand_over, take_back_hand_over),
     TAKE_BACK: Work(run_taking_back, lambda context: False),
     TAKE_HOME: Work(run_take_home, end_take_home, lane="sticks"),
+    BACKUP: Work(_make_backup, lane=BACKUPS),
 }
 """By ``Job.kind``."""
-STICK_KINDS = tuple(kind for kind, work in KINDS.items() if work.lane == LANES[1])
-"""The kinds of the second lane."""
+
+
+def kinds_of(lane: str) -> tuple[tuple[str, ...], bool]:
+    """Which kinds of jobs a lane does: these only, or with False all but these. Without a lane: all."""
+    if lane in ("", LANES[0]):
+        return tuple(kind for kind, work in KINDS.items() if lane and work.lane != lane), False
+    return tuple(kind for kind, work in KINDS.items() if work.lane == lane), True

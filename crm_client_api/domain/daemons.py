@@ -14,7 +14,7 @@ from firmware.doorbell import listens
 
 KEEPER_SILENT_MS = 180_000
 """The keeper signs a head of its logs every minute."""
-Name = Literal["recorder", "keeper", "api", "courier", "integrations"]
+Name = Literal["recorder", "keeper", "api", "courier", "integrations", "backup"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +43,6 @@ def _others(home: Home, at_ms: int) -> Iterator[DaemonState]:
     yield DaemonState("keeper", "", alive, signed_ms)
     yield DaemonState("api", "", True, at_ms)
     yield DaemonState("courier", "", listens(home.doorbells, "courier"), None)
+    yield DaemonState("backup", "", listens(home.doorbells, "backup"), None)
     status = read_status(home)
     yield DaemonState("integrations", "", status is not None, None if status is None else int(status.at_s * 1000))

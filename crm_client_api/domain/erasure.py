@@ -18,14 +18,18 @@ from crm_client_api.domain.customers.bin import forget
 from crm_client_api.domain.erasure_jobs import JOB, UPLOAD, erase_job, find_jobs
 from crm_client_api.domain.erasure_records import (
     ERASABLE,
+    RECORD,
     compact_indexes,
     erase_record,
     find_records,
     forget_data,
     forget_history,
+    hold_over_record,
     mentions,
 )
+from crm_client_api.domain.sealed_numbers import TAKEN_HOME, erase_sealed, find_sealed
 from crm_client_api.domain.settings import read_settings
+from crm_client_api.domain.standing_holds import StandingHolds
 from firmware.config import Home
 from firmware.doorbell import ring
 from firmware.errors import ConfigError
@@ -48,11 +52,17 @@ class OfficeEraser:
         def held(customer_id: str) -> str | None:
             return _hold_on(crm, customer_id, subject)
 
+        holds = StandingHolds(crm.conn, read_settings(crm).site)
+
+        def record_held(record: int) -> str | None:
+            return hold_over_record(crm, holds, record)
+
         customers = [*_customers(crm, subject)]
-        records = find_records(crm, subject, held, {one.id for one in customers})
+        records = find_records(crm, subject, held, record_held, {one.id for one in customers})
         digits = mentions(subject)
         jobs = find_jobs(stores.home, crm, subject, digits, held) if digits else ()
-        return [*customers, *records, *_holds(crm, subject), *_lists(crm, subject), *jobs]
+        taken = find_sealed(crm, subject, held)
+        return [*customers, *records, *_holds(crm, subject), *_lists(crm, subject), *jobs, *taken]
 
     def export(self, stores: Stores, found: Sequence[Found], folder: Path) -> None:
         """Nothing: what the office keeps stands in ``found.json`` whole, and files of jobs are about others as well."""
@@ -83,6 +93,9 @@ def _customers(crm: sqlite_utils.Database, subject: Subject, customer_id: str | 
         hold = _standing_hold(crm, str(row["id"]), [phone["number"] for phone in phones], subject)
         about = dict(row) | {"phones": [dict(phone) for phone in phones]}
         only = all(phone["match_key"] == subject.key for phone in phones)
+        if only and hold is None:  # the records about it would go along
+            over = StandingHolds(crm.conn, read_settings(crm).site).over_customer_with_records(row["id"])
+            hold = None if over is None else f"hold {over}"
         yield Found("customer" if only else "number of a customer", str(row["id"]), about, hold)
 
 
@@ -142,17 +155,21 @@ def _erase(home: Home, crm: sqlite_utils.Database, subject: Subject, one: Found,
         if one.kind in erasure_texts.KINDS:
             _erase_text(connection, crm, subject, one, actor)
             return
+        if one.kind == TAKEN_HOME:
+            erase_sealed(connection, one)
+            audit.append(connection, actor, "take_home.erase_number", one.id)
+            return
         if one.kind == "hold":
             connection.execute("UPDATE holds SET subject = NULL WHERE id = ?", (one.id,))
             audit.append(connection, actor, "hold.erase", one.id)
             return
         if one.kind in ERASABLE:
-            if _hold_on(crm, _customer_of(one), subject) is None:
+            if _hold_on(crm, _customer_of(one), subject) is None and not _record_is_held(crm, one):
                 audit.append(connection, actor, erase_record(connection, one), one.id)
                 erasure_news.tell(crm, connection, one)
             return
         if one.kind in redaction.KINDS:
-            if _hold_on(crm, _customer_of(one), subject) is None:
+            if _hold_on(crm, _customer_of(one), subject) is None and not _record_is_held(crm, one):
                 redaction.redact(connection, one, mentions(subject), read_settings(crm).site, forget_data)
                 audit.append(connection, actor, "communication.erase_number", one.id, {"kind": one.kind})
                 erasure_news.tell(crm, connection, one)
@@ -180,6 +197,13 @@ def _erase_text(
     erasure_texts.redact_text(connection, one, mentions(subject))
     audit.append(connection, actor, "text.erase_number", one.id, {"kind": one.kind})
     erasure_news.tell(crm, connection, one)
+
+
+def _record_is_held(crm: sqlite_utils.Database, one: Found) -> bool:
+    """Whether the communication record that was found is held by now, by its call or its time."""
+    record = redaction.record_of(one) if one.kind in redaction.KINDS else int(one.id) if one.kind == RECORD else None
+    holds = StandingHolds(crm.conn, read_settings(crm).site)
+    return record is not None and hold_over_record(crm, holds, record) is not None
 
 
 def _customer_of(one: Found) -> str:

@@ -11,6 +11,7 @@ import sqlite_utils
 from crm_client_api.domain.audit import commitment_to
 from crm_client_api.domain.communications import redaction
 from crm_client_api.domain.erasure_texts import Held, find_texts, mentioned
+from crm_client_api.domain.standing_holds import RECORD_COLUMNS, StandingHolds
 from firmware.store.connection import write
 from recorder.library.erasure.erase import Found, Subject
 
@@ -29,14 +30,27 @@ def mentions(subject: Subject) -> list[str]:
     return sorted(one for one in subject.spellings if sum(c.isdigit() for c in one) >= SHORTEST_MENTION_DIGITS)
 
 
-def find_records(crm: sqlite_utils.Database, subject: Subject, held: Held, covered: set[str]) -> list[Found]:
+def hold_over_record(crm: sqlite_utils.Database, holds: StandingHolds, record: int) -> str | None:
+    """The hold that keeps a communication record as it is, also by its call or its time."""
+    row = crm.conn.execute(f"SELECT {RECORD_COLUMNS} FROM communications WHERE id = ?", (record,)).fetchone()
+    over = None if row is None else holds.over_record(row)
+    return None if over is None else f"hold {over}"
+
+
+def find_records(
+    crm: sqlite_utils.Database,
+    subject: Subject,
+    held: Held,
+    record_held: redaction.RecordHeld,
+    covered: set[str],
+) -> list[Found]:
     """``covered``: customers (ids) whose history goes, or stays, with themselves."""
-    found = [*_numbers(crm, subject, held)]
+    found = [*_numbers(crm, subject, held, record_held)]
     digits = mentions(subject)
     if digits:
         found += [*_histories(crm, digits, held, covered), *_merges(crm, digits, held, covered)]
         found += [
-            *redaction.find_texts(crm, digits, mentioned, held),
+            *redaction.find_texts(crm, digits, mentioned, held, record_held),
             *_messages(crm, digits),
             *_audit(crm, digits, held),
         ]
@@ -44,11 +58,14 @@ def find_records(crm: sqlite_utils.Database, subject: Subject, held: Held, cover
     return found
 
 
-def _numbers(crm: sqlite_utils.Database, subject: Subject, held: Held) -> Iterator[Found]:
+def _numbers(
+    crm: sqlite_utils.Database, subject: Subject, held: Held, record_held: redaction.RecordHeld
+) -> Iterator[Found]:
     for row in crm.conn.execute(
         "SELECT * FROM communications WHERE match_key = ? AND match_key <> '' ORDER BY id", (subject.key,)
     ):
-        yield Found(RECORD, str(row["id"]), dict(row), held(str(row["customer_id"])) or held(""))
+        kept = held(str(row["customer_id"])) or held("") or record_held(row["id"])
+        yield Found(RECORD, str(row["id"]), dict(row), kept)
     for row in crm.conn.execute("SELECT * FROM call_backs WHERE match_key = ? ORDER BY call_id", (subject.key,)):
         yield Found(CALL_BACK, row["call_id"], dict(row), held(""))
 

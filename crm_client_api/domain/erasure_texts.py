@@ -42,6 +42,7 @@ PLACES = (
     Place("text of a task", "tasks", ("subject", "note"), "customer_id"),
     Place("note on a missed call", "call_backs", ("note", "reason")),
     Place("note on a call", "call_notes", ("text",)),
+    Place("tag of a call", "call_tags", ("tag",), goes_by="tag"),
     Place("draft", "drafts", ("key", "body"), goes_by="key"),
     Place("saved view", "saved_views", ("name", "body")),
     Place("template phrase", "phrases", ("text",)),

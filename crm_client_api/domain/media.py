@@ -59,13 +59,16 @@ def remember(crm: sqlite_utils.Database, medium_id: str, name: str, actor: Actor
 
 
 def forget(crm: sqlite_utils.Database, medium_id: str, actor: Actor) -> None:
-    """Raises NotFound for one that is not remembered."""
+    """Nothing goes onto it by itself any more, either. Raises NotFound for one that is not remembered."""
     with write(crm) as connection:
         before = _name(connection, medium_id)
         if before is None:
             raise NotFound("this stick is not a known one")
         connection.execute("DELETE FROM known_media WHERE id = ?", (medium_id,))
-        audit.append(connection, actor, "medium.forget", medium_id, _change(before, None))
+        ended = connection.execute("DELETE FROM auto_exports WHERE medium = ?", (medium_id,)).rowcount
+        audit.append(
+            connection, actor, "medium.forget", medium_id, {**_change(before, None), "auto_export_ended": bool(ended)}
+        )
 
 
 def note_eject(crm: sqlite_utils.Database, medium_id: str, actor: Actor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 
 import sqlite_utils
@@ -9,12 +10,15 @@ import sqlite_utils
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.invalid import Invalid
+from crm_client_api.domain.permissions import Level
+from crm_client_api.domain.scope import Sql, Viewer
 from firmware.clock import now_ms
 from firmware.errors import NotFound
 from firmware.store.connection import write
 
 MOST_PHRASES = 100
 LONGEST_CHARACTERS = 500
+_PRESENT = "SELECT staff_no FROM operators WHERE deleted_ms IS NULL AND active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,23 @@ def list_phrases(crm: sqlite_utils.Database, staff_no: str) -> list[Phrase]:
     return [Phrase(row[0], row[1], bool(row[2]), row[3]) for row in rows]
 
 
-def get_own_phrase(crm: sqlite_utils.Database, key: int, staff_no: str) -> Phrase:
+def changeable(viewer: Viewer) -> Sql:
+    """A condition on ``phrases``: one's own, and for a super operator those that were shared by who left."""
+    left = f"shared AND staff_no NOT IN ({_PRESENT})" if viewer.level is Level.SUPER else "0"
+    return f"(staff_no = ? OR ({left}))", (viewer.staff_no,)
+
+
+def changeable_ids(crm: sqlite_utils.Database, viewer: Viewer) -> set[int]:
+    """The phrases that somebody may change."""
+    condition, given = changeable(viewer)
+    return {row[0] for row in crm.conn.execute(f"SELECT id FROM phrases WHERE {condition}", given)}
+
+
+def _get_changeable(connection: sqlite3.Connection, key: int, viewer: Viewer) -> Phrase:
     """Raises NotFound, also for somebody else's."""
-    row = crm.conn.execute(
-        "SELECT id, text, shared, staff_no FROM phrases WHERE id = ? AND staff_no = ?", (key, staff_no)
+    condition, given = changeable(viewer)
+    row = connection.execute(
+        f"SELECT id, text, shared, staff_no FROM phrases WHERE id = ? AND {condition}", (key, *given)
     ).fetchone()
     if row is None:
         raise NotFound("there is no such phrase of yours")
@@ -57,29 +74,39 @@ def add_phrase(crm: sqlite_utils.Database, text: str, shared: bool, actor: Actor
             "INSERT INTO phrases (staff_no, text, shared, changed_ms) VALUES (?,?,?,?)",
             (actor.staff_no, checked, shared, now_ms()),
         ).lastrowid
-        added = get_own_phrase(crm, int(key or 0), actor.staff_no)
+        added = Phrase(int(key or 0), checked, shared, actor.staff_no)
         audit.append(connection, actor, "phrase.add", str(key), {"before": {}, "after": _picture(added)})
     return added
 
 
-def change_phrase(crm: sqlite_utils.Database, key: int, text: str | None, shared: bool | None, actor: Actor) -> Phrase:
-    """Change one's own phrase; None: as it is. Raises NotFound, Invalid."""
+def change_phrase(
+    crm: sqlite_utils.Database, key: int, text: str | None, shared: bool | None, actor: Actor, viewer: Viewer
+) -> Phrase:
+    """Change one's own phrase, or as a super operator one of who left, which is one's own from then on; None: as it is.
+
+    Raises NotFound, Invalid.
+    """
     with write(crm) as connection:
-        old = get_own_phrase(crm, key, actor.staff_no)
-        connection.execute(
-            "UPDATE phrases SET text = ?, shared = ?, changed_ms = ? WHERE id = ?",
-            (old.text if text is None else _checked(text), old.shared if shared is None else shared, now_ms(), key),
+        old = _get_changeable(connection, key, viewer)
+        new = Phrase(
+            key,
+            old.text if text is None else _checked(text),
+            old.shared if shared is None else shared,
+            viewer.staff_no,
         )
-        new = get_own_phrase(crm, key, actor.staff_no)
+        connection.execute(
+            "UPDATE phrases SET text = ?, shared = ?, staff_no = ?, changed_ms = ? WHERE id = ?",
+            (new.text, new.shared, new.owner, now_ms(), key),
+        )
         data = {"before": _picture(old), "after": _picture(new)}
         audit.append(connection, actor, "phrase.change", str(key), data)
     return new
 
 
-def remove_phrase(crm: sqlite_utils.Database, key: int, actor: Actor) -> None:
-    """Remove one's own phrase. Raises NotFound."""
+def remove_phrase(crm: sqlite_utils.Database, key: int, actor: Actor, viewer: Viewer) -> None:
+    """Remove one's own phrase, or as a super operator one of who left. Raises NotFound."""
     with write(crm) as connection:
-        old = get_own_phrase(crm, key, actor.staff_no)
+        old = _get_changeable(connection, key, viewer)
         connection.execute("DELETE FROM phrases WHERE id = ?", (key,))
         audit.append(connection, actor, "phrase.remove", str(key), {"before": _picture(old), "after": {}})
 
@@ -92,4 +119,4 @@ def _checked(text: str) -> str:
 
 def _picture(phrase: Phrase) -> dict[str, object]:
     """Without the text: it may hold a name or a number, which the log could not forget."""
-    return {"shared": phrase.shared, "characters": len(phrase.text)}
+    return {"owner": phrase.owner, "shared": phrase.shared, "characters": len(phrase.text)}

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import sqlite_utils
 
 from crm_client_api.domain import audit
@@ -22,7 +21,6 @@ from firmware.clock import now_ms
 from firmware.durable import write_whole
 from firmware.errors import StoreError
 from firmware.parameters import get_all
-from recorder.numbers import Site, match_key
 
 MOST_AT_ONCE = 500
 """Records that one request deletes, restores, purges or changes, all or none of them."""
@@ -124,40 +122,3 @@ class BackedUp:
     def _holds(self, key: int) -> bool:
         place = bisect_left(self._ids, key)
         return place < len(self._ids) and bool(self._ids[place] == key)
-
-
-class StandingHolds:
-    """The holds that stand at this moment on customers, numbers and calls."""
-
-    def __init__(self, connection: sqlite3.Connection, site: Site) -> None:
-        rows = connection.execute(
-            "SELECT kind, subject FROM holds WHERE released_ms IS NULL AND kind IN ('customer', 'number', 'call')"
-        ).fetchall()
-        self._connection = connection
-        self._held = {
-            (kind, match_key(subject or "", site) if kind == "number" else subject) for kind, subject in rows
-        } - {("number", "")}
-
-    def protect(self, customer: int, *, number_key: str = "", call_id: str | None = None) -> bool:
-        """Whether a customer, or a record about one with its own number and call, stays."""
-        if not self._held:
-            return False
-        numbers = self._connection.execute("SELECT match_key FROM customer_phones WHERE customer_id = ?", (customer,))
-        about = {("customer", str(customer)), ("number", number_key), ("call", call_id)}
-        return not self._held.isdisjoint(about | {("number", row[0]) for row in numbers})
-
-    def protect_with_records(self, customer: int) -> bool:
-        """Whether a customer stays because it is held, or a communication record about it, which would go along."""
-        return bool(self._held) and (self.protect(customer) or self._protect_record_about(customer))
-
-    def _protect_record_about(self, customer: int) -> bool:
-        numbers, calls = (
-            msgspec.json.encode([subject for kind, subject in self._held if kind == wanted]).decode()
-            for wanted in ("number", "call")
-        )
-        row = self._connection.execute(
-            "SELECT 1 FROM communications WHERE customer_id = ? AND (match_key IN (SELECT value FROM json_each(?))"
-            " OR call_id IN (SELECT value FROM json_each(?))) LIMIT 1",
-            (customer, numbers, calls),
-        ).fetchone()
-        return row is not None

@@ -37,7 +37,10 @@ State = Literal["open", "done", "deleted"]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task as stored. Times are Unix ms UTC. ``notified_ms``: when the owner was told that it is due."""
+    """A task as stored. Times are Unix ms UTC. ``notified_ms``: when the owner was told that it is due.
+
+    ``customer_purged_ms``: when the customer that it was about was removed for good.
+    """
 
     id: int
     subject: str
@@ -54,6 +57,7 @@ class Task:
     created_ms: int
     changed_ms: int
     deleted_ms: int | None
+    customer_purged_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +118,10 @@ class TaskScope:
 
 
 _COLUMNS = ", ".join(field.name for field in fields(Task))
+OPEN = "done_ms IS NULL AND deleted_ms IS NULL"
+"""A condition on ``tasks``."""
 _STATES: Mapping[State, str] = {
-    "open": "done_ms IS NULL AND deleted_ms IS NULL",
+    "open": OPEN,
     "done": "done_ms IS NOT NULL AND deleted_ms IS NULL",
     "deleted": "deleted_ms IS NOT NULL",
 }

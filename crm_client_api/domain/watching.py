@@ -5,6 +5,7 @@ The audit log is what everybody writes into, whichever process; who follows it s
 
 from __future__ import annotations
 
+import sqlite3
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -159,19 +160,31 @@ class Watcher:
 
 
 def _tell(crm: sqlite_utils.Database, unusual: Unusual, rules: WatchRules) -> None:
+    what = {"count": unusual.count, "limit": unusual.limit}
+    with write(crm) as connection:
+        about = {**what, "window_min": rules.window_ms // 60_000}
+        tell_unusual(connection, crm, unusual.staff_no, unusual.kind, about)
+
+
+def tell_unusual(
+    connection: sqlite3.Connection,
+    crm: sqlite_utils.Database,
+    staff_no: str,
+    kind: Kind | Literal["auto_exports"],
+    about: Mapping[str, object],
+) -> None:
+    """Audit it, and tell those who may read that person's entries, inside the caller's write transaction.
+
+    ``auto_exports``: what somebody set up does nothing any more, as that person may not do it now.
+    """
     readers = [
         one.staff_no
         for one in list_operators(crm)
-        if one.may_log_in
-        and Permission.AUDIT_READ in one.permissions
-        and oversees(crm, one.viewer, unusual.staff_no)
-    ]  # fmt: skip
-    what = {"kind": unusual.kind, "count": unusual.count, "limit": unusual.limit}
-    with write(crm) as connection:
-        audit.append(
-            connection, Actor(BOX), _ACTION, unusual.staff_no, {**what, "window_min": rules.window_ms // 60_000}
-        )
-        office_events.tell(connection, EVENT, {"staff_no": unusual.staff_no, **what}, to=readers)
+        if one.may_log_in and Permission.AUDIT_READ in one.permissions and oversees(crm, one.viewer, staff_no)
+    ]
+    told = {"staff_no": staff_no, "kind": kind, "count": about["count"], "limit": about["limit"]}
+    audit.append(connection, Actor(BOX), _ACTION, staff_no, {"kind": kind, **about})
+    office_events.tell(connection, EVENT, told, to=readers)
 
 
 def _last_id(crm: sqlite_utils.Database) -> int:

@@ -18,10 +18,13 @@ from crm_client_api.domain.throttle import TooManyFailures
 from crm_client_api.http import (  # noqa: F401  imported for the routes that they declare
     agents,
     alarm_mail,
+    auto_exports,
+    backup,
     box_state,
     call_audio,
     call_backs,
     call_notes,
+    call_tags,
     caller_ids,
     calls,
     channels,
@@ -61,6 +64,7 @@ from crm_client_api.http import (  # noqa: F401  imported for the routes that th
     second_factor,
     session,
     statistics,
+    stick_imports,
     storage,
     system,
     take_home,
@@ -85,10 +89,14 @@ from firmware.store.connection import write
 LARGEST_BODY_BYTES = 1 << 20
 _log = logging.getLogger(__name__)
 
+# wavesurfer.js writes its styles into the page: for one track and for two (webui/tests/policy.test.ts computes these)
+_WAVE_STYLES = (
+    "'sha256-GDz2FZP0i7VZaDhs1mgc43IRUXU2xajPIjvThHvZvbs=' 'sha256-bdV18rHjpSv54ugDIrXpuUlwgIEgND7VHURN3MxJo64='"
+)
 _SECURITY_HEADERS = (
     (
         "Content-Security-Policy",
-        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+        f"default-src 'self'; script-src 'self'; style-src 'self' {_WAVE_STYLES}; img-src 'self' data:;"
         " media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
     ("X-Content-Type-Options", "nosniff"),

@@ -9,6 +9,7 @@ import msgspec
 
 from crm_client_api.domain.call_notes import noted_calls
 from crm_client_api.domain.call_subjects import open_office
+from crm_client_api.domain.call_tags import tagged_calls
 from crm_client_api.domain.calls import CallFilter, list_channels
 from crm_client_api.domain.communications.lists import Filter as CommunicationFilter
 from crm_client_api.domain.communications.lists import Reach, list_communications
@@ -32,8 +33,8 @@ class WantedCalls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     ``from``, ``to``: when it began (ISO 8601 with an offset). ``handled_by``: a staff number. ``group``: channels of
     this group. ``customer``: calls with one of a customer's numbers, which needs customer_manage. ``text``: words of
     communication records about the call (the newest 1000 of them), which needs communication_manage. ``noted``: those
-    on which somebody noted something (the last 1000), which needs recording_query. ``held``: protected by a hold; needs
-    hold_manage.
+    on which somebody noted something (the last 1000), and ``tag``: with a tag, several with commas (the newest 5000),
+    which both need recording_query. ``held``: protected by a hold; needs hold_manage.
     """
 
     channel: Annotated[int, msgspec.Meta(ge=1, le=9999)] | None = None
@@ -51,6 +52,7 @@ class WantedCalls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     talk_to_ms: Milliseconds | None = None
     text: Words | None = None
     noted: bool = False
+    tag: Words | None = None
     held: bool | None = None
 
 
@@ -64,6 +66,10 @@ def call_filter(request: Request, wanted: WantedCalls) -> CallFilter:
         request.require(Permission.RECORDING_QUERY)
         noted = set(noted_calls(request.stores.crm, request.desk.channels, _MOST_RECORDS))
         among = noted if among is None else among & noted
+    if wanted.tag is not None:
+        request.require(Permission.RECORDING_QUERY)
+        tagged = set(tagged_calls(request.stores.crm, wanted.tag.split(","), request.desk.channels))
+        among = tagged if among is None else among & tagged
     return CallFilter(
         channel=wanted.channel,
         channels=None if wanted.group is None else _channels_of(request, wanted.group),

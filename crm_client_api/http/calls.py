@@ -9,7 +9,9 @@ import msgspec
 from crm_client_api.answers.calls import CallInfo, CallPage
 from crm_client_api.domain.call_backs import State
 from crm_client_api.domain.call_search import position_of, search_calls
+from crm_client_api.domain.call_tags import tags_of
 from crm_client_api.domain.calls import get_call
+from crm_client_api.domain.permissions import Permission
 from crm_client_api.http.call_filters import WantedCalls, call_filter
 from crm_client_api.http.routing import Request, route
 from crm_client_api.views.call_backs import missed_calls
@@ -36,7 +38,10 @@ def get_calls(request: Request, query: CallQuery) -> CallPage:
         found, after = search_calls(stores.calls, wanted, scope, site, position, query.limit)
     else:
         found, after = missed_calls(stores, wanted, query.call_back, scope, site, position, query.limit)
-    return CallPage(desk.call_infos(found), None if after is None else str(after))
+    tags: dict[str, list[str]] = {}
+    if Permission.RECORDING_QUERY in request.operator.permissions:
+        tags = tags_of(stores.crm, [call.id for call in found], scope)
+    return CallPage(desk.call_infos(found), None if after is None else str(after), tags)
 
 
 @route("GET", "/calls/{call_id}", "One call", answer=CallInfo, reads="call")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from crm_client_api.answers.calls import CardInfo, Cards, ChannelInfo, ChannelQuality, Channels
+from crm_client_api.answers.lines import CardInfo, Cards, ChannelInfo, ChannelQuality, Channels
 from crm_client_api.domain.calls import ChannelRow, list_cards, list_channels, running_calls
 from crm_client_api.domain.parameter_values import Changes, change_values
 from crm_client_api.domain.permissions import Permission

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import bottle
 
-from crm_client_api.answers.calls import PeaksInfo
 from crm_client_api.answers.communications import LinkedRecordings
+from crm_client_api.answers.recordings import PeaksInfo
 from crm_client_api.domain.calls import get_call
 from crm_client_api.domain.communications.lists import get_communication
 from crm_client_api.domain.permissions import Permission

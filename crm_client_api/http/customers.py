@@ -6,8 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers.calls import CustomerInfo, CustomerPage
-from crm_client_api.answers.customers import CustomerCount, Suggestion, Suggestions
+from crm_client_api.answers.customers import CustomerCount, CustomerInfo, CustomerPage, Suggestion, Suggestions
 from crm_client_api.domain.customers import add_customer, change_customer, delete_customer, get_customer
 from crm_client_api.domain.customers.record import Customer
 from crm_client_api.domain.customers.search import Filter, count_customers, find_page

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bottle
 import msgspec
 
-from crm_client_api.answers.calls import ErrorAnswer, ErrorBody
+from crm_client_api.answers.errors import ErrorAnswer, ErrorBody
 from crm_client_api.audio.listening import ListenersFull
 from crm_client_api.domain.customers.write import Changed
 from crm_client_api.domain.handing_over.reach import LevelMissing

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 import bottle
 import msgspec
 
-from crm_client_api.answers.calls import Board, CallInfo, CardEventInfo, LineEventInfo, RecordingEvent, Reset
+from crm_client_api.answers.calls import CallInfo
+from crm_client_api.answers.lines import Board, CardEventInfo, LineEventInfo
 from crm_client_api.answers.media import MediumEventInfo
-from crm_client_api.answers.push import OfficeEventInfo, PopupInfo, Popups
+from crm_client_api.answers.push import OfficeEventInfo, PopupInfo, Popups, Reset
+from crm_client_api.answers.recordings import RecordingEvent
 from crm_client_api.http.errors import ApiError
 from crm_client_api.http.routing import TAKE_OVER_KEY, Request, TakeOver, raw_answer, route
 from crm_client_api.push.sender import Sender

@@ -19,11 +19,21 @@ from crm_client_api.courier.exports import NEEDED as EXPORT_NEEDED
 from crm_client_api.courier.exports import require_export_level
 from crm_client_api.courier.hand_overs import hand_overs_of
 from crm_client_api.courier.imports import NEEDED as IMPORT_NEEDED
-from crm_client_api.courier.jobs import Job, answer_job, cancel_job, get_job, job_folder, list_jobs, wake_courier
+from crm_client_api.courier.jobs import (
+    Job,
+    answer_job,
+    cancel_job,
+    get_job,
+    job_folder,
+    jobs_ahead,
+    list_jobs,
+    wake_courier,
+)
 from crm_client_api.domain import audit
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.http.routing import Request, raw_answer, route
+from crm_client_api.take_home.job import TAKE_HOME
 from firmware.clock import iso_utc
 from firmware.errors import NotFound
 from firmware.parameters import get_all
@@ -81,7 +91,8 @@ def job_info(request: Request, job: Job) -> JobInfo:
         hand_overs=hand_overs_of(job.wanted),
         file=JobFile(file.name, file.stat().st_size) if file is not None and file.exists() else None,
         held=job.held,
-        take_home=TakeHomeProgress(**result) if "folder" in result else None,
+        ahead=jobs_ahead(request.stores.crm, job, (TAKE_HOME,)),
+        take_home=TakeHomeProgress(**result, medium=job.wanted["medium"]) if "folder" in result else None,
     )
 
 

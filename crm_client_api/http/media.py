@@ -9,8 +9,10 @@ import msgspec
 from crm_client_api.answers.media import KnownMedium, Media, MediumInfo
 from crm_client_api.domain.media import Known, forget, list_known, note_eject, remember
 from crm_client_api.domain.permissions import Permission
+from crm_client_api.http.auto_exports import auto_export_info
 from crm_client_api.http.errors import PermissionMissing
 from crm_client_api.http.routing import Request, route
+from crm_client_api.take_home.auto import AutoExport, list_auto_exports
 from crm_client_api.views.media import may_see_media, medium_info
 from firmware.clock import iso_utc
 from firmware.errors import NotFound, StoreError
@@ -31,7 +33,8 @@ def get_media(request: Request) -> Media:
     """List them."""
     _require_either(request)
     allowed = cast(Literal["all", "known", "none"], get_value(request.stores.crm, "system", USB_STICKS))
-    known = [_known(one) for one in list_known(request.stores.crm)]
+    auto = list_auto_exports(request.stores.crm)
+    known = [_known(one, auto.get(one.id)) for one in list_known(request.stores.crm)]
     return Media(allowed, [medium_info(one) for one in _present(request)], known)
 
 
@@ -53,7 +56,8 @@ def put_known(request: Request, medium_id: str, body: NewName) -> KnownMedium:
     """Let it be a known stick."""
     if all(one.id != medium_id for one in list_known(request.stores.crm)):
         _find(request, medium_id)
-    return _known(remember(request.stores.crm, medium_id, body.name, request.actor))
+    known = remember(request.stores.crm, medium_id, body.name, request.actor)
+    return _known(known, list_auto_exports(request.stores.crm).get(medium_id))
 
 
 @route(
@@ -61,7 +65,7 @@ def put_known(request: Request, medium_id: str, body: NewName) -> KnownMedium:
     status=204, permissions=(Permission.SYSTEM_SETUP,),
 )  # fmt: skip
 def delete_known(request: Request, medium_id: str) -> None:
-    """Let it be a stranger again."""
+    """Let it be a stranger again, onto which nothing goes by itself."""
     forget(request.stores.crm, medium_id, request.actor)
 
 
@@ -84,5 +88,6 @@ def _find(request: Request, medium_id: str) -> Medium:
     raise NotFound("there is no such stick plugged in")
 
 
-def _known(known: Known) -> KnownMedium:
-    return KnownMedium(known.id, known.name, known.remembered_by, iso_utc(known.remembered_ms))
+def _known(known: Known, auto: AutoExport | None) -> KnownMedium:
+    told = None if auto is None else auto_export_info(auto)
+    return KnownMedium(known.id, known.name, known.remembered_by, iso_utc(known.remembered_ms), told)

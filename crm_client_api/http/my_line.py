@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers.calls import ChannelInfo
+from crm_client_api.answers.lines import ChannelInfo
 from crm_client_api.answers.push import MyCall, MyLine, MyLines, PopupCause
 from crm_client_api.domain.call_search import search_calls
 from crm_client_api.domain.calls import Call, CallFilter, list_channels

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from crm_client_api.answers.calls import ErrorAnswer
+from crm_client_api.answers.errors import ErrorAnswer
 from crm_client_api.answers.jobs import JobInfo
 from crm_client_api.http.openapi_limits import add_limits
 from crm_client_api.http.routing import PREFIX, Route

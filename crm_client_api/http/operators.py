@@ -8,8 +8,15 @@ from typing import Annotated, Any
 import bottle
 import msgspec
 
-from crm_client_api.answers.calls import NewPassword, Staff, StaffMember
-from crm_client_api.answers.staff import BelongingsInfo, Leaving, StaffWarning, StaffWarnings
+from crm_client_api.answers.staff import (
+    BelongingsInfo,
+    Leaving,
+    NewPassword,
+    Staff,
+    StaffMember,
+    StaffWarning,
+    StaffWarnings,
+)
 from crm_client_api.courier.hand_overs import leave_hand_over
 from crm_client_api.domain import operators as domain
 from crm_client_api.domain.groups import HIGHEST_NUMBER
@@ -82,7 +89,7 @@ class NewPermissions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LeavingTo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who takes over what a leaver had: customers in turn, drafts the first."""
+    """Who takes over what a leaver had: customers in turn, drafts the first, shared phrases the first who may."""
 
     to: Annotated[list[StaffNo], msgspec.Meta(min_length=1, max_length=50)]
     reason: Reason = ""
@@ -211,7 +218,8 @@ def get_belongings(request: Request, staff_no: str) -> BelongingsInfo:
     answer=Leaving, permissions=_MANAGE, also=(202,),
 )  # fmt: skip
 def post_leaving(request: Request, staff_no: str, body: LeavingTo) -> bottle.HTTPResponse:
-    """Deactivate an operator at once; customers, records, tasks, call-backs and drafts go to colleagues.
+    """Deactivate an operator at once; customers, records, tasks, call-backs, drafts and shared phrases go to
+    colleagues.
 
     202: a job goes on with it.
     """

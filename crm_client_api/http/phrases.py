@@ -30,7 +30,9 @@ class PhraseChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @route("GET", "/phrases", "Template phrases", answer=Phrases, permissions=_WRITES_NOTES)
 def get_phrases(request: Request) -> Phrases:
     """One's own phrases and those that others share."""
-    return Phrases([_info(one) for one in domain.list_phrases(request.stores.crm, request.operator.staff_no)])
+    crm, viewer = request.stores.crm, request.operator.viewer
+    own = domain.changeable_ids(crm, viewer)
+    return Phrases([_info(one, may_change=one.id in own) for one in domain.list_phrases(crm, viewer.staff_no)])
 
 
 @route("POST", "/phrases", "Keep a phrase", answer=PhraseInfo, status=201, permissions=_WRITES_NOTES)
@@ -41,15 +43,17 @@ def post_phrase(request: Request, body: NewPhrase) -> PhraseInfo:
 
 @route("PATCH", "/phrases/{phrase_id}", "Change one's own phrase", answer=PhraseInfo, permissions=_WRITES_NOTES)
 def patch_phrase(request: Request, phrase_id: int, body: PhraseChange) -> PhraseInfo:
-    """Change its text, or who may use it."""
-    return _info(domain.change_phrase(request.stores.crm, phrase_id, body.text, body.shared, request.actor))
+    """Change its text, or who may use it. A super operator also changes one that somebody shared who may not log in any
+    more, and it is the super operator's then."""
+    crm, viewer = request.stores.crm, request.operator.viewer
+    return _info(domain.change_phrase(crm, phrase_id, body.text, body.shared, request.actor, viewer))
 
 
 @route("DELETE", "/phrases/{phrase_id}", "Remove one's own phrase", status=204, permissions=_WRITES_NOTES)
 def delete_phrase(request: Request, phrase_id: int) -> None:
-    """Remove a phrase; notes that hold it keep it."""
-    domain.remove_phrase(request.stores.crm, phrase_id, request.actor)
+    """Remove a phrase; notes that hold it keep it. As with a change, a super operator also one of who left."""
+    domain.remove_phrase(request.stores.crm, phrase_id, request.actor, request.operator.viewer)
 
 
-def _info(phrase: Phrase) -> PhraseInfo:
-    return PhraseInfo(phrase.id, phrase.text, phrase.shared, phrase.owner)
+def _info(phrase: Phrase, *, may_change: bool = True) -> PhraseInfo:
+    return PhraseInfo(phrase.id, phrase.text, phrase.shared, phrase.owner, may_change)

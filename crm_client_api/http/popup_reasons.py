@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from crm_client_api.answers.calls import CustomerName
+from crm_client_api.answers.customers import CustomerName
 from crm_client_api.answers.push import AsOf, PopupSimulation, PopupTrace, SimulatedLine, TraceLine
 from crm_client_api.domain.agent_state import agent_states
 from crm_client_api.domain.calls import get_call, list_channels

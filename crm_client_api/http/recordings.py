@@ -9,7 +9,7 @@ from typing import Annotated, Literal, cast
 import bottle
 import msgspec
 
-from crm_client_api.answers.calls import PeaksInfo, RecordingCount, RecordingPage
+from crm_client_api.answers.recordings import PeaksInfo, RecordingCount, RecordingPage
 from crm_client_api.audio.encoded import Coding, encode_in_memory
 from crm_client_api.domain import audit
 from crm_client_api.domain.calls import get_call

@@ -12,6 +12,7 @@ import msgspec
 
 from crm_client_api.answers.communications import CommunicationPage
 from crm_client_api.answers.customers import Bin, BinnedCustomer, Done
+from crm_client_api.answers.purging import PurgedCustomers
 from crm_client_api.domain.communications import bin as communication_bin
 from crm_client_api.domain.customers import bin as customer_bin
 from crm_client_api.domain.customers.bin import Binned
@@ -79,14 +80,14 @@ def restore_customers(request: Request, body: Chosen) -> Done:
     return Done(customer_bin.restore_many(request.stores.crm, body.ids, request.actor, request.desk.customers))
 
 
-@route("POST", "/customers/purge", "Remove customers for good", answer=Done, permissions=_DELETE_CUSTOMERS)
-def purge_customers(request: Request, body: Chosen) -> Done:
-    """Purge customers in the recycle bin, with their communication records; what a hold protects stays."""
+@route("POST", "/customers/purge", "Remove customers for good", answer=PurgedCustomers, permissions=_DELETE_CUSTOMERS)
+def purge_customers(request: Request, body: Chosen) -> PurgedCustomers:
+    """Purge customers in the recycle bin, with their communication records; what a hold protects stays, and so do open
+    tasks, without their customer."""
     _require_super(request)
     desk = request.desk
-    return Done(
-        customer_bin.purge_many(request.stores.crm, body.ids, request.actor, desk.customers, desk.settings.site)
-    )  # fmt: skip
+    purged = customer_bin.purge_many(request.stores.crm, body.ids, request.actor, desk.customers, desk.settings.site)
+    return PurgedCustomers(purged.count, purged.tasks.kept, purged.tasks.gone)
 
 
 @route(

@@ -8,7 +8,7 @@ import bottle
 import msgspec
 
 from crm_client_api.answers.access import RecoveryCodes, SecondFactorSecret, SecondFactorState
-from crm_client_api.answers.calls import SessionInfo
+from crm_client_api.answers.session import SessionInfo
 from crm_client_api.domain import second_factor as domain
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.sessions import check_password, rotate_session

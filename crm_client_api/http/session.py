@@ -8,7 +8,7 @@ import bottle
 import msgspec
 
 from crm_client_api.answers.access import SessionEntry, Sessions
-from crm_client_api.answers.calls import SessionInfo
+from crm_client_api.answers.session import SessionInfo
 from crm_client_api.domain.operators import change_password
 from crm_client_api.domain.sessions import (
     Session,

@@ -8,7 +8,7 @@ from importlib.metadata import version
 import bottle
 import msgspec
 
-from crm_client_api.answers.calls import Health
+from crm_client_api.answers.box import Health
 from crm_client_api.http.openapi import describe
 from crm_client_api.http.routing import ROUTES, Request, raw_answer, route
 

@@ -18,7 +18,7 @@ from crm_client_api.domain.permissions import Permission
 from crm_client_api.http.call_filters import WantedCalls, call_filter
 from crm_client_api.http.jobs import job_info
 from crm_client_api.http.routing import Request, route
-from crm_client_api.take_home.choice import Case, Wanted, estimate
+from crm_client_api.take_home.choice import SPARE_BYTES, Case, Wanted, estimate
 from crm_client_api.take_home.forms import Form
 from crm_client_api.take_home.job import NEEDED, TAKE_HOME, needed_for
 from crm_client_api.take_home.media import medium_now
@@ -30,7 +30,7 @@ from firmware.parameters import get_all
 from firmware.store.connection import write
 from recorder.numbers import match_key
 
-MOST_CHOSEN, MOST_TAGGED, MOST_IN_A_CASE = 10_000, 200, 100
+MOST_CHOSEN, MOST_TAGGED, MOST_IN_A_CASE = 10_000, 5_000, 100
 _ESTIMATE_S = 1.5
 Passphrase = Annotated[str, msgspec.Meta(min_length=12, max_length=200)]
 CallId = Annotated[str, msgspec.Meta(pattern="^[0-9A-Za-z-]{1,40}$")]
@@ -68,15 +68,16 @@ def post_take_home_estimate(request: Request, body: WantedTakeHome) -> TakeHomeE
     wanted = _wanted(request, body)
     crm, staff_no = request.stores.crm, request.operator.staff_no
     past = read_past(crm, wanted.medium, staff_no, wanted.filter) if wanted.since_last else None
-    found = estimate(request.desk, wanted, past, known_rate(crm, wanted.medium), _ESTIMATE_S)
     try:
-        free = medium_now(request.api.home, wanted.medium).free_bytes
+        medium = medium_now(request.api.home, wanted.medium)
+        free, file_system = medium.free_bytes, medium.file_system
     except NotFound:
-        free = None
+        free, file_system = None, ""
+    found = estimate(request.desk, wanted, past, known_rate(crm, wanted.medium), _ESTIMATE_S, file_system)
     return TakeHomeEstimate(
         **msgspec.structs.asdict(found),
         since=None if past is None else iso_utc(past.until_ms),
-        fits=None if free is None else found.bytes <= free,
+        fits=None if free is None else found.bytes + SPARE_BYTES <= free,
     )
 
 
@@ -163,16 +164,14 @@ def _tagged(request: Request, chosen: CallFilter, tag: str) -> CallFilter:
     request.require(Permission.CUSTOMER_MANAGE)
     wanted = Filter(tags=(tag,), limit=MOST_TAGGED + 1)
     found = list_customers(request.stores.crm, wanted, request.desk.customers, request.settings.site)
-    numbers = {phone.number for customer in found for phone in customer.phones}
+    site = request.settings.site
+    numbers = {match_key(phone.number, site): phone.number for customer in found for phone in customer.phones}
     if len(found) > MOST_TAGGED or len(numbers) > MOST_TAGGED:
-        raise Invalid(
-            "tag_too_wide", f"more than {MOST_TAGGED} customers or numbers have this tag: choose calls instead"
-        )
+        raise Invalid("tag_too_wide", f"more than {MOST_TAGGED} customers or numbers have this tag: choose calls")
     if chosen.numbers is not None:
-        site = request.settings.site
         keys = {match_key(one, site) for one in chosen.numbers}
-        numbers = {one for one in numbers if match_key(one, site) in keys}
-    return replace(chosen, numbers=tuple(sorted(numbers)))
+        numbers = {key: one for key, one in numbers.items() if key in keys}
+    return replace(chosen, numbers=tuple(sorted(numbers.values())))
 
 
 @route("POST", "/jobs/{job_id}/pause", "Set a job for a stick aside", answer=JobInfo)

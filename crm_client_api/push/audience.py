@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from crm_client_api.answers.calls import PortState
+from crm_client_api.answers.lines import PortState
 from crm_client_api.domain import office_events
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.scope import ChannelScope

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from crm_client_api.answers.calls import ChannelQuality, HookState, LineState, LinkInfo, PortState, SideQuality
+from crm_client_api.answers.lines import ChannelQuality, HookState, LineState, LinkInfo, PortState, SideQuality
 from firmware.clock import iso_utc, now_ms
 from firmware.config import Home
 from firmware.live_file import read_live

@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 
-from crm_client_api.answers.calls import PortState
+from crm_client_api.answers.lines import PortState
 from crm_client_api.domain import office_events, receipts
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.sessions import Session, read_standing

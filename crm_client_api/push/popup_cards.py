@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crm_client_api.answers.calls import CustomerInfo
+from crm_client_api.answers.customers import CustomerInfo
 from crm_client_api.answers.push import CardNote, Condition, PopupInfo
 from crm_client_api.domain import popup
 from crm_client_api.domain.agent_state import IDLE, agent_states, is_available

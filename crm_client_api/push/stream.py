@@ -17,8 +17,9 @@ from operator import attrgetter
 import msgspec
 import sqlite_utils
 
-from crm_client_api.answers.calls import Board, CardEventInfo, LineEventInfo, RecordingEvent, Reset
-from crm_client_api.answers.push import OfficeEventInfo, PopupInfo, Popups
+from crm_client_api.answers.lines import Board, CardEventInfo, LineEventInfo
+from crm_client_api.answers.push import OfficeEventInfo, PopupInfo, Popups, Reset
+from crm_client_api.answers.recordings import RecordingEvent
 from crm_client_api.domain import office_events
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.popup_causes import popped_up_calls

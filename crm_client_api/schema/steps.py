@@ -7,10 +7,14 @@ from sqlite_utils import Migrations
 
 from crm_client_api.schema.access import add_access
 from crm_client_api.schema.alarm_notices import add_alarm_notices
+from crm_client_api.schema.auto_exports import add_auto_exports
+from crm_client_api.schema.backups import add_backups
 from crm_client_api.schema.call_notes import add_call_notes
+from crm_client_api.schema.call_tags import add_call_tags
 from crm_client_api.schema.phrases import add_phrases
+from crm_client_api.schema.purged_customers import add_purged_customers
 from crm_client_api.schema.records import add_records
-from crm_client_api.schema.take_home import add_take_homes
+from crm_client_api.schema.take_home import add_take_homes, seal_take_homes
 from firmware.clock import now_ms
 
 _crm = Migrations("crm_client_api")
@@ -64,6 +68,31 @@ def _alarm_notices(db: sqlite_utils.Database) -> None:
 @_crm(name="0005_take_homes")
 def _take_homes(db: sqlite_utils.Database) -> None:
     add_take_homes(db)
+
+
+@_crm(name="0006_sealed_take_homes")
+def _sealed_take_homes(db: sqlite_utils.Database) -> None:
+    seal_take_homes(db)
+
+
+@_crm(name="0006_call_tags")
+def _call_tags(db: sqlite_utils.Database) -> None:
+    add_call_tags(db)
+
+
+@_crm(name="0006_tasks_of_purged")
+def _tasks_of_purged(db: sqlite_utils.Database) -> None:
+    add_purged_customers(db)
+
+
+@_crm(name="0006_backups")
+def _backups(db: sqlite_utils.Database) -> None:
+    add_backups(db)
+
+
+@_crm(name="0006_auto_exports")
+def _auto_exports(db: sqlite_utils.Database) -> None:
+    add_auto_exports(db)
 
 
 _STATEMENTS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -16,8 +16,13 @@ from crm_client_api.take_home.forms import Form, likely_bytes
 from crm_client_api.take_home.past import Past
 from crm_client_api.views.calls import Desk
 
+LARGEST_FILE_BYTES: Mapping[str, int] = {"vfat": (1 << 32) - 1}
+"""How large one file can be, by file system; what is not here takes more than any recording has."""
+SPARE_BYTES = 8 << 20
+"""So much room is left for lists and pages, whatever recordings need."""
 PAGE_CALLS = 500
 """So many calls are read, listed and shown together."""
+NUMBERS_AT_ONCE = 200
 _PAPER_BYTES, _PROOF_BYTES, _ROW_BYTES, _PAGE_BYTES = 16_384, 4_096, 1_600, 600_000
 _USUAL_BYTES_A_S = 12_000_000
 _FILE_S = 0.004
@@ -36,7 +41,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody asked for, as the job keeps it. ``medium``: the stick's id. ``evidence``: manifests, proofs and
     verifier, with recordings as they are stored. ``customers``, ``communications``: their workbooks too.
     ``until_ms``: calls that began before (Unix ms UTC). ``case``: it becomes a case package.
-    ``encrypted``: in volumes under a passphrase, which is not here.
+    ``encrypted``: in volumes under a passphrase, which is not here. ``auto``: nobody asked, the stick was plugged in.
     """
 
     medium: str
@@ -50,10 +55,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     communications: bool = False
     case: Case | None = None
     encrypted: bool = False
+    auto: bool = False
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """How much it is. ``complete``: everything was looked at; else these are the first of it."""
+    """How much it is. ``complete``: everything was looked at; else these are the first of it. ``too_large``: recordings
+    that the stick's file system does not take as one file."""
 
     calls: int
     recordings: int
@@ -61,16 +68,33 @@ class Estimate(msgspec.Struct, frozen=True):
     duration_ms: int
     seconds: int
     complete: bool
+    too_large: int
 
 
 def filters_of(wanted: Wanted, past: Past | None) -> list[CallFilter]:
     """The searches that find it: with ``since_last`` what began since, and what could not be taken then."""
     chosen = replace(wanted.filter, to_ms=_earlier(wanted.filter.to_ms, wanted.until_ms), state="ended")
     if not wanted.since_last or past is None:
-        return [chosen]
+        return _in_portions(chosen)
     since = replace(chosen, from_ms=max(chosen.from_ms or 0, past.until_ms))
     kept = past.left_out if chosen.among is None else tuple(sorted({*past.left_out} & {*chosen.among}))
-    return [since, replace(chosen, among=kept, to_ms=_earlier(chosen.to_ms, past.until_ms))] if kept else [since]
+    before = replace(chosen, among=kept, to_ms=_earlier(chosen.to_ms, past.until_ms))
+    return [*_in_portions(since), *(_in_portions(before) if kept else ())]
+
+
+def _in_portions(chosen: CallFilter) -> list[CallFilter]:
+    """Searches for some numbers at a time; one for all of thousands would walk along as many indexes at once."""
+    numbers = chosen.numbers
+    if numbers is None or len(numbers) <= NUMBERS_AT_ONCE:
+        return [chosen]
+    firsts = range(0, len(numbers), NUMBERS_AT_ONCE)
+    return [replace(chosen, numbers=numbers[first : first + NUMBERS_AT_ONCE]) for first in firsts]
+
+
+def in_pages(ids: Iterable[str]) -> list[list[str]]:
+    """Calls by their ids, newest first, page by page."""
+    ordered = sorted(ids, reverse=True)
+    return [ordered[first : first + PAGE_CALLS] for first in range(0, len(ordered), PAGE_CALLS)]
 
 
 def _earlier(one_ms: int | None, other_ms: int) -> int:
@@ -78,7 +102,7 @@ def _earlier(one_ms: int | None, other_ms: int) -> int:
 
 
 def chosen_calls(desk: Desk, filters: Sequence[CallFilter]) -> Iterator[list[Call]]:
-    """The calls in scope, newest first, page by page."""
+    """The calls in scope, page by page, those of each search newest first."""
     for one in filters:
         page = replace(one, limit=PAGE_CALLS, before=None)
         while found := list_calls(desk.stores.calls, page, desk.channels, desk.settings.site):
@@ -104,24 +128,33 @@ def left_out(desk: Desk, pages: Sequence[Sequence[str]], until_ms: int) -> tuple
     return tuple(sorted({*running} | awaited))
 
 
-def estimate(desk: Desk, wanted: Wanted, past: Past | None, rate: int, within_s: float) -> Estimate:
+def is_too_large(size: int, file_system: str) -> bool:
+    """Whether a file of this size is more than the file system takes."""
+    return size > LARGEST_FILE_BYTES.get(file_system, size)
+
+
+def estimate(
+    desk: Desk, wanted: Wanted, past: Past | None, rate: int, within_s: float, file_system: str = ""
+) -> Estimate:
     """Count and weigh for at most about ``within_s``. ``rate``: bytes a second that the stick takes, 0: not known."""
     until_s = time.monotonic() + within_s
-    calls = recordings = size = duration_ms = coded_ms = 0
+    calls = recordings = size = duration_ms = coded_ms = too_large = 0
     complete = True
     for page in chosen_calls(desk, filters_of(wanted, past)):
+        if calls and time.monotonic() > until_s:
+            complete = False
+            break
         calls += len(page)
         for found in recordings_of(desk.stores.calls, [call.id for call in page]).values():
             for one in found:
                 if one.readable:
                     recordings += 1
                     duration_ms += one.duration_ms
-                    size += likely_bytes(one, wanted.form)
+                    weight = likely_bytes(one, wanted.form)
+                    size += weight
+                    too_large += is_too_large(weight, file_system)
                     coded_ms += 0 if wanted.form in ("original", one.format) else one.duration_ms * one.tracks
-        if time.monotonic() > until_s and len(page) == PAGE_CALLS:
-            complete = False
-            break
     papers = recordings * (_PAPER_BYTES + _PROOF_BYTES) if wanted.evidence and wanted.form == "original" else 0
     size += papers + calls * _ROW_BYTES + _PAGE_BYTES
     seconds = size / (rate or _USUAL_BYTES_A_S) + recordings * _FILE_S + coded_ms / 1000 / _CODED_S_A_S
-    return Estimate(calls, recordings, size, duration_ms, max(1, round(seconds)), complete)
+    return Estimate(calls, recordings, size, duration_ms, max(1, round(seconds)), complete, too_large)

@@ -18,7 +18,7 @@ from crm_client_api.domain.calls import Call
 from crm_client_api.domain.recordings import Recording, recordings_of
 from crm_client_api.excel.exporting.calls import held_calls, noted_text, write_pages
 from crm_client_api.take_home.case import case_files
-from crm_client_api.take_home.choice import Case, Wanted, calls_again
+from crm_client_api.take_home.choice import SPARE_BYTES, Case, Wanted, calls_again, is_too_large
 from crm_client_api.take_home.companions import Papers, fixed_files, workbooks
 from crm_client_api.take_home.forms import Unreadable, ending_of, is_as_stored, likely_bytes, pieces_of, read_ahead
 from crm_client_api.take_home.landing import Landed, Landing, Ledger, drop_parts, lies_inside, make_folder, still_there
@@ -41,7 +41,6 @@ from recorder.library.storage.judge import Judge
 
 HEAD = "data/head.js"
 _LEDGER = "landed.jsonl"
-_SPARE_BYTES = 8 << 20
 _PAPERS_BYTES = 48 << 10
 _READ_AHEAD = 8
 _CALLS_NAME = {"zh": "通话记录.xlsx", "en": "calls.xlsx"}
@@ -95,7 +94,7 @@ class Folder:
             "files": len(self._there),
             "bytes": self._bytes,
             "all_bytes": max(self._all_bytes, self._bytes),
-            "seconds_left": round(left / rate) if rate and self.written_bytes > _SPARE_BYTES else None,
+            "seconds_left": round(left / rate) if rate and self.written_bytes > SPARE_BYTES else None,
         }
 
     def write(self) -> None:
@@ -153,7 +152,7 @@ class Folder:
             raise self._stick.explain(error) from error
 
     def _weigh(self) -> None:
-        """Raises SetAside: there is no room for the rest."""
+        """Raises SetAside: there is no room for the rest, or a file is more than the file system takes."""
         rest, papers = 0, _PAPERS_BYTES if self._wanted.evidence else 0
         try:
             room = os.statvfs(self._stick.path)
@@ -164,13 +163,15 @@ class Folder:
                 for one in found:
                     if one.readable:
                         size = likely_bytes(one, self._wanted.form)
+                        if is_too_large(size, self._stick.medium.file_system):
+                            raise SetAside("file_too_large", f"{size >> 20} MiB are more than this file system takes")
                         self._all_bytes += size
                         self._all_files += 1
                         if one.id not in self._there:
                             rest += -(-size // room.f_frsize) * room.f_frsize + papers
         free = room.f_bavail * room.f_frsize
-        if rest + _SPARE_BYTES > free:
-            raise SetAside("full", f"{(rest + _SPARE_BYTES) >> 20} MiB are needed and {free >> 20} MiB are free")
+        if rest + SPARE_BYTES > free:
+            raise SetAside("full", f"{(rest + SPARE_BYTES) >> 20} MiB are needed and {free >> 20} MiB are free")
 
     def _note(self, landed: Sequence[Landed]) -> None:
         sealed = [] if self._sealed is None else [self._sealed.contents.pop(one.place, []) for one in landed]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -13,11 +13,11 @@ from crm_client_api.courier.exports import require_export_level
 from crm_client_api.courier.jobs import held_jobs
 from crm_client_api.domain import audit
 from crm_client_api.domain.permissions import Permission
-from crm_client_api.take_home.choice import Wanted, chosen_calls, filters_of, left_out
+from crm_client_api.take_home.choice import Wanted, chosen_calls, filters_of, in_pages, left_out
 from crm_client_api.take_home.folder import Folder, Plan
 from crm_client_api.take_home.landing import MediumDamaged
 from crm_client_api.take_home.media import PASSING, writable
-from crm_client_api.take_home.past import Past, note_past, read_past
+from crm_client_api.take_home.past import Past, known_rate, note_past, read_past
 from crm_client_api.take_home.secret import forget, passphrase_of
 from crm_client_api.views.calls import open_desk
 from firmware.clock import now_ms
@@ -32,6 +32,10 @@ TAKE_HOME: Final = "take_home"
 """The kind of the job."""
 NEEDED = (Permission.RECORDING_QUERY, Permission.RECORDING_EXPORT)
 """The permissions that it needs; workbooks of customers and communication records need their own beside."""
+NOTHING_NEW: Mapping[str, Any] = {
+    "folder": "", "calls": 0, "recordings": 0, "lost": 0, "files": 0, "bytes": 0, "all_bytes": 0, "seconds_left": None
+}  # fmt: skip
+"""The figures of a stick that was plugged in when nothing had happened since the last time: nothing is written."""
 _PLAN = "plan.json"
 
 
@@ -55,6 +59,9 @@ def run_take_home(context: Context) -> None:
     desk = open_desk(context.stores, operator)
     passphrase = passphrase_of(context.home, job.id) if wanted.encrypted else None
     plan = _plan(context, wanted)
+    if wanted.auto and not plan.calls and not (wanted.customers or wanted.communications):
+        _finish(context, wanted, plan, NOTHING_NEW, known_rate(context.crm, wanted.medium))
+        return
     begun_s = time.monotonic()
     with writable(context.home, wanted.medium, f"job {job.id}") as stick:
         folder = Folder(context, desk, wanted, plan, stick, passphrase)
@@ -64,8 +71,12 @@ def run_take_home(context: Context) -> None:
             raise SetAside("io_errors", str(error)) from error
         stick.done()
     took_s = max(time.monotonic() - begun_s, 0.001)
-    figures = folder.figures()
-    rate = int(folder.written_bytes / took_s)
+    _finish(context, wanted, plan, folder.figures(), int(folder.written_bytes / took_s))
+
+
+def _finish(context: Context, wanted: Wanted, plan: Plan, figures: Mapping[str, Any], rate: int) -> None:
+    """Remember and audit what is on the stick now, and let people pull it out. ``rate``: bytes a second."""
+    job = context.job
     past = Past(min(wanted.until_ms, wanted.filter.to_ms or wanted.until_ms), plan.left_out, rate)
     with write(context.crm) as connection:
         note_past(connection, wanted.medium, job.staff_no, wanted.filter, past)
@@ -73,7 +84,7 @@ def run_take_home(context: Context) -> None:
         action = "recording.take_home" if wanted.case is None else "recording.case_package"
         audit.append(connection, job.actor, action, str(job.id), told | {"bytes": figures["bytes"]})
     forget(context.home, job.id)
-    result = figures | {"safe": _eject(context, wanted)}
+    result = {**figures, "safe": _eject(context, wanted)}
     context.note(
         held="",
         state="done",
@@ -116,12 +127,11 @@ def _plan(context: Context, wanted: Wanted) -> Plan:
     operator = context.operator(*needed_for(wanted))
     desk = open_desk(context.stores, operator)
     past = read_past(context.crm, wanted.medium, operator.staff_no, wanted.filter) if wanted.since_last else None
-    pages: list[list[str]] = []
     seen: set[str] = set()
     for page in chosen_calls(desk, filters_of(wanted, past)):
-        pages.append([one.id for one in page if one.id not in seen])
-        seen.update(pages[-1])
+        seen.update(one.id for one in page)
         context.step("choosing", len(seen), None)
+    pages = in_pages(seen)
     made_ms = now_ms()
     plan = Plan(pages, left_out(desk, pages, wanted.until_ms), made_ms)
     context.folder.mkdir(parents=True, exist_ok=True, mode=0o770)

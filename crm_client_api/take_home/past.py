@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import secrets
 import sqlite3
 from dataclasses import dataclass, replace
 
@@ -10,6 +10,7 @@ import msgspec
 import sqlite_utils
 
 from crm_client_api.domain.calls import CallFilter
+from crm_client_api.domain.sealed_numbers import sealed, sealed_numbers
 from firmware.clock import now_ms
 
 
@@ -25,12 +26,6 @@ class Past:
     bytes_a_s: int
 
 
-def choice_key(chosen: CallFilter) -> str:
-    """The same for the same choice, whatever its times: since the last of channel 1 is not since the last of all."""
-    plain = replace(chosen, from_ms=None, to_ms=None, before=None, limit=0)
-    return hashlib.sha256(msgspec.json.encode(plain)).hexdigest()
-
-
 def known_rate(crm: sqlite_utils.Database, medium: str) -> int:
     """How many bytes a second this stick took last; 0: that is not known."""
     row = crm.conn.execute(
@@ -41,23 +36,44 @@ def known_rate(crm: sqlite_utils.Database, medium: str) -> int:
 
 def read_past(crm: sqlite_utils.Database, medium: str, staff_no: str, chosen: CallFilter) -> Past | None:
     """What this person last took home of this choice on this stick; None: nothing yet."""
-    row = crm.conn.execute(
-        "SELECT until_ms, left_out, bytes_a_s FROM take_homes WHERE medium = ? AND staff_no = ? AND choice = ?",
-        (medium, staff_no, choice_key(chosen)),
-    ).fetchone()
-    return None if row is None else Past(row[0], msgspec.json.decode(row[1], type=tuple[str, ...]), row[2])
+    row = _row_of(crm.conn, medium, staff_no, chosen)
+    if row is None:
+        return None
+    return Past(row["until_ms"], msgspec.json.decode(row["left_out"], type=tuple[str, ...]), row["bytes_a_s"])
 
 
 def note_past(connection: sqlite3.Connection, medium: str, staff_no: str, chosen: CallFilter, past: Past) -> None:
     """Remember it, inside the caller's transaction; one that reached less far changes nothing but the speed."""
+    left_out = msgspec.json.encode(past.left_out).decode()
+    row = _row_of(connection, medium, staff_no, chosen)
+    if row is not None:
+        connection.execute(
+            "UPDATE take_homes SET bytes_a_s = ?1, at_ms = ?2, left_out = CASE WHEN ?3 >= until_ms THEN ?4 ELSE"
+            " left_out END, until_ms = max(until_ms, ?3) WHERE rowid = ?5",
+            (past.bytes_a_s, now_ms(), past.until_ms, left_out, row["rowid"]),
+        )
+        return
+    salt = secrets.token_hex(16)
+    numbers = sealed_numbers(salt, (*filter(None, (chosen.number,)), *(chosen.numbers or ())))
     connection.execute(
-        "INSERT INTO take_homes (medium, staff_no, choice, until_ms, left_out, bytes_a_s, at_ms)"
-        " VALUES (?,?,?,?,?,?,?) ON CONFLICT (medium, staff_no, choice) DO UPDATE SET"
-        " bytes_a_s = excluded.bytes_a_s, at_ms = excluded.at_ms,"
-        " left_out = CASE WHEN excluded.until_ms >= until_ms THEN excluded.left_out ELSE left_out END,"
-        " until_ms = max(until_ms, excluded.until_ms)",
+        "INSERT INTO take_homes (medium, staff_no, salt, choice, numbers, until_ms, left_out, bytes_a_s, at_ms)"
+        " VALUES (?,?,?,?,?,?,?,?,?)",
         (
-            medium, staff_no, choice_key(chosen), past.until_ms, msgspec.json.encode(past.left_out).decode(),
-            past.bytes_a_s, now_ms(),
+            medium, staff_no, salt, sealed(salt, _plain(chosen)), msgspec.json.encode(numbers).decode(),
+            past.until_ms, left_out, past.bytes_a_s, now_ms(),
         ),
     )  # fmt: skip
+
+
+def _row_of(connection: sqlite3.Connection, medium: str, staff_no: str, chosen: CallFilter) -> sqlite3.Row | None:
+    plain = _plain(chosen)
+    rows = connection.execute(
+        "SELECT rowid, * FROM take_homes WHERE medium = ? AND staff_no = ? ORDER BY at_ms DESC", (medium, staff_no)
+    ).fetchall()
+    return next((row for row in rows if row["choice"] == sealed(row["salt"], plain)), None)
+
+
+def _plain(chosen: CallFilter) -> str:
+    """The same for the same choice, whatever its times: since the last of channel 1 is not since the last of all."""
+    settled = replace(chosen, from_ms=None, to_ms=None, before=None, limit=0)
+    return msgspec.json.encode(settled).decode()

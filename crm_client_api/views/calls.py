@@ -7,15 +7,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from crm_client_api.answers.calls import (
-    CallInfo,
-    CustomerInfo,
-    CustomerName,
-    OperatorInfo,
-    PauseInfo,
-    PhoneInfo,
-    RecordingInfo,
-)
+from crm_client_api.answers.calls import CallInfo
+from crm_client_api.answers.customers import CustomerInfo, CustomerName, PhoneInfo
+from crm_client_api.answers.recordings import PauseInfo, RecordingInfo
+from crm_client_api.answers.session import OperatorInfo
 from crm_client_api.domain.calls import Call
 from crm_client_api.domain.customers import Customer, Match, match_number
 from crm_client_api.domain.customers.read import names_by_key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crm_client_api.answers.calls import StaffMember
+from crm_client_api.answers.staff import StaffMember
 from crm_client_api.domain.calls import list_channels
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Permission

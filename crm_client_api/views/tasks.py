@@ -19,6 +19,7 @@ def task_infos(desk: Desk, tasks: Sequence[Task]) -> list[TaskInfo]:
     records = _records(desk, {one.communication_id for one in tasks if one.communication_id is not None})
     calls = calls_in_sight(desk, {one.call_id for one in tasks if one.call_id is not None})
     names = _staff_names(desk, {one.owner for one in tasks})
+    purged = _whose_customer_is_gone(desk, {one.id for one in tasks if one.customer_purged_ms is not None})
     at_ms = now_ms()
     return [
         TaskInfo(
@@ -39,6 +40,7 @@ def task_infos(desk: Desk, tasks: Sequence[Task]) -> list[TaskInfo]:
             created_at=iso_utc(one.created_ms),
             changed_at=iso_utc(one.changed_ms),
             deleted_at=_iso_or_none(one.deleted_ms),
+            customer_purged_at=_iso_or_none(one.customer_purged_ms) if one.id in purged else None,
         )
         for one in tasks
     ]
@@ -60,6 +62,17 @@ def _customer_names(desk: Desk, ids: set[int]) -> dict[int, str]:
     if Permission.CUSTOMER_MANAGE not in desk.operator.permissions:
         return {}
     return {row[0]: row[1] for row in _in_scope(desk, "living_customers", "name", ids, desk.customers)}
+
+
+def _whose_customer_is_gone(desk: Desk, ids: set[int]) -> set[int]:
+    """Of some tasks those whose customer was removed for good, and would be in scope."""
+    if Permission.CUSTOMER_MANAGE not in desk.operator.permissions:
+        return set()
+    condition, given = desk.customers.sql("customer_purged_owner")
+    rows = desk.stores.crm.conn.execute(
+        f"SELECT id FROM tasks WHERE id IN ({','.join('?' * len(ids))}) AND {condition}", (*sorted(ids), *given)
+    )
+    return {row[0] for row in rows}
 
 
 def _records(desk: Desk, ids: set[int]) -> set[int]:

@@ -29,7 +29,7 @@ _LONGEST_LINE = 64 * 1024
 _OF_ERRNO: dict[int, tuple[WriteRefusal, str]] = {
     errno.ENOSPC: ("full", "the stick is full"),
     errno.EACCES: ("write_protected", "who owns the files on the stick does not let the box write there"),
-    errno.EFBIG: ("full", "the file is too large for this file system"),
+    errno.EFBIG: ("file_too_large", "the file is too large for this file system"),
 }
 
 

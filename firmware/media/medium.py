@@ -24,7 +24,8 @@ Reason = Literal[
 
 WriteRefusal = Literal[
     "gone", "forbidden", "unusable", "ejected", "busy",
-    "write_protected", "unclean", "full", "io_errors", "not_answering", "not_mountable", "keeper_away",
+    "write_protected", "unclean", "full", "file_too_large", "io_errors", "not_answering", "not_mountable",
+    "keeper_away",
 ]  # fmt: skip
 """Why nobody may write to a medium, or why writing went wrong."""
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import sqlite_utils
-from crm_office import PASSWORD, Browser, Exchange
+from crm_office import PASSWORD, Browser, Exchange, hire
 
 from crm_client_api.courier.daemon import Courier
 from crm_client_api.http.server import ApiServer
 from firmware import doorbell
 from firmware.config import Home
 from firmware.store.connection import open_store
+
+if TYPE_CHECKING:
+    from stick_office import StickBox, StickOffice
 
 
 @pytest.fixture
@@ -76,3 +81,31 @@ def browse(server: ApiServer) -> Callable[[str], Browser]:
         return browser
 
     return log_in
+
+
+@pytest.fixture
+def office(home: Home, crm: sqlite_utils.Database, exchange: Exchange) -> Iterator[StickOffice]:
+    """A super operator 1, two lines, and recordings with their evidence."""
+    from stick_office import StickOffice
+
+    hire(crm, "1", "super")
+    exchange.wire(1, 2)
+    one = StickOffice(home, exchange)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def sticks(home: Home) -> Iterator[StickBox]:
+    """Sockets for sticks that a keeper's thread looks after."""
+    from stick_office import stick_box
+
+    with stick_box(home) as box:
+        yield box
+
+
+@pytest.fixture
+def stick(sticks: StickBox) -> tuple[Path, str]:
+    """One stick that is plugged in and ready: its folder, its id."""
+    folder = sticks.plug("经理的U盘")
+    return folder, sticks.wait_for("经理的U盘", "mounted").id

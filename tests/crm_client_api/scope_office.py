@@ -302,6 +302,10 @@ def _call_note(office: Office, who: str) -> None:
             if made is not None:
                 sees = lambda one, channel=channel: office.hears(one, channel)  # noqa: E731
                 office.add("call-notes", made["id"], (mark,), sees, who)
+            mark = office.word("tag")
+            if office.do(who, "POST", "/call-tags", {"calls": [call.id], "add": [mark]}) is not None:
+                hears = lambda one, channel=channel: office.hears(one, channel)  # noqa: E731
+                office.add("call-tags", mark, (mark,), hears, who)
 
 
 def _papers(office: Office, who: str) -> None:
@@ -397,7 +401,9 @@ def hand_over(office: Office, giver: str, receiver: str) -> None:
                      {"to": receiver, "customers": [one.id for one in mine], "reason": mark})  # fmt: skip
     if made is None or not mine:
         return
-    rows = office.crm.conn.execute("SELECT id FROM communications WHERE customer_id = ?", (mine[0].id,))
+    # What is deleted stays "restorable by those who could see it" (section 2): it does not go along.
+    living = "SELECT id FROM communications WHERE customer_id = ? AND deleted_ms IS NULL"
+    rows = office.crm.conn.execute(living, (mine[0].id,))
     records = {str(row[0]) for row in rows}
     for room, rule in (("customers", _customers_rule), ("communications", _records_rule)):
         moved = mine if room == "customers" else [one for one in office.things[room] if one.id in records]

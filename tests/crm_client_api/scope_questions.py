@@ -227,6 +227,7 @@ BY_PATH: dict[tuple[str, str], Any] = {
     ("POST", "/calls/{call_id}/discard"): {"reason": "x"},
     ("POST", "/calls/{call_id}/notes"): {"text": "x"},
     ("DELETE", "/call-notes/{note_id}"): None,
+    ("PUT", "/calls/{call_id}/tags"): {"tags": ["x"]},
     ("POST", "/calls/{call_id}/popup/acknowledge"): None,
     ("POST", "/calls/{call_id}/popup/hand"): {"staff_no": "root"},
     ("POST", "/calls/{call_id}/take"): None,
@@ -298,6 +299,9 @@ BY_BODY: dict[tuple[str, str], tuple[tuple[str, dict[str, Any]], ...]] = {
         ("customers", {"medium": "x", "calls": {"customer": "@"}}),
     ),
     ("POST", "/case-packages"): (("calls", {"medium": "x", "calls": ["@"], "title": "x", "reason": "x"}),),
+    ("POST", "/call-tags"): (
+        ("calls", {"calls": ["@"], "add": ["x"]}), ("calls", {"calls": ["#calls", "@"], "add": ["x"]}),
+    ),
     ("POST", "/channels/#channels/parameters/copy"): (("channels", {"to": ["@"], "keys": ["popup"]}),),
 }  # fmt: skip
 """Changing routes whose body names a thing: ``@`` stands for it, ``#room`` for one in scope."""
@@ -309,11 +313,13 @@ NAMING_NOTHING = {
     ("POST", "/phrases"): "as POST /customers",
     ("POST", "/tokens"): "as POST /customers", ("POST", "/webhooks"): "as POST /customers",
     ("POST", "/imports"): "as POST /customers; keys out of scope: test_excel_import.py",
+    ("POST", "/imports/from-stick"): "as POST /imports",
     ("POST", "/exports"): "``read_files``, below the walk",
     ("POST", "/take-homes"): "takes what /take-homes/estimate takes; what lands on a stick: test_take_home.py",
     ("POST", "/clearings"): "``clear``, below the walk",
     ("POST", "/erasures"): "for super operators, who see everything", ("POST", "/erasures/search"): "as POST /erasures",
     ("POST", "/erasures/export"): "as POST /erasures",
+    ("POST", "/backups"): "as POST /erasures", ("PUT", "/backups/passphrase"): "as POST /erasures",
     ("PATCH", "/system-parameters"): "the box, no record", ("POST", "/custom-fields"): "the box, no record",
     ("PATCH", "/custom-fields/{field_id}"): "the box, no record", ("PUT", "/custom-fields/order"): "the box, no record",
     ("DELETE", "/custom-fields/{field_id}"): "the box, no record",
@@ -321,6 +327,8 @@ NAMING_NOTHING = {
     ("POST", "/media/{medium_id}/eject"): "sticks are the box's, no record",
     ("PUT", "/media/{medium_id}/known"): "sticks are the box's, no record",
     ("DELETE", "/media/{medium_id}/known"): "sticks are the box's, no record",
+    ("PUT", "/media/{medium_id}/auto-export"): "as above; a channel out of scope: test_auto_export.py",
+    ("DELETE", "/media/{medium_id}/auto-export"): "sticks are the box's, no record",
     **{
         (one.method, one.path): _OF_PEOPLE for one in ROUTES
         if one.method != "GET" and one.path.split("/")[1] in ("operators", "groups", "session", "second-factor")

@@ -107,6 +107,16 @@ def folder_of(stick: Path, job: Any) -> Path:
     return stick / job["take_home"]["folder"]
 
 
+def audio_of(folder: Path) -> list[Path]:
+    """The recordings in a folder of ours."""
+    return sorted(one for one in (folder / "recordings").rglob("*") if one.suffix in (".flac", ".wav", ".mp3", ".opus"))
+
+
+def folders_on(stick: Path) -> list[Path]:
+    """Our folders on a stick, the oldest first."""
+    return sorted(stick.glob("tapdeck-*"), key=lambda one: int(one.name.rpartition("-")[2]))
+
+
 def listed(folder: Path) -> tuple[dict[str, Any], list[list[Any]]]:
     """What the page on the stick lists: its head, and the rows of the pieces that the head names."""
     head = _said(folder / "data/head.js")[0]

@@ -10,7 +10,7 @@ import sys
 import pytest
 from crm_office import hire
 from excel_office import work
-from stick_office import StickOffice, folder_of, stick_box
+from stick_office import folder_of
 
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.take_home.case import CUSTODY, REPORT
@@ -18,22 +18,6 @@ from firmware.clock import now_ms
 from recorder.library.evidence.anchors import make_anchor
 
 CASE = {"title": "合同纠纷 <2026>", "reason": "court order 17"}
-
-
-@pytest.fixture
-def office(home, crm, exchange):
-    hire(crm, "1", "super")
-    exchange.wire(1, 2)
-    one = StickOffice(home, exchange)
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def stick(home):
-    with stick_box(home) as box:
-        folder = box.plug("stick")
-        yield folder, box.wait_for("stick", "mounted").id
 
 
 @pytest.fixture

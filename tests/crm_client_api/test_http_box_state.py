@@ -51,14 +51,15 @@ def test_which_processes_are_at_work(home, crm, exchange, browse):
     def running() -> dict[str, bool | None]:
         return {f"{one['name']}@{one['subject']}": one["running"] for one in browser.get("/daemons")["daemons"]}
 
-    assert running() == {"keeper@": None, "api@": True, "courier@": False, "integrations@": False}
+    assert running() == {"keeper@": None, "api@": True, "courier@": False, "integrations@": False,
+                         "backup@": False}  # fmt: skip
     report = {"card_id": "test-1", "at_ms": now_ms(), "connected": True}
     write_live(home.status / "test-1.live", msgspec.json.encode(report))
     write_status(home, Status(at_s=time.time()))
     log = EvidenceLog(home, "library", False)
     with Doorbell(home.doorbells, "courier"):
         assert running() == {"recorder@test-1": True, "keeper@": True, "api@": True, "courier@": True,
-                             "integrations@": True}  # fmt: skip
+                             "integrations@": True, "backup@": False}  # fmt: skip
     log.close()
     write_live(home.status / "test-1.live", msgspec.json.encode(report | {"at_ms": now_ms() - 60_000}))
     assert running()["recorder@test-1"] is False

@@ -25,8 +25,9 @@ from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.domain.tokens import WantedToken, create_token
 from crm_client_api.integrations.ncid import lines, server
 from crm_client_api.integrations.ncid.desks import parse_desks, staff_no_of_address
-from crm_client_api.integrations.ncid.feed import NcidFeed, call_log
+from crm_client_api.integrations.ncid.feed import NcidFeed
 from crm_client_api.integrations.ncid.lines import Shown
+from crm_client_api.integrations.ncid.pop_ups import call_log
 from crm_client_api.push.positions import newest
 from crm_client_api.stores import StorePool
 from firmware.clock import now_ms
@@ -294,6 +295,8 @@ def test_a_caller_who_hides(crm, exchange, connect):
     client = connect(give_token(crm, "1"))
     client.started()
     exchange.end(exchange.call(1, None))
+    exchange.end(exchange.call(1, "13900000001"))
+    assert "13900000001" in client.until("END")[0]  # the call before it has been looked at
     set_value(crm, "system", "popup_withheld", True)
     exchange.end(exchange.call(1, None))
     popped = client.next()

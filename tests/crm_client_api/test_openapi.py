@@ -8,8 +8,12 @@ from pathlib import Path
 import msgspec
 from crm_office import Browser, hire
 
-from crm_client_api.answers import calls as answers
-from crm_client_api.answers import push as answers_push
+from crm_client_api.answers.calls import CallPage
+from crm_client_api.answers.customers import CustomerPage
+from crm_client_api.answers.lines import Cards, Channels
+from crm_client_api.answers.push import Agents, Popups
+from crm_client_api.answers.session import SessionInfo
+from crm_client_api.answers.staff import Staff
 from crm_client_api.http.openapi import describe
 from crm_client_api.http.routing import PREFIX, ROUTES
 
@@ -67,10 +71,9 @@ def test_answers_fit_their_descriptions(crm, exchange, browse):
     exchange.end(exchange.call(1))
     exchange.call(1)
     browser = browse("1")
-    for path, kind in (("/session", answers.SessionInfo), ("/channels", answers.Channels), ("/cards", answers.Cards),
-                       ("/calls", answers.CallPage), ("/customers", answers.CustomerPage),
-                       ("/popups", answers_push.Popups), ("/agents", answers_push.Agents),
-                       ("/operators", answers.Staff)):  # fmt: skip
+    for path, kind in (("/session", SessionInfo), ("/channels", Channels), ("/cards", Cards),
+                       ("/calls", CallPage), ("/customers", CustomerPage), ("/popups", Popups), ("/agents", Agents),
+                       ("/operators", Staff)):  # fmt: skip
         raw = browser.ask("GET", path).body
         assert msgspec.json.encode(msgspec.json.decode(raw, type=kind)) == raw, path
 

@@ -68,10 +68,11 @@ TABLES = (
     "customers", "customer_phones", "customer_tags", "communications", "communication_supplements",
     "communication_versions", "tasks", "call_backs", "drafts", "saved_views", "phrases", "holds", "hand_overs",
     "hand_over_records", "orders", "webhooks", "webhook_deliveries", "retention_rules", "parameters", "call_takings",
-    "customer_merges", "jobs", "call_notes",
+    "customer_merges", "jobs", "call_notes", "call_tags",
 )  # fmt: skip
 MOST_FAULTS_TOLD = 40
 HEAD_OF_THE_LOG = re.compile(r'"head":"[^"]*"')
+WHETHER_IT_EXISTS = {"rows", "offers_new_customer"}
 VARYING = {"date", "content-length", "set-cookie", "retry-after"}
 
 
@@ -295,8 +296,18 @@ def disturb(office: Office, who: str) -> list[str]:
     return [
         f"{who} {office.staff[who]}: {ask} changed from\n  {body_of(one)[:900]}\n  {body_of(other)[:900]}"
         for ask, one, other in zip(asks, before, after, strict=True)
-        if (one.status, body_of(one)) != (other.status, body_of(other))
+        if (one.status, _settled(ask, one)) != (other.status, _settled(ask, other))
     ]
+
+
+def _settled(ask: Ask, answer: Answer) -> str:
+    """What of an answer nobody else may change.
+
+    A card tells whether the number exists, "any owner" (section 4): rows F to H, which offer to add one, end with that.
+    """
+    if answer.status != 200 or not (ask.path.startswith("/calls/") and ask.path.endswith("/popup")):
+        return body_of(answer)
+    return json.dumps({name: value for name, value in answer.json.items() if name not in WHETHER_IT_EXISTS})
 
 
 def clear(office: Office, who: str) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from crm_office import PASSWORD, Listener, hire
 
-from crm_client_api.answers.calls import PortState
+from crm_client_api.answers.lines import PortState
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Level, Permission
 from crm_client_api.domain.popup import PopupRules

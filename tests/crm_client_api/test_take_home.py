@@ -11,37 +11,13 @@ import pytest
 import soundfile
 from crm_office import hire
 from excel_office import cells, customer, customers_book, take_in
-from stick_office import StickOffice, ask, folder_of, listed, stick_box, take
+from stick_office import ask, audio_of, folder_of, listed, take
 
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.excel.columns import CALLS
-from firmware.media.medium import read_media
+from crm_client_api.http import take_home as take_homes
+from crm_client_api.take_home import choice
 from firmware.store.connection import write
-
-
-@pytest.fixture
-def office(home, crm, exchange):
-    hire(crm, "1", "super")
-    exchange.wire(1, 2)
-    one = StickOffice(home, exchange)
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def sticks(home):
-    with stick_box(home) as box:
-        yield box
-
-
-@pytest.fixture
-def stick(sticks):
-    folder = sticks.plug("经理的U盘")
-    return folder, sticks.wait_for("经理的U盘", "mounted").id
-
-
-def audio_of(folder):
-    return sorted(one for one in (folder / "recordings").rglob("*") if one.suffix in (".flac", ".wav", ".mp3", ".opus"))
 
 
 def test_everything_lands_whole_with_its_name_and_evidence(office, home, browse, stick):
@@ -73,7 +49,7 @@ def test_everything_lands_whole_with_its_name_and_evidence(office, home, browse,
     assert checked.stdout.count('"in_log": true') == 2
 
 
-def test_the_workbook_names_every_file(office, home, browse, stick):
+def test_the_workbook_names_every_file(office, home, browse, sticks, stick):
     place, medium = stick
     office.recorded()
     missed = office.exchange.call(1, "13900001111")
@@ -86,24 +62,8 @@ def test_the_workbook_names_every_file(office, home, browse, stick):
     files = [row[at] for row in sheet[1:]]
     assert files[0] is None, "a missed call has no file"
     assert (folder / files[1]).is_file()
-    english = take(home, browse("1"), replug(office, place, medium), language="en")
+    english = take(home, browse("1"), sticks.replug(place), language="en")
     assert (folder_of(place, english) / "calls.xlsx").is_file()
-
-
-def replug(office, place, medium):
-    """An ejected stick is used again when it comes back."""
-    away = office.home.root / "away"
-    place.rename(away)
-    _until(lambda: not read_media(office.home))
-    away.rename(place)
-    _until(lambda: any(one.state == "mounted" for one in read_media(office.home)))
-    return medium
-
-
-def _until(what):
-    from stick_office import within
-
-    assert within(20, what)
 
 
 @pytest.mark.parametrize("form", ["wav", "mp3", "opus", "flac"])
@@ -167,7 +127,7 @@ def test_filters_choose(office, browse, stick):
         assert (told.status, told.json["calls"]) == (200, expected), wanted
 
 
-def test_since_the_last_one_takes_what_is_new_and_what_was_not_ready(office, home, browse, stick):
+def test_since_the_last_one_takes_what_is_new_and_what_was_not_ready(office, home, browse, sticks, stick):
     place, medium = stick
     browser = browse("1")
     office.recorded()
@@ -179,7 +139,7 @@ def test_since_the_last_one_takes_what_is_new_and_what_was_not_ready(office, hom
     _, content = office.recording_of(late)
     told = browser.ask("POST", "/take-homes/estimate", {"medium": medium, "since_last": True}).json
     assert (told["calls"], told["since"] is not None) == (1, True)
-    second = take(home, browser, replug(office, place, medium), since_last=True)
+    second = take(home, browser, sticks.replug(place), since_last=True)
     (file,) = audio_of(folder_of(place, second))
     assert file.read_bytes() == content
     third = browser.ask("POST", "/take-homes/estimate", {"medium": medium, "since_last": True}).json
@@ -224,3 +184,57 @@ def test_a_stick_that_is_not_there(office, browse, home):
     assert ask(browse("1"), "nothing-here").status == 404
     assert browse("1").ask("POST", "/take-homes/estimate", {"medium": "nothing-here"}).json["fits"] is None
     assert ask(browse("1"), "x", chosen=[]).code == "nothing_chosen"
+
+
+def test_a_tag_of_more_customers_than_are_asked_for_at_once(office, home, browse, stick, monkeypatch):
+    """Their numbers are looked for in portions; every call once, the newest first, and no more customers than a box
+    looks up."""
+    place, medium = stick
+    browser = browse("1")
+    monkeypatch.setattr(choice, "NUMBERS_AT_ONCE", 2)
+    monkeypatch.setattr(choice, "PAGE_CALLS", 3)
+    numbers = [f"139{number:08d}" for number in range(5)]
+    for number in (*numbers, "+86 139 0000 0003"):
+        assert browser.ask("POST", "/customers", {"tags": ["重要"], "phones": [{"number": number}]}).status == 201
+    made = [office.recorded(number, seconds=0.2)[0]["id"] for number in (*numbers, *numbers, "13811112222")]
+    told = browser.ask("POST", "/take-homes/estimate", {"medium": medium, "tag": "重要"}).json
+    assert (told["calls"], told["complete"]) == (10, True)
+    folder = folder_of(place, take(home, browser, medium, tag="重要"))
+    _, rows = listed(folder)
+    assert [row[0] for row in rows] == sorted(made[:10], reverse=True)
+    monkeypatch.setattr(take_homes, "MOST_TAGGED", 4)
+    assert ask(browser, medium, tag="重要").code == "tag_too_wide"
+
+
+def test_what_is_larger_than_the_file_system_takes(office, home, browse, stick, monkeypatch):
+    """Told before it begins, and by the job itself; a smaller form goes."""
+    place, medium = stick
+    browser = browse("1")
+    office.recorded(seconds=4)
+    monkeypatch.setattr(choice, "LARGEST_FILE_BYTES", {"folder": 100_000})
+    for form, too_large in (("wav", 1), ("opus", 0)):
+        told = browser.ask("POST", "/take-homes/estimate", {"medium": medium, "format": form}).json
+        assert (told["too_large"], told["fits"]) == (too_large, True)
+    job = take(home, browser, medium, format="wav")
+    assert (job["state"], job["held"]) == ("waiting", "file_too_large")
+    assert list(place.iterdir()) == [], "nothing was begun"
+    assert browser.ask("POST", f"/jobs/{job['id']}/cancel").status == 200
+    assert take(home, browser, medium, format="opus")["state"] == "done"
+
+
+def test_room_is_told_with_what_lists_and_pages_need(office, browse, stick, monkeypatch):
+    _, medium = stick
+    office.recorded()
+    free = next(one["free_bytes"] for one in browse("1").get("/media")["media"])
+    assert browse("1").ask("POST", "/take-homes/estimate", {"medium": medium}).json["fits"] is True
+    monkeypatch.setattr(take_homes, "SPARE_BYTES", free)
+    assert browse("1").ask("POST", "/take-homes/estimate", {"medium": medium}).json["fits"] is False
+
+
+def test_how_many_jobs_for_sticks_come_first(office, home, browse, stick):
+    _, medium = stick
+    browser = browse("1")
+    first, second, third = (ask(browser, medium).json for _ in range(3))
+    assert [one["ahead"] for one in (first, second, third)] == [0, 1, 2]
+    assert browser.ask("POST", f"/jobs/{first['id']}/pause").json["ahead"] is None
+    assert browser.get(f"/jobs/{third['id']}")["ahead"] == 1

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from crm_office import hire
 from excel_office import work
-from stick_office import StickOffice, ask, folder_of, listed, one_turn, stick_box, within
+from stick_office import ask, folder_of, listed, one_turn, within
 
 from crm_client_api.take_home import folder as folder_module
 from crm_client_api.take_home import landing
@@ -22,21 +22,6 @@ from crm_client_api.take_home.landing import Ledger
 from firmware.media.medium import read_media
 
 CALLS = 12
-
-
-@pytest.fixture
-def office(home, crm, exchange):
-    hire(crm, "1", "super")
-    exchange.wire(1, 2)
-    one = StickOffice(home, exchange)
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def sticks(home):
-    with stick_box(home) as box:
-        yield box
 
 
 @pytest.fixture
@@ -189,7 +174,7 @@ def test_a_stick_that_is_full(office, home, browse, small, small_batches, monkey
     assert (told["state"], told["held"]) == ("waiting", "full"), told
     assert "MiB" in told["error"]
     assert not list(small.place.glob("tapdeck-*")), "nothing was begun"
-    monkeypatch.setattr(folder_module, "_SPARE_BYTES", -(1 << 30))
+    monkeypatch.setattr(folder_module, "SPARE_BYTES", -(1 << 30))
     assert browser.ask("POST", f"/jobs/{job}/resume").status == 200
     one_turn(home)
     told = browser.get(f"/jobs/{job}")

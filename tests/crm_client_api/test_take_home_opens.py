@@ -12,31 +12,14 @@ from urllib.parse import unquote
 
 import openpyxl
 import pytest
-from crm_office import hire
 from made_calls import Made, put_calls
-from stick_office import StickOffice, folder_of, stick_box, take, within
+from stick_office import folder_of, take, within
 
 from crm_client_api.excel.columns import CALLS, CUSTOMERS
 from crm_client_api.excel.sheet_markup import Linked
 from crm_client_api.excel.writing import BookWriter
 
 sys.path.append(str(Path(__file__).parents[1] / "acceptance"))
-
-
-@pytest.fixture
-def office(home, crm, exchange):
-    hire(crm, "1", "super")
-    exchange.wire(1, 2)
-    one = StickOffice(home, exchange)
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def stick(home):
-    with stick_box(home) as box:
-        folder = box.plug("U盘")
-        yield folder, box.wait_for("U盘", "mounted").id
 
 
 def link_column() -> int:

@@ -31,9 +31,7 @@ def test_roots_and_paths_of_every_size(count, data):
     assert tree.path(index, size) == list(inclusion_path(iter(leaves), index, size))
 
 
-def test_a_proof_is_the_one_that_the_library_gives(home, exchange):
-    exchange.wire(1)
-    office = StickOffice(home, exchange)
+def test_a_proof_is_the_one_that_the_library_gives(home, office):
     ids = []
     for number in range(7):
         ids.append(office.recorded()[1])
@@ -44,7 +42,6 @@ def test_a_proof_is_the_one_that_the_library_gives(home, exchange):
     for one in ids:
         assert prover.proof(one) == proof_for(home, one)
     assert prover.proof("no such manifest") is None
-    office.close()
 
 
 def test_a_log_that_is_damaged_proves_what_the_library_can_prove(home, exchange):

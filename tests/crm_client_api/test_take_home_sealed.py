@@ -8,28 +8,13 @@ import zipfile
 
 import pytest
 import pyzipper
-from crm_office import hire, stored_bytes
+from crm_office import stored_bytes
 from excel_office import work
-from stick_office import StickOffice, ask, folder_of, listed, one_turn, stick_box
+from stick_office import ask, folder_of, listed, one_turn
 
 from crm_client_api.take_home import sealed
 
 PASSPHRASE = "correct horse 电池"
-
-
-@pytest.fixture
-def office(home, crm, exchange):
-    hire(crm, "1", "super")
-    exchange.wire(1)
-    one = StickOffice(home, exchange)
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def sticks(home):
-    with stick_box(home) as box:
-        yield box
 
 
 def unpack(folder, target, passphrase=PASSPHRASE):

@@ -46,6 +46,13 @@ class StickBox:
         (self.folders / name).rename(away)
         return away
 
+    def replug(self, folder: Path, state: State = "mounted") -> str:
+        """Out of the socket and in again, until it is in this state; its id. An ejected stick is used again so."""
+        away = self.pull(folder.name)
+        self.wait_gone(folder.name)
+        away.rename(folder)
+        return self.wait_for(folder.name, state).id
+
     def labels(self) -> list[str]:
         return [one.label for one in read_media(self.home)]
 

@@ -125,7 +125,7 @@ def test_who_writes_knows_at_once_that_it_was_pulled(box: StickBox) -> None:
     ("number", "code"),
     [
         (errno.ENOSPC, "full"),
-        (errno.EFBIG, "full"),
+        (errno.EFBIG, "file_too_large"),
         (errno.EACCES, "write_protected"),
         (errno.EROFS, "io_errors"),
         (errno.EIO, "io_errors"),

@@ -55,7 +55,8 @@ def test_a_newcomer_sees_address_password_and_calls(tmp_path: Path) -> None:
         store = sqlite3.connect(f"file:{home / 'calls.db'}?mode=ro", uri=True)
         wait_until(lambda: store.execute("SELECT count(*) FROM calls WHERE simulated = 1").fetchone()[0] > 0)
         store.close()
-        assert len(psutil.Process(box.pid).children()) == 6  # exchange, recorder, keeper, API, courier, integrations
+        # exchange, recorder, keeper, API, courier, integrations, backup
+        assert len(psutil.Process(box.pid).children()) == 7
         family = psutil.Process(box.pid).children(recursive=True)
         box.send_signal(signal.SIGINT)
         assert box.wait(30) == 0

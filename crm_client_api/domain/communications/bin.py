@@ -13,8 +13,9 @@ from crm_client_api.domain.communications.changes import tell_changed
 from crm_client_api.domain.communications.filters import Filter, Reach
 from crm_client_api.domain.communications.finding import LOOK_AHEAD, find, still_wanted
 from crm_client_api.domain.communications.record import key_of
-from crm_client_api.domain.recycling import BackedUp, RecycleBin, StandingHolds
+from crm_client_api.domain.recycling import BackedUp, RecycleBin
 from crm_client_api.domain.scope import RecordScope
+from crm_client_api.domain.standing_holds import RECORD_COLUMNS, StandingHolds
 from firmware.errors import NotFound, Refused
 from firmware.store.connection import write
 from recorder.numbers import Site
@@ -132,12 +133,10 @@ def _tell(crm: sqlite_utils.Database, connection: sqlite3.Connection, owners: Ma
 
 
 def _unprotected(connection: sqlite3.Connection, keys: Sequence[int], site: Site) -> list[int]:
-    """Those that no standing hold on the customer, on a number of customer or record, or on the call protects."""
-    holds, free = StandingHolds(connection, site), list[int]()
-    for key in keys:
-        row = connection.execute(
-            "SELECT customer_id, match_key, call_id FROM communications WHERE id = ?", (key,)
-        ).fetchone()
-        if not holds.protect(row[0], number_key=row[1], call_id=row[2]):
-            free.append(key)
-    return free
+    """Those that no standing hold protects: on customer, number of customer or record, call, or time."""
+    holds = StandingHolds(connection, site)
+    rows = connection.execute(
+        f"SELECT id, {RECORD_COLUMNS} FROM communications WHERE id IN ({','.join('?' * len(keys))})", tuple(keys)
+    ).fetchall()
+    kept = {row["id"] for row in rows if holds.over_record(row) is not None}
+    return [key for key in keys if key not in kept]

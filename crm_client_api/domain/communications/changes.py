@@ -17,7 +17,7 @@ from crm_client_api.domain.communications.record import Communication, Values, c
 from crm_client_api.domain.communications.write import insert, supplement, update
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.permissions import Permission
-from crm_client_api.domain.scope import communication_scope
+from crm_client_api.domain.scope import RecordScope, communication_scope
 from crm_client_api.domain.witnesses import who_sees_record
 from firmware.clock import now_ms
 from firmware.errors import NotFound, Refused
@@ -28,6 +28,7 @@ EVENT = "communication_changed"
 """``id`` of the record and ``what`` was done: added, corrected, supplemented, deleted, restored, purged."""
 _LONGEST_SUPPLEMENT_CHARACTERS = 10_000
 _MOST_SUPPLEMENTS = 200
+_WRITTEN = RecordScope(everything=True)
 
 
 def add_communication(
@@ -38,13 +39,16 @@ def add_communication(
     site: Site,
     on_card: Collection[int] = (),
 ) -> Communication:
-    """Add a record to a customer in reach, or ``on_card``; author and owner are the actor. Raises NotFound, Invalid."""
+    """Add a record to a customer in reach, or ``on_card``; author and owner are the actor. Raises NotFound, Invalid.
+
+    Who writes is told what was written, also a leader without a group, in whose scope nothing is.
+    """
     with write(crm) as connection:
         _require_customer(connection, values.customer_id, reach, on_card)
         added = insert(connection, values, actor.staff_no, actor.staff_no, now_ms(), site=site)
         audit.append(connection, actor, "communication.add", str(added), {"call": values.call_id})
         tell_changed(crm, connection, added, actor.staff_no, "added")
-    return get_communication(crm, str(added), reach)
+        return get_communication(crm, str(added), replace(reach, records=_WRITTEN))
 
 
 def correct_communication(

@@ -21,6 +21,8 @@ VERSION = "version of a communication record"
 SUPPLEMENT = "supplement of a communication record"
 CORRECTION = "correction of a communication record"
 KINDS = frozenset({TEXT, VERSION, SUPPLEMENT, CORRECTION})
+RecordHeld = Callable[[int], str | None]
+"""The hold that keeps a communication record as it is, by its call or its time too; None when there is none."""
 INSTEAD = "…"
 """What stands where the number stood."""
 COLUMNS = {
@@ -46,8 +48,11 @@ def find_texts(
     digits: Sequence[str],
     mentioned: Callable[[str, list[str]], str],
     held: Callable[[str], str | None],
+    record_held: RecordHeld,
 ) -> Iterator[Found]:
-    """Texts that mention one of the spellings ``digits``. ``mentioned``: the condition for that on a column."""
+    """Texts that mention one of the spellings ``digits``. ``mentioned``: the condition for that on a column; ``held``:
+    the hold on a customer, or on the number ("").
+    """
     for kind, query in _QUERIES.items():
         columns = COLUMNS[kind]
         condition = " OR ".join(mentioned(column, list(digits)) for column in columns)
@@ -55,7 +60,16 @@ def find_texts(
             f"{query} WHERE ({condition}){_ONLY.get(kind, '')} ORDER BY row_number", [*digits] * len(columns)
         )
         for row in rows:
-            yield Found(kind, str(row["row_number"]), dict(row), held(str(row["customer_id"] or "")) or held(""))
+            found = Found(kind, str(row["row_number"]), dict(row), None)
+            kept = held(str(row["customer_id"] or "")) or held("") or record_held(record_of(found))
+            yield msgspec.structs.replace(found, kept=kept)
+
+
+def record_of(one: Found) -> int:
+    """The communication record to which a text belongs."""
+    if one.kind == TEXT:
+        return int(one.id)
+    return int(one.about["subject"] if one.kind == CORRECTION else one.about["communication_id"])
 
 
 def redact(
@@ -85,8 +99,7 @@ def redact(
     connection.execute(
         f"UPDATE {table} SET {', '.join(f'{column} = ?' for column in columns)} WHERE rowid = ?", (*clean, row)
     )
-    record = row if one.kind == TEXT else int(one.about["communication_id"])
-    index_again(connection, record, site=site)
+    index_again(connection, record_of(one), site=site)
 
 
 def number_pattern(digits: Sequence[str]) -> re.Pattern[str]:

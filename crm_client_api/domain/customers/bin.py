@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlite_utils
 
 from crm_client_api.domain.audit import BOX, Actor
 from crm_client_api.domain.customers import index, news
+from crm_client_api.domain.customers.purged_tasks import TasksOfPurged, part_with
 from crm_client_api.domain.customers.read import COLUMNS, customers_of, find_customer, ids_in_scope, row_id
 from crm_client_api.domain.customers.record import Customer
 from crm_client_api.domain.customers.search import Filter, look_for_ids, still_wanted
-from crm_client_api.domain.recycling import PURGED_AT_ONCE, BackedUp, RecycleBin, StandingHolds
+from crm_client_api.domain.recycling import PURGED_AT_ONCE, BackedUp, RecycleBin
 from crm_client_api.domain.scope import RecordScope, communication_scope
 from crm_client_api.domain.staff.people import last_appointment
+from crm_client_api.domain.standing_holds import StandingHolds
 from firmware.errors import BadInput, NotFound, Refused
 from firmware.store.connection import write
 from recorder.numbers import Site
@@ -35,6 +37,17 @@ class Binned:
     customer: Customer
     deleted_ms: int
     deleted_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """How many customers were removed for good, and what became of their tasks."""
+
+    count: int = 0
+    tasks: TasksOfPurged = field(default_factory=TasksOfPurged)
+
+    def __add__(self, other: Purged) -> Purged:
+        return Purged(self.count + other.count, self.tasks + other.tasks)
 
 
 def delete_customer(crm: sqlite_utils.Database, customer_id: str, actor: Actor, scope: RecordScope) -> None:
@@ -147,8 +160,8 @@ def restore_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, s
     return len(keys)
 
 
-def purge_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, scope: RecordScope, site: Site) -> int:
-    """Remove customers from the recycle bin for good, with their communication records and tasks; how many.
+def purge_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, scope: RecordScope, site: Site) -> Purged:
+    """Remove customers from the recycle bin for good, with their communication records; how many, and of tasks.
 
     None unless all may go when it begins; of many, what somebody restores or holds before its turn stays. That only a
     super operator may is the caller's to check. Raises NotFound, Invalid, Refused (a hold protects one).
@@ -157,10 +170,10 @@ def purge_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, sco
     with write(crm) as connection:
         _require_binned(connection, keys, scope)
         holds = StandingHolds(connection, site)
-        protected = [key for key in keys if holds.protect_with_records(key)]
+        protected = [key for key in keys if holds.over_customer_with_records(key) is not None]
         if protected:
             raise Refused(f"a hold protects customer {protected[0]}")
-    purged = 0
+    purged = Purged()
     for first in range(0, len(keys), PURGED_AT_ONCE):
         with write(crm) as connection:
             still = _binned(connection, keys[first : first + PURGED_AT_ONCE], scope)
@@ -177,18 +190,20 @@ def purge_old(crm: sqlite_utils.Database, before_ms: int, site: Site) -> int:
     for keys in _BIN.old(crm, before_ms):
         with write(crm) as connection:
             still = _BIN.still_old(connection, keys, before_ms)
-            purged += _purge(connection, [key for key in still if not _hides(connection, key)], Actor(BOX), site)
+            purged += _purge(connection, [key for key in still if not _hides(connection, key)], Actor(BOX), site).count
     return purged
 
 
-def _purge(connection: sqlite3.Connection, keys: Sequence[int], actor: Actor, site: Site) -> int:
+def _purge(connection: sqlite3.Connection, keys: Sequence[int], actor: Actor, site: Site) -> Purged:
     """A hold may have come since somebody looked."""
     holds = StandingHolds(connection, site)
-    going = [key for key in keys if not holds.protect_with_records(key)]
+    going = [key for key in keys if holds.over_customer_with_records(key) is None]
+    tasks = TasksOfPurged()
     for key in going:
+        tasks += part_with(connection, key, actor)
         forget(connection, key)
     _BIN.note(connection, going, actor, "purge")
-    return len(going)
+    return Purged(len(going), tasks)
 
 
 def _hides(connection: sqlite3.Connection, key: int) -> bool:
@@ -207,7 +222,7 @@ def _deleted_by(connection: sqlite3.Connection, key: int) -> str:
 
 
 def forget(connection: sqlite3.Connection, key: int) -> None:
-    """Delete a customer's row and all that hangs on it, inside the caller's transaction; nothing is audited."""
+    """Delete a customer's row and all that hangs on it, tasks too, in the caller's transaction; nothing is audited."""
     index.remove(connection, key)
     connection.execute("DELETE FROM customer_merges WHERE kept_id = ? OR merged_id = ?", (key, key))
     connection.execute("DELETE FROM customers WHERE id = ?", (key,))

@@ -25,7 +25,7 @@ LONGEST_CHARACTERS = {"note": 10_000}
 LONGEST_FIELD_CHARACTERS = 200
 MOST_PHONES = 100
 MOST_TAGS = 50
-_LONGEST_TAG_CHARACTERS = 40
+LONGEST_TAG_CHARACTERS = 40
 _LONGEST_PHONE_CHARACTERS = 60
 _LAST_MS = 253_402_300_799_999  # the end of the year 9999
 
@@ -112,8 +112,8 @@ def check(values: Values) -> None:
     if len(values.tags or ()) > MOST_TAGS:
         raise Invalid("too_many_tags", f"a customer has at most {MOST_TAGS} tags")
     for tag in values.tags or ():
-        if not 1 <= len(clean_tag(tag)) <= _LONGEST_TAG_CHARACTERS:
-            raise Invalid("tag_wrong", f"a tag has 1 to {_LONGEST_TAG_CHARACTERS} characters")
+        if not 1 <= len(clean_tag(tag)) <= LONGEST_TAG_CHARACTERS:
+            raise Invalid("tag_wrong", f"a tag has 1 to {LONGEST_TAG_CHARACTERS} characters")
     moment = values.next_contact_ms
     if isinstance(moment, int) and not 0 <= moment <= _LAST_MS:
         raise Invalid("bad_input", "there is no such time")

@@ -28,5 +28,7 @@ TASK = Kind("task", "tasks", "tasks", condition="done_ms IS NULL AND deleted_ms 
 CALL_BACK = Kind("call_back", "call_backs", "call_backs", "call_id", "state IN ('open', 'taken')")
 DRAFT = "draft"
 """Drafts have no owner but a key of their own for each person: see ``drafts``."""
+PHRASE = "phrase"
+"""Shared template phrases, of a leaver alone: see ``phrases``."""
 
 KINDS = {kind.name: kind for kind in (CUSTOMER, COMMUNICATION, TASK, CALL_BACK)}

@@ -20,6 +20,7 @@ class Belongings:
     tasks: int
     call_backs: int
     drafts: int
+    shared_phrases: int
     saved_views: int
     deleted_customers: int
     sessions: int
@@ -42,6 +43,7 @@ def belongings_of(crm: sqlite_utils.Database, staff_no: str, viewer: Viewer) -> 
         tasks=owned(TASK),
         call_backs=owned(CALL_BACK),
         drafts=count("drafts", "staff_no = ?"),
+        shared_phrases=count("phrases", "staff_no = ? AND shared"),
         saved_views=count("saved_views", "staff_no = ?"),
         deleted_customers=count("customers", "owner = ? AND deleted_ms IS NOT NULL"),
         sessions=count("sessions", "staff_no = ?"),

@@ -10,6 +10,7 @@ from crm_client_api.answers.calls import CallInfo
 from crm_client_api.courier.context import Context
 from crm_client_api.domain.call_notes import CallNote, notes_of
 from crm_client_api.domain.call_search import list_calls
+from crm_client_api.domain.call_tags import tags_of
 from crm_client_api.domain.calls import Call, CallFilter
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.recordings import Recording, recordings_of
@@ -58,10 +59,12 @@ def write_pages(
             held = held_calls(desk, judge, found)
             recordings = recordings_of(context.stores.calls, [call.id for call in found])
             notes = notes_of(context.crm, [call.id for call in found], desk.channels)
+            tags = tags_of(context.crm, [call.id for call in found], desk.channels)
             for call, info in zip(found, desk.call_infos(found), strict=True):
                 noted = noted_text(notes.get(call.id, ()), language)
                 kept = recordings.get(call.id, [])
-                sheet.write(_row(desk, call, info, kept, call.id in held, names, noted, language, place_of))
+                said = tags.get(call.id, []), noted
+                sheet.write(_row(desk, call, info, kept, call.id in held, names, said, language, place_of))
             rows += len(found)
             context.step("writing", rows, None)
         sheet.end()
@@ -102,10 +105,13 @@ def _row(
     recordings: Sequence[Recording],
     held: bool,
     names: dict[str, str],
-    noted: str,
+    said: tuple[Sequence[str], str],
     language: Language,
     place_of: Callable[[str], str | None] | None,
 ) -> list[Value | Linked]:
+    """``said``: the call's tags, and what was noted on it."""
+    tags, noted = said
+
     def joined(values: Sequence[str | None]) -> str:
         return " / ".join(value for value in values if value)
 
@@ -120,7 +126,7 @@ def _row(
         info.handled_by, names.get(info.handled_by or ""), call.ring_ms / 1000, call.talk_ms / 1000,
         joined([one.id for one in recordings]), _file(recordings, place_of),
         missing_ms / 1000 if recordings else None, joined([one.sha256 for one in recordings]),
-        word("yes" if held else "no", language) if recordings else None, None, noted,
+        word("yes" if held else "no", language) if recordings else None, joined(tags), noted,
     ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "anchor_failed": ("锚定无法送达:{subject}", "an anchor could not be sent: {subject}"),
     "archive_changed": ("归档 {subject} 中的副本丢失或被改动", "copies in the archive {subject} are gone or changed"),
     "archive_lag": ("归档 {subject} 落后", "the archive {subject} is behind"),
+    "backup_overdue": ("最近没有成功的备份", "there is no recent good backup"),
     "card_lost": ("线路卡 {subject} 断开", "the line card {subject} is gone"),
     "clock_leapt": ("时钟跳变", "the clock leapt ahead"),
     "clock_set": ("时钟被调整({subject})", "the clock was set ({subject})"),
@@ -35,6 +36,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "exports": ("工号 {subject} 导出异常多", "the operator {subject} exports unusually much"),
     "deletions": ("工号 {subject} 删除异常多", "the operator {subject} deletes unusually much"),
+    "auto_exports": (
+        "工号 {subject} 设置的 U 盘自动导出已停止:其本人已无权导出",
+        "what {subject} let go onto a USB stick by itself has stopped: that operator may not export any more",
+    ),
     "reads": ("工号 {subject} 查看异常多", "the operator {subject} reads unusually much"),
 }
 _TEST = ("测试邮件:告警邮件可以送达", "a test: mail about alarms arrives")

@@ -6,32 +6,29 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
-from crm_client_api.domain.call_search import list_calls
-from crm_client_api.domain.calls import Call, CallFilter, call_of_event
-from crm_client_api.domain.customers import Match
+from crm_client_api.domain.calls import Call, call_of_event
 from crm_client_api.domain.office_events import CALLER_UNKNOWN, POPUP_HANDED, is_for
-from crm_client_api.domain.operators import Operator
-from crm_client_api.domain.permissions import Permission
-from crm_client_api.domain.popup_causes import DECIDES_NUMBER, causes_popup, first_events
+from crm_client_api.domain.popup_causes import DECIDES_NUMBER, causes_popup
 from crm_client_api.domain.receipts import Shown as Receipt
 from crm_client_api.domain.receipts import add_receipts
-from crm_client_api.domain.scope import ChannelScope, Viewer, customer_scope
+from crm_client_api.domain.scope import Viewer
 from crm_client_api.domain.settings import Settings, read_settings
 from crm_client_api.domain.tokens import touch_token
 from crm_client_api.integrations.following import Batch, Follower
 from crm_client_api.integrations.ncid import lines
 from crm_client_api.integrations.ncid.access import Identity, identify, still_allowed
 from crm_client_api.integrations.ncid.lines import Shown
+from crm_client_api.integrations.ncid.pop_ups import LOG_CALLS, call_log, local_time, shown_handed, shown_to
 from crm_client_api.integrations.ncid.server import NcidServer, Peer, refusal
 from crm_client_api.push.board import read_rings
-from crm_client_api.push.popup_cards import decide_for, matches_of, ring_of
+from crm_client_api.push.popup_cards import matches_of, ring_of
 from crm_client_api.push.positions import Log, Position
 from crm_client_api.push.store_trouble import is_of_store
 from crm_client_api.stores import StorePool, Stores
@@ -40,13 +37,9 @@ from firmware.errors import BoxError
 from firmware.store.connection import write
 from firmware.store.event_log import Event
 
-LOG_CALLS = 100
-_LOOKED_AT_CALLS = 500
-_LOG_WITHIN_S = 2.0
 _REFUSAL_NOTED_EVERY_S = 60.0
 _RINGS_EVERY_S = 0.25
 """As often as the recorders tell how often it rang."""
-_EVERYTHING = ChannelScope(frozenset(), all_but=True)
 _GOES_ON = frozenset({"call_answered", "call_ended"})
 _MAY_POP_UP = frozenset({*DECIDES_NUMBER.values(), CALLER_UNKNOWN, POPUP_HANDED})
 _log = logging.getLogger(__name__)
@@ -65,42 +58,6 @@ class _Desk:
     rings: dict[str, int] = field(default_factory=dict)
     ready: bool = False
     waiting: list[str] = field(default_factory=list)
-
-
-def shown_to(
-    stores: Stores, settings: Settings, operator: Operator, call: Call, matches: Sequence[Match]
-) -> Shown | None:
-    """The call as this operator's client shows it, None when it does not pop up. ``matches``: who has the number."""
-    decision = decide_for(stores, settings, operator, ring_of(call), matches)
-    if not decision.shows:
-        return None
-    return _shown(settings, call, [one for one in matches if one.customer.id in decision.customers])
-
-
-def shown_handed(settings: Settings, operator: Operator, call: Call, matches: Sequence[Match]) -> Shown | None:
-    """The call as it is passed on to this operator: with a customer in scope, if there is one."""
-    if Permission.NET_POPUP not in operator.permissions:
-        return None
-    scope = customer_scope(operator.viewer)
-    return _shown(settings, call, [one for one in matches if scope.allows(one.customer.owner, one.owner_group)])
-
-
-def _shown(settings: Settings, call: Call, customers: Sequence[Match]) -> Shown:
-    fields = customers[0].customer.fields if customers else None
-    name = " ".join(filter(None, (fields["name"], fields["company"]))) if fields else call.caller_name or ""
-    return Shown(
-        incoming=call.direction == "incoming",
-        number=call.number,
-        absence=call.absence,
-        name=name,
-        line=settings.channel(call.channel).name or f"CH{call.channel:03d}",
-        at=_local(settings.zone, call.started_ms),
-        ended_at=_local(settings.zone, call.ended_ms) if call.ended_ms else None,
-    )
-
-
-def _local(zone: tzinfo, at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, zone)
 
 
 class NcidFeed:
@@ -200,7 +157,7 @@ class NcidFeed:
         self._send_log(desk, position)
 
     def _now(self) -> datetime:
-        return _local(self._zone, now_ms())
+        return local_time(self._zone, now_ms())
 
     def _note_refusal(self, stores: Stores, peer: Peer) -> None:
         now_s = time.monotonic()
@@ -300,14 +257,14 @@ class NcidFeed:
         shown = desk.shown.get(call.id)
         if shown is None:
             return
-        at = _local(self._zone, event.at_ms)
+        at = local_time(self._zone, event.at_ms)
         if event.kind == "call_answered":
             self._tell(desk, [lines.ring_line(shown, 0, at)], call.id, shown)
             return
         answered = call.answered_ms is not None
         over = Shown(
             shown.incoming, shown.number, shown.absence, shown.name, shown.line, shown.at,
-            _local(self._zone, call.ended_ms) if call.ended_ms else at,
+            local_time(self._zone, call.ended_ms) if call.ended_ms else at,
         )  # fmt: skip
         ending = lines.end_line(over, "answered" if answered else "missed")
         self._tell(desk, [lines.ring_line(over, -2 if answered else -1, at), ending], call.id, None)
@@ -345,24 +302,3 @@ class NcidFeed:
                 desk.peer.send(some)
             elif len(desk.waiting) < 10 * LOG_CALLS:
                 desk.waiting += some
-
-
-def call_log(stores: Stores, operator: Operator, position: Position) -> tuple[list[str], dict[str, Shown]]:
-    """The last calls that popped up for the operator up to a position, oldest first; those that run, by id."""
-    settings = read_settings(stores.crm)
-    until_s = time.monotonic() + _LOG_WITHIN_S
-    entries: list[str] = []
-    running: dict[str, Shown] = {}
-    for call in list_calls(stores.calls, CallFilter(limit=_LOOKED_AT_CALLS), _EVERYTHING, settings.site):
-        if len(entries) >= LOG_CALLS or time.monotonic() > until_s:
-            break
-        first = first_events(stores.calls, call.id).get(DECIDES_NUMBER.get(call.direction, ""))
-        undecided = first is None and call.state != "ended"
-        if undecided or (first is not None and first > position.calls_id):
-            continue  # it comes by itself
-        shown = shown_to(stores, settings, operator, call, matches_of(stores, settings, ring_of(call)))
-        if shown is not None:
-            entries.append(lines.call_line(shown, log=True))
-            if call.state != "ended":
-                running[call.id] = shown
-    return entries[::-1], running

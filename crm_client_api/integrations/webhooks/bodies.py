@@ -7,7 +7,8 @@ import logging
 import msgspec
 
 from crm_client_api.answers.box import AlarmInfo
-from crm_client_api.answers.calls import CardEventInfo, LineEventInfo, RecordingEvent
+from crm_client_api.answers.lines import CardEventInfo, LineEventInfo
+from crm_client_api.answers.recordings import RecordingEvent
 from crm_client_api.domain.box_alarms import BoxAlarm, Plain
 from crm_client_api.domain.calls import call_of_event
 from crm_client_api.domain.operators import Operator
