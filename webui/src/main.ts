@@ -2,11 +2,19 @@ import "element-plus/theme-chalk/base.css";
 import "element-plus/theme-chalk/dark/css-vars.css";
 import "./styles/tokens.css";
 import "./styles/base.css";
+import { until } from "@vueuse/core";
 import { createPinia } from "pinia";
 import { createApp } from "vue";
+import { START_LOCATION } from "vue-router";
 import App from "./App.vue";
-import { i18n } from "./i18n";
+import { i18n, spoken } from "./i18n";
 import { router } from "./router";
+import { useSessionStore } from "./stores/session";
 import "./theme";
 
-createApp(App).use(createPinia()).use(i18n).use(router).mount("#app");
+const pinia = createPinia();
+const session = useSessionStore(pinia);
+/** Nobody waits at the log-in for the code of the page that comes behind it. */
+router.beforeEach((_to, from) => from !== START_LOCATION || until(() => session.ready).toBe(true));
+const app = createApp(App).use(pinia).use(i18n).use(router);
+void spoken.then(() => app.mount("#app"));

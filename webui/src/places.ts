@@ -16,6 +16,9 @@ export interface Place {
 export const setsUp: Needs = (operator) =>
   operator.level === "super" && ["system_setup", "channel_setup"].every((one) => operator.permissions.includes(one));
 
+/** Whoever has a backup has everything. */
+const backsUp: Needs = (operator) => operator.level === "super" && operator.permissions.includes("system_setup");
+
 const erases: Needs = (operator) =>
   operator.level === "super" &&
   ["recording_delete", "customer_manage", "customer_import_delete"].every((one) => operator.permissions.includes(one));
@@ -58,6 +61,8 @@ export const SETTINGS_PAGES: SettingsPage[] = [
   { name: "channels", part: "box", sees: may("channel_setup") },
   { name: "lineTest", part: "box", sees: may("channel_setup") },
   { name: "storage", part: "box", sees: may("system_setup", "hold_manage") },
+  { name: "sticks", part: "box", sees: may("recording_export", "system_setup") },
+  { name: "backup", part: "box", sees: backsUp },
   { name: "evidence", part: "box", sees: may("system_setup", "audit_read") },
   { name: "practice", part: "box", sees: may("system_setup", "channel_setup") },
   { name: "alarms", part: "box", sees: either(leads, may("system_setup", "audit_read")) },

@@ -2,4 +2,5 @@
 
 import { useColorMode } from "@vueuse/core";
 
-export const theme = useColorMode({ storageKey: "tapdeck.theme" });
+/** It would hold transitions back by a style of its own, which the Content-Security-Policy refuses. */
+export const theme = useColorMode({ storageKey: "tapdeck.theme", disableTransition: false });

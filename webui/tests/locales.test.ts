@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import backupEn from "@/locales/backup.en.json";
+import backupZhCN from "@/locales/backup.zh-CN.json";
 import boxEn from "@/locales/box.en.json";
 import boxZhCN from "@/locales/box.zh-CN.json";
 import deskEn from "@/locales/desk.en.json";
@@ -30,8 +32,8 @@ function flat(tree: Tree, prefix = ""): Map<string, string> {
 }
 
 const texts = {
-  en: flat({ ...en, ...officeEn, ...deskEn, ...boxEn, ...takeHomeEn }),
-  zh: flat({ ...zhCN, ...officeZhCN, ...deskZhCN, ...boxZhCN, ...takeHomeZhCN }),
+  en: flat({ ...en, ...officeEn, ...deskEn, ...boxEn, ...takeHomeEn, ...backupEn }),
+  zh: flat({ ...zhCN, ...officeZhCN, ...deskZhCN, ...boxZhCN, ...takeHomeZhCN, ...backupZhCN }),
 };
 const placeholders = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map((match) => match[1]).sort();
 
@@ -70,9 +72,13 @@ describe("the locale files", () => {
       ...SPANS.map((name) => `span.${name}`),
       ...STEPS.flatMap((step) => [`setupStep.${step}`, `setupTitle.${step}`, `setupWhy.${step}`]),
       ...CHECKS.flatMap((name) => [`checkName.${name}`, `checkBad.${name}`]),
-      ...[...alarms, "staff_warning", "watch_unusual", ...Object.keys(BOX_ALARMS).map((code) => `box_${code}`)].flatMap(
-        (code) => [`alarm.${code}`, `alarmCause.${code}`, `alarmRemedy.${code}`],
-      ),
+      ...[
+        ...alarms,
+        "staff_warning",
+        "watch_unusual",
+        "auto_export_stopped",
+        ...Object.keys(BOX_ALARMS).map((code) => `box_${code}`),
+      ].flatMap((code) => [`alarm.${code}`, `alarmCause.${code}`, `alarmRemedy.${code}`]),
     ];
     expect(named.filter((key) => !texts.en.has(key))).toEqual([]);
   });

@@ -14,7 +14,10 @@ afterEach(() => {
 });
 const settle = () => new Promise((resolve) => setTimeout(resolve));
 
-function open(read: (after: string | undefined) => Promise<Page<Row>>, wanted: () => unknown = () => null) {
+function open(
+  read: (after: string | undefined, unwanted: AbortSignal) => Promise<Page<Row>>,
+  wanted: () => unknown = () => null,
+) {
   const scope = effectScope();
   scopes.push(scope);
   return scope.run(() => useRecordList<Row>(read, wanted)) as ReturnType<typeof useRecordList<Row>>;
@@ -54,6 +57,23 @@ describe("a list of records", () => {
     answers.get("slow")?.({ rows: [{ id: "slow" }], next: null });
     await settle();
     expect(ids(list)).toEqual(["fast"]);
+  });
+
+  it("calls off a question whose answer nobody waits for any more", async () => {
+    const wanted = ref(1);
+    const asked: AbortSignal[] = [];
+    open(
+      (_, unwanted) => {
+        asked.push(unwanted);
+        return new Promise(() => undefined);
+      },
+      () => wanted.value,
+    );
+    wanted.value = 2;
+    await settle();
+    expect(asked.map((signal) => signal.aborted)).toEqual([true, false]);
+    scopes[0]?.stop();
+    expect(asked.map((signal) => signal.aborted)).toEqual([true, true]);
   });
 
   it("says what went wrong, and recovers", async () => {

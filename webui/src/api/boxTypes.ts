@@ -20,7 +20,7 @@ export interface AlarmMail {
 
 /** One process of the box. `running` null: nothing can be said of it. */
 export interface Daemon {
-  name: "recorder" | "keeper" | "api" | "courier" | "integrations";
+  name: "recorder" | "keeper" | "api" | "courier" | "integrations" | "backup";
   subject: string;
   running: boolean | null;
   seen_at: string | null;

@@ -63,6 +63,8 @@ export interface Phrase {
   text: string;
   shared: boolean;
   owner: string;
+  /** One's own, or for a super operator that of somebody who left. */
+  may_change: boolean;
 }
 
 /** Typed text that the box keeps until it is saved. */
@@ -121,6 +123,8 @@ export interface Task {
   created_at: string;
   changed_at: string;
   deleted_at: string | null;
+  /** The customer that it was about was removed for good. */
+  customer_purged_at: string | null;
 }
 
 export interface TaskDraft {

@@ -47,7 +47,8 @@ export const releaseCall = (callId: string) => request<void>("DELETE", `/calls/$
 
 export const readCustomers = (
   query: CustomerFilter & { sort?: string; order?: "asc" | "desc"; limit?: number; after?: string },
-) => request<{ customers: Customer[]; next: string | null }>("GET", "/customers", { query });
+  unwanted?: AbortSignal,
+) => request<{ customers: Customer[]; next: string | null }>("GET", "/customers", { query, unwanted });
 export const addCustomer = (draft: Partial<CustomerDraft>) => request<Customer>("POST", "/customers", { body: draft });
 export const changeCustomer = (id: Customer["id"], draft: Partial<CustomerDraft>) =>
   request<Customer>("PATCH", `/customers/${id}`, { body: draft });

@@ -31,7 +31,7 @@ export interface StreamOptions {
   onLoggedOut: () => void;
 }
 
-const TYPES: StreamEventType[] = ["call", "popup", "office", "recording", "line", "card", "board", "reset"];
+const TYPES: StreamEventType[] = ["call", "popup", "office", "recording", "line", "card", "medium", "board", "reset"];
 const CLOSED = 2;
 export const FIRST_DELAY_MS = 500;
 export const LONGEST_DELAY_MS = 10_000;

@@ -17,6 +17,12 @@ export class ApiError extends Error {
 type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 /** Values that are empty are left out. */
 export type Query = object;
+/** `unwanted`: nobody waits for the answer any more. */
+interface Options {
+  query?: Query;
+  body?: unknown;
+  unwanted?: AbortSignal;
+}
 
 let csrf = "";
 let onLoggedOut: () => void = () => undefined;
@@ -77,11 +83,12 @@ const ANSWER_LIMIT_MS = 20_000;
  * Asks the API. Throws {@link ApiError}. Outside log-in and password change, a 401 also ends the session here, and so
  * does a CSRF value that is not the session's: somebody has logged in anew in another tab.
  */
-export async function request<T>(method: Method, path: string, options: { query?: Query; body?: unknown } = {}) {
+export async function request<T>(method: Method, path: string, options: Options = {}) {
   const headers: Record<string, string> = { Accept: "application/json" };
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
   if (method !== "GET" && csrf) headers["X-Tapdeck-CSRF"] = csrf;
   const sentAs = csrf;
+  const limit = AbortSignal.timeout(ANSWER_LIMIT_MS);
   let response: Response;
   try {
     response = await fetch(apiUrl(path, options.query), {
@@ -90,7 +97,7 @@ export async function request<T>(method: Method, path: string, options: { query?
       body: options.body === undefined ? undefined : JSON.stringify(options.body),
       credentials: "same-origin",
       cache: "no-store",
-      signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
+      signal: options.unwanted ? AbortSignal.any([limit, options.unwanted]) : limit,
     });
   } catch {
     throw new ApiError(0, "away", "The box cannot be reached");

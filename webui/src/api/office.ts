@@ -51,11 +51,17 @@ export const renameGroup = (number: number, name: string) =>
   request<T.Group>("PATCH", `/groups/${number}`, { body: { name } });
 export const deleteGroup = (number: number) => request<void>("DELETE", `/groups/${number}`);
 
-export const readCommunications = (filter: T.CommunicationFilter, limit: number, before?: string, bin = false) =>
+export const readCommunications = (
+  filter: T.CommunicationFilter,
+  limit: number,
+  before?: string,
+  bin = false,
+  unwanted?: AbortSignal,
+) =>
   request<{ communications: T.Communication[]; next: string | null }>(
     "GET",
     bin ? "/communications/bin" : "/communications",
-    { query: { ...filter, limit, before } },
+    { query: { ...filter, limit, before }, unwanted },
   );
 export const countCommunications = (filter: T.CommunicationFilter) =>
   request<{ count: number; at_least: boolean }>("GET", "/communications/count", { query: filter });
@@ -70,7 +76,7 @@ export const communicationAudioUrl = (id: string) => apiUrl(`/communications/${i
 
 /** Puts records into the recycle bin, takes them out of it, or removes them for good; all or none. */
 export const moveRecords = (kind: T.RecordKind, verb: "delete" | "restore" | "purge", ids: string[]) =>
-  request<{ count: number }>("POST", `/${kind}/${verb}`, { body: { ids } });
+  request<{ count: number; tasks_kept?: number }>("POST", `/${kind}/${verb}`, { body: { ids } });
 
 export const countCustomers = (filter: T.CustomerFilter) =>
   request<{ count: number; more: boolean }>("GET", "/customers/count", { query: filter });
@@ -78,9 +84,10 @@ export const readCustomer = (id: string) => request<Customer>("GET", `/customers
 export const suggestCustomers = async (q: string, limit = 8) =>
   (await request<{ customers: T.Suggestion[] }>("GET", "/customers/suggest", { query: { q, limit } })).customers;
 export const readTags = async () => (await request<{ tags: string[] }>("GET", "/customers/tags")).tags;
-export const readCustomerBin = (after?: string) =>
+export const readCustomerBin = (after?: string, unwanted?: AbortSignal) =>
   request<{ customers: T.BinnedCustomer[]; next: string | null }>("GET", "/customers/bin", {
     query: { limit: 200, after },
+    unwanted,
   });
 /** Without `expected` it only counts; with it the customers are changed if they are still as many. */
 export const batchCustomers = (body: object) =>
@@ -117,9 +124,10 @@ export const confirmJob = (id: number, mapping: (string | null)[] | null) =>
 export const cancelJob = (id: number) => request<T.Job>("POST", `/jobs/${id}/cancel`, { body: {} });
 export const jobFileUrl = (id: number) => apiUrl(`/jobs/${id}/file`);
 
-export const readAudit = (filter: T.AuditFilter, before?: string) =>
+export const readAudit = (filter: T.AuditFilter, before?: string, unwanted?: AbortSignal) =>
   request<{ entries: T.AuditEntry[]; next: string | null; head: string | null }>("GET", "/audit", {
     query: { ...filter, limit: 100, before },
+    unwanted,
   });
 
 export const readCallFigures = (query: T.FiguresQuery) =>

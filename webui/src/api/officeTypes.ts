@@ -86,6 +86,7 @@ export interface Belongings {
   tasks: number;
   call_backs: number;
   drafts: number;
+  shared_phrases: number;
   saved_views: number;
   deleted_customers: number;
   sessions: number;
@@ -275,6 +276,8 @@ export interface Job {
   kept_newer: number | null;
   file: { name: string; bytes: number } | null;
   held: string;
+  /** Jobs for sticks that come first; null: it does not wait in their queue. */
+  ahead: number | null;
   take_home: TakeHomeProgress | null;
 }
 
@@ -289,6 +292,8 @@ export interface TakeHomeProgress {
   lost: number;
   seconds_left: number | null;
   safe: boolean;
+  /** The id of the stick. */
+  medium: string;
 }
 
 export interface AuditEntry {

@@ -1,5 +1,7 @@
 /** What the HTTP API sends. Times are ISO 8601 UTC with milliseconds, durations milliseconds, levels dBm0. */
 
+import type { StickEvent } from "./sticks";
+
 export type Permission = string;
 
 export interface Operator {
@@ -317,6 +319,7 @@ export type StreamEvent =
   | { type: "recording"; data: { call_id: string | null; recording: Recording } }
   | { type: "line"; data: { channel: number; kind: "line_lost" | "line_present"; at: string } }
   | { type: "card"; data: { card_id: string; kind: "card_lost" | "card_present" } }
+  | { type: "medium"; data: StickEvent }
   | { type: "board"; data: { channels: ChannelReading[] } }
   | { type: "reset"; data: { position: string } };
 

@@ -1,7 +1,7 @@
 /** Calls as bars over time, one lane a channel. Pure: the tests look at it without a browser. */
 
 import type { EChartsCoreOption } from "echarts/core";
-import type { Palette } from "./options";
+import { type Palette, tooltip } from "./options";
 
 /** From when it rang until it ended (or now); `answered_ms` null: nobody talked. Unix ms. */
 export interface LaneCall {
@@ -65,16 +65,9 @@ export function laneOptions(
     animation: false,
     grid: { left: 8, right: scroll ? 28 : 12, top: 8, bottom: 8, containLabel: true },
     tooltip: {
-      backgroundColor: palette.surface,
-      borderColor: palette.line,
-      textStyle: { color: palette.text, fontSize: 13 },
-      confine: true,
-      // A text node: names are what strangers sent.
-      formatter: ({ data }: { data: LaneBar }) => {
-        const box = document.createElement("span");
-        box.textContent = `${data.name} ${clock(data.value[1])} – ${clock(data.value[2])}`.trim();
-        return box;
-      },
+      ...tooltip(palette),
+      formatter: ({ data }: { data: LaneBar }) =>
+        `${data.name} ${clock(data.value[1])} – ${clock(data.value[2])}`.trim(),
     },
     dataZoom: scroll
       ? [

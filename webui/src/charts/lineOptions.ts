@@ -1,7 +1,7 @@
 /** What a line does over the last minute, beside the thresholds that are set for it. Pure. */
 
 import type { EChartsCoreOption } from "echarts/core";
-import type { Palette } from "./options";
+import { type Palette, tooltip } from "./options";
 
 export interface Threshold {
   name: string;
@@ -34,14 +34,11 @@ export function traceOptions(
     aria: { enabled: true, label: { description: label } },
     grid: { left: 8, right: 16, top: 12, bottom: 4, containLabel: true },
     tooltip: {
+      ...tooltip(palette),
       trigger: "axis",
-      confine: true,
-      backgroundColor: palette.surface,
-      borderColor: palette.line,
-      textStyle: { color: palette.text, fontSize: 13 },
       formatter: (found: { value: [number, number | null] }[]) => {
         const [at_ms, value] = found[0]?.value ?? [now_ms, null];
-        return `${sayTime(at_ms)}<br><b>${value === null ? "–" : `${value} ${trace.unit}`}</b>`;
+        return `${sayTime(at_ms)}\n${value === null ? "–" : `${value} ${trace.unit}`}`;
       },
     },
     xAxis: {

@@ -27,6 +27,7 @@ export const BOX_ALARMS: Record<string, { grave: boolean; to: string | null }> =
   anchor_failed: { grave: false, to: "evidence" },
   archive_changed: { grave: true, to: "storage" },
   archive_lag: { grave: false, to: "storage" },
+  backup_overdue: { grave: true, to: "backup" },
   card_lost: { grave: true, to: "lines" },
   clock_leapt: { grave: true, to: null },
   clock_set: { grave: false, to: null },
@@ -148,7 +149,7 @@ export function staffAlarms(operators: StaffMember[]): Alarm[] {
 
 export function watchAlarms(entries: AuditEntry[]): Alarm[] {
   return entries.map((entry) => ({
-    code: "watch_unusual",
+    code: stoppedExport(entry) ? "auto_export_stopped" : "watch_unusual",
     grave: false,
     id: String(entry.id),
     at: entry.at,
@@ -157,9 +158,11 @@ export function watchAlarms(entries: AuditEntry[]): Alarm[] {
       kind: String(entry.data.kind ?? ""),
       n: Number(entry.data.count ?? 0),
     },
-    to: { name: "audit" },
+    to: { name: stoppedExport(entry) ? "sticks" : "audit" },
   }));
 }
+/** Not much of anything, but what somebody set up and may not do any more. */
+const stoppedExport = (entry: AuditEntry) => entry.data.kind === "auto_exports";
 
 const weight = (alarm: Alarm) => (alarm.over ? 0 : alarm.grave ? 2 : 1);
 

@@ -8,11 +8,12 @@ import { readNumber, readOperators, readParameters, suggestCustomers } from "@/a
 import type { Parameter, StaffMember } from "@/api/officeTypes";
 import { PLACES, SETTINGS_PAGES, seesPlace } from "@/places";
 import { groupNumber, plainNumber } from "@/text/phoneNumber";
+import { useBoardStore } from "./board";
 import { partyNumber, useCallsStore } from "./calls";
 import { usePlayerStore } from "./player";
 import { useSessionStore } from "./session";
 
-export type CommandKind = "place" | "setting" | "customer" | "number" | "call" | "operator";
+export type CommandKind = "place" | "setting" | "customer" | "number" | "call" | "operator" | "channel";
 
 export interface Command {
   kind: CommandKind;
@@ -53,6 +54,7 @@ export const useCommandsStore = defineStore("commands", () => {
   const session = useSessionStore();
   const calls = useCallsStore();
   const player = usePlayerStore();
+  const board = useBoardStore();
   const open = ref(false);
   const found = shallowRef<Command[]>([]);
   const busy = ref(false);
@@ -144,6 +146,18 @@ export const useCommandsStore = defineStore("commands", () => {
     }));
   }
 
+  /** Each channel's settings, by its number or name. */
+  function channels(typed: string): Command[] {
+    if (!session.may("channel_setup")) return [];
+    return best(board.sorted, typed, (row) => [row.name, String(row.number)]).map((row) => ({
+      kind: "channel",
+      id: String(row.number),
+      title: [row.number, row.name].filter(Boolean).join(" "),
+      hint: "",
+      to: { name: "channels", query: { channel: row.number, find: "name" } },
+    }));
+  }
+
   /** Looks for what was typed; what cannot be read is left out. */
   async function find(text: string, say: Say, locale: "zh" | "en"): Promise<void> {
     const typed = text.trim();
@@ -156,7 +170,7 @@ export const useCommandsStore = defineStore("commands", () => {
     const answers = await Promise.all(asked.map((one) => one.catch(() => [])));
     if (mine !== turn) return;
     const [byNumber = [], byName = [], bySetting = [], byStaff = []] = answers;
-    found.value = [...byNumber, ...byName, ...found.value, ...bySetting, ...byStaff];
+    found.value = [...byNumber, ...byName, ...found.value, ...channels(typed), ...bySetting, ...byStaff];
     busy.value = false;
   }
 

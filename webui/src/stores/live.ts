@@ -21,6 +21,7 @@ import { tellOffice } from "./officeNews";
 import { usePlayerStore } from "./player";
 import { usePopupsStore } from "./popups";
 import { useSessionStore } from "./session";
+import { useSticksStore } from "./sticks";
 
 const reloaders = new Set<() => unknown>();
 
@@ -43,6 +44,7 @@ export const useLiveStore = defineStore("live", () => {
   const notes = useNotesStore();
   const agents = useAgentsStore();
   const alerts = useAlertsStore();
+  const sticks = useSticksStore();
   const state = ref<StreamState>("connecting");
   let wanted = false;
   let attempt = 0;
@@ -71,6 +73,7 @@ export const useLiveStore = defineStore("live", () => {
     else if (event.type === "recording") calls.putRecording(event.data.call_id, event.data.recording);
     else if (event.type === "line") board.takeLine(event.data.channel, event.data.kind === "line_present");
     else if (event.type === "card") refreshBoard();
+    else if (event.type === "medium") sticks.take(event.data);
     else reloadAll();
   }
 
@@ -171,6 +174,7 @@ export const useLiveStore = defineStore("live", () => {
       customers.clear();
       agents.clear();
       kept.clear();
+      sticks.clear();
       player.close();
     }
     lastStaffNo = staffNo;

@@ -22,10 +22,11 @@ export function useRecordActions(
     const doing = t(`records.${verb}`, { n: which.length });
     if (verb !== "restore" && !(await ask(t, t(`records.${verb}Ask`, { n: which.length }), doing))) return false;
     try {
-      const { count } = await moveRecords(kind, verb, which);
+      const { count, tasks_kept = 0 } = await moveRecords(kind, verb, which);
       drop(which);
       selected.value = new Set();
       ElMessage.success(t(`records.${verb}Done`, { n: count }));
+      if (tasks_kept) ElMessage.info(t("records.tasksKept", { n: tasks_kept }));
       return true;
     } catch (error) {
       ElMessage.error(errorText(error));

@@ -8,9 +8,9 @@ export interface Page<Row> {
   next: string | null;
 }
 
-/** Reads the pages that `read` brings, and begins anew when what is `wanted` changes. */
+/** Reads the pages that `read` brings, and begins anew when what is `wanted` changes: `read` is told to stop then. */
 export function useRecordList<Row extends { id: string | number }>(
-  read: (after: string | undefined) => Promise<Page<Row>>,
+  read: (after: string | undefined, unwanted: AbortSignal) => Promise<Page<Row>>,
   wanted: () => unknown,
 ) {
   const rows: Ref<Row[]> = shallowRef([]);
@@ -19,13 +19,16 @@ export function useRecordList<Row extends { id: string | number }>(
   /** What went wrong, while there is nothing to show instead. */
   const problem = ref<unknown>(null);
   let turn = 0;
+  let asking = new AbortController();
 
   async function load(after?: string): Promise<void> {
     turn += 1;
     const mine = turn;
+    asking.abort();
+    asking = new AbortController();
     loading.value = true;
     try {
-      const page = await read(after);
+      const page = await read(after, asking.signal);
       if (mine !== turn) return;
       rows.value = after === undefined ? page.rows : [...rows.value, ...page.rows];
       next.value = page.next;
@@ -59,6 +62,10 @@ export function useRecordList<Row extends { id: string | number }>(
 
   watch(wanted, reload, { deep: true });
   onScopeDispose(onReload(reload));
+  onScopeDispose(() => {
+    turn += 1;
+    asking.abort();
+  });
   void reload();
   return reactive({ rows, next, loading, problem, reload, loadMore, put, drop });
 }

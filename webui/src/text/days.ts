@@ -20,6 +20,18 @@ export function dayBegins(day: string): string {
   return new Date(year, month - 1, date).toISOString();
 }
 
+export const DAY_SPANS = ["today", "yesterday", "thisMonth", "lastMonth"] as const;
+
+/** First and last day of a span that people ask for often, seen from `today`. */
+export function spanOfDays(span: (typeof DAY_SPANS)[number], today: string): [string, string] {
+  const month = `${today.slice(0, 7)}-01`;
+  const before = addDays(month, -1);
+  if (span === "lastMonth") return [`${before.slice(0, 7)}-01`, before];
+  if (span === "thisMonth") return [month, today];
+  const day = span === "today" ? today : addDays(today, -1);
+  return [day, day];
+}
+
 /** A filter's bounds for the local days from `first` to `last`, both with: the end is not included. */
 export function boundsOf(first: string, last: string): { from: string; to: string } {
   return { from: dayBegins(first), to: dayBegins(addDays(last, 1)) };

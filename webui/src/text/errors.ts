@@ -8,5 +8,5 @@ export function errorText(error: unknown): string {
   const { t, te } = i18n.global;
   if (!(error instanceof ApiError)) return t("errors.unknown");
   const key = `errors.${error.code}`;
-  return t(te(key, "en") ? key : "errors.unknown");
+  return t(te(key) ? key : "errors.unknown");
 }

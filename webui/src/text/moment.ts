@@ -18,17 +18,36 @@ export function startOfDay_ms(at_ms: number): number {
   return day.getTime();
 }
 
+/** Making a formatter takes far longer than using it, and a table says hundreds of moments. */
+const formatters = new Map<string, Intl.DateTimeFormat>();
+function format(at: Date, locale: string, options: Intl.DateTimeFormatOptions): string {
+  if (Number.isNaN(at.getTime())) return "";
+  const key = locale + JSON.stringify(options);
+  const known = formatters.get(key) ?? new Intl.DateTimeFormat(locale, options);
+  formatters.set(key, known);
+  return known.format(at);
+}
+
+const TIME: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const DAY: Intl.DateTimeFormatOptions = { month: "short", day: "numeric" };
+const DAY_OF_YEAR: Intl.DateTimeFormatOptions = { ...DAY, year: "numeric" };
+const EXACT: Intl.DateTimeFormatOptions = {
+  year: "numeric",
+  month: "2-digit",
+  day: "2-digit",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+};
+
 /** How to say `iso` at the moment `now_ms` in the language `locale`. */
 export function sayMoment(iso: string, now_ms: number, locale: string): Moment {
   const at_ms = Date.parse(iso);
   const at = new Date(at_ms);
-  const time = at.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const time = format(at, locale, TIME);
   const otherYear = at.getFullYear() !== new Date(now_ms).getFullYear();
-  const date = at.toLocaleDateString(locale, {
-    month: "short",
-    day: "numeric",
-    ...(otherYear ? { year: "numeric" } : {}),
-  });
+  const date = format(at, locale, otherYear ? DAY_OF_YEAR : DAY);
   const today_ms = startOfDay_ms(now_ms);
   if (Math.abs(now_ms - at_ms) < NOW_LIMIT_MS) return { key: "now", time, date };
   const tomorrow_ms = startOfDay_ms(today_ms + INTO_NEXT_DAY_MS);
@@ -41,13 +60,5 @@ export function sayMoment(iso: string, now_ms: number, locale: string): Moment {
 
 /** The exact local time, to the second. */
 export function exactTime(iso: string, locale: string): string {
-  return new Date(iso).toLocaleString(locale, {
-    year: "numeric",
-    month: "2-digit",
-    day: "2-digit",
-    hour: "2-digit",
-    minute: "2-digit",
-    second: "2-digit",
-    hourCycle: "h23",
-  });
+  return format(new Date(iso), locale, EXACT);
 }

@@ -11,4 +11,5 @@ export type FilterSpec =
       /** Looks for options that fit what was typed; `options` become those. */
       search?: (text: string) => void;
     }
-  | { kind: "days"; name: string; from: string; to: string };
+  /** `ahead`: of days to come. */
+  | { kind: "days"; name: string; from: string; to: string; ahead?: boolean };
