@@ -11,7 +11,7 @@ from office import PASSWORD
 from playwright.sync_api import Page, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
-_FLAGS = (
+FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
 )  # fmt: skip
@@ -39,7 +39,7 @@ def chromium(locale: str = "zh-CN", width: int = 1440, height: int = 900) -> Ite
     """A page of a fresh browser; errors in its console fail the test that asks ``console_errors``."""
     SCREENSHOTS.mkdir(exist_ok=True)
     with sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=CHROMIUM, args=list(_FLAGS))
+        browser = player.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         try:
             yield browser.new_context(locale=locale, viewport={"width": width, "height": height}).new_page()
         finally:

@@ -136,10 +136,15 @@ class Person:
         assert status < 300, (method, path, status, answer)
         return answer
 
+    @property
+    def cookie(self) -> str:
+        """Name and value of the session's cookie."""
+        return self._cookie
+
     def try_call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """One request; status and decoded body."""
         link = http.client.HTTPConnection(self._at.hostname or "", self._at.port, timeout=20)
-        link.request(method, f"/api/v1{path}", json.dumps(body) if body is not None else None, self._headers())
+        link.request(method, f"/api/v1{path}", json.dumps(body) if body is not None else None, self.headers())
         answer = link.getresponse()
         raw = answer.read()
         cookie = answer.headers.get("Set-Cookie")
@@ -148,14 +153,15 @@ class Person:
         link.close()
         return answer.status, json.loads(raw) if raw and "json" in (answer.headers["Content-Type"] or "") else raw
 
-    def _headers(self) -> dict[str, str]:
+    def headers(self) -> dict[str, str]:
+        """What every request of this session says."""
         own = {"Content-Type": "application/json", "Origin": f"http://{self._at.netloc}"}
         return {**own, "Cookie": self._cookie, "X-Tapdeck-CSRF": self._csrf}
 
     def stream(self, last_id: str) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         """Open the event stream after ``last_id``."""
         link = http.client.HTTPConnection(self._at.hostname or "", self._at.port, timeout=25)
-        link.request("GET", "/api/v1/events", None, {**self._headers(), "Last-Event-ID": last_id})
+        link.request("GET", "/api/v1/events", None, {**self.headers(), "Last-Event-ID": last_id})
         return link, link.getresponse()
 
 

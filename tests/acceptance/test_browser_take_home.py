@@ -102,3 +102,71 @@ def pull_at(monkeypatch: pytest.MonkeyPatch, place: Path, away: Path, files: int
         return real(self, *given)
 
     monkeypatch.setattr(landing.Landing, "put", put)
+
+
+def test_a_known_stick_fills_itself_and_is_told_live(home: Home, office: StickOffice, page: Page) -> None:
+    """Remembered, given a rule, plugged in again: it is written to and may be pulled out, and the page follows."""
+    for number in range(3):
+        office.recorded(f"139{number:08d}", seconds=1)
+    with stick_box(home) as box:
+        page.goto(f"{page.url.split('#')[0]}#/settings/sticks")
+        expect(page.get_by_text("没有插入U盘")).to_be_visible()
+        place = box.plug("经理的U盘")
+        row = page.get_by_test_id("stick")
+        expect(row).to_have_attribute("data-state", "mounted", timeout=10_000)
+        expect(row.get_by_test_id("stick-simulated")).to_be_visible()
+        row.get_by_test_id("stick-remember").click()
+        page.locator(".el-message-box__input input").fill("财务室的红色U盘")
+        page.locator(".el-message-box__btns .el-button--primary").click()
+        expect(page.get_by_test_id("known-stick")).to_contain_text("财务室的红色U盘")
+        page.get_by_test_id("known-auto").click()
+        dialog = page.get_by_test_id("auto-dialog")
+        dialog.locator(".el-date-editor input").fill("2026-01-01")
+        dialog.locator(".el-date-editor input").press("Enter")
+        dialog.get_by_test_id("auto-save").click()
+        expect(page.get_by_test_id("auto-facts")).to_be_visible()
+        row.get_by_test_id("stick-eject").click()
+        expect(row).to_have_attribute("data-state", "safe_to_remove")
+        away = box.pull("经理的U盘")
+        expect(row).to_have_count(0, timeout=10_000)
+        away.rename(place)
+        expect(row).to_contain_text("财务室的红色U盘", timeout=10_000)
+        expect(row).to_have_attribute("data-state", "safe_to_remove", timeout=60_000)
+        (folder,) = place.glob("tapdeck-*")
+        assert listed(folder)[0]["complete"]
+        page.goto(f"{page.url.split('#')[0]}#/settings/jobs")
+        expect(page.get_by_test_id("take-home-safe")).to_be_visible(timeout=10_000)
+        page.screenshot(path=SCREENSHOTS / "sticks-jobs.png")
+
+
+def test_a_case_package_of_one_call_goes_onto_the_stick(home: Home, office: StickOffice, page: Page) -> None:
+    office.recorded("13812345678", seconds=1)
+    with stick_box(home) as box:
+        place = box.plug("律师的U盘")
+        page.get_by_test_id("nav-calls").click()
+        page.get_by_test_id("call-row").get_by_text("138 1234 5678").click()
+        expect(page.get_by_test_id("call-drawer")).to_be_visible()
+        page.get_by_test_id("drawer-case").click()
+        page.get_by_test_id("case-title").fill("合同纠纷")
+        expect(page.get_by_test_id("take-home-begin")).to_be_disabled()
+        page.get_by_test_id("case-reason").fill("应法院要求")
+        page.get_by_test_id("take-home-begin").click()
+        expect(page.get_by_test_id("take-home-safe")).to_be_visible(timeout=60_000)
+        (folder,) = place.glob("case-*")
+        assert "合同纠纷" in (folder / "report-报告.html").read_text(encoding="utf-8")
+
+
+def test_a_list_of_customers_comes_in_from_a_stick(home: Home, office: StickOffice, page: Page) -> None:
+    with stick_box(home) as box:
+        place = box.plug("名单U盘")
+        (place / "客户.csv").write_text("姓名,手机\n王五,13700001111\n", encoding="utf-8")
+        box.wait_for("名单U盘", "mounted")
+        page.get_by_test_id("nav-customers").click()
+        page.get_by_test_id("list-more").click()
+        page.get_by_test_id("more-import").click()
+        page.get_by_test_id("stick-file").click()
+        page.get_by_test_id("import-map").click(timeout=30_000)
+        page.get_by_test_id("import-confirm").click(timeout=30_000)
+        expect(page.get_by_test_id("job-progress")).to_have_attribute("data-state", "done", timeout=30_000)
+        page.keyboard.press("Escape")
+        expect(page.get_by_text("王五")).to_be_visible()
