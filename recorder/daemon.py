@@ -25,7 +25,6 @@ from firmware.clock import now_ms
 from firmware.config import Home
 from firmware.errors import ConfigError, LineCardError, LineCardGone, LineCardProtocolError, StoreError, StoreFull
 from firmware.notify import notify
-from firmware.structs import make_structs_ready
 from recorder.card_hold import CardHold
 from recorder.sample_clock import SampleClock
 from recorder.tape.feed import BlockFeed
@@ -559,7 +558,6 @@ def stop_on_signal(recorder: Recorder) -> None:
 
 def run_recorder(home: Home, options: RecorderOptions) -> None:
     """Body of the daemon: record until SIGTERM or SIGINT, whatever card is there. Raises LineCardError, StoreError."""
-    make_structs_ready()
     recorder = Recorder(home, options)
     stop_on_signal(recorder)
     try:

@@ -30,6 +30,7 @@ from recorder.tracking.channel import ChannelState
 log = logging.getLogger("recorder")
 
 BUSY_TIMEOUT_MS = 1000
+_states = msgspec.json.Decoder(ChannelState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +328,7 @@ class Journal:
 
 def _state_of(raw: msgspec.Raw) -> ChannelState:
     try:
-        return msgspec.json.decode(raw, type=ChannelState)
+        return _states.decode(raw)
     except msgspec.DecodeError as error:
         log.error("a channel begins anew, its state cannot be read: %s", error)
         return ChannelState()

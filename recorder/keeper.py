@@ -18,7 +18,6 @@ from firmware.durable import write_whole
 from firmware.errors import BadInput, ConfigError, StoreError
 from firmware.media.keeping import MediaThread
 from firmware.notify import notify
-from firmware.structs import make_structs_ready
 from firmware.supervise import DaemonSpec, read_wanted, remove_wanted, wanted_names, write_wanted
 from recorder.library.keeping.library import ArchiveThread, LibraryThread
 
@@ -199,7 +198,6 @@ class Keeper:
 
     def run(self) -> None:
         """Keep on until SIGTERM or SIGINT. Thread: the main thread."""
-        make_structs_ready()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._asked_to_stop)
         self._try_to_look()

@@ -28,6 +28,9 @@ class Circumstances:
     unavailable: tuple[str, ...] = ()
 
 
+_circumstances = msgspec.json.Decoder(Circumstances)
+
+
 def note_circumstances(connection: sqlite3.Connection, found: Iterable[Circumstances]) -> None:
     """Keep them inside the caller's write transaction; what is kept of a call already stays as it is."""
     connection.executemany(
@@ -39,7 +42,7 @@ def note_circumstances(connection: sqlite3.Connection, found: Iterable[Circumsta
 def circumstances_of(crm: sqlite_utils.Database, call_id: str) -> Circumstances | None:
     """Those of a call, None when it came up while nobody noted them."""
     row = crm.conn.execute("SELECT circumstances FROM popup_circumstances WHERE call_id = ?", (call_id,)).fetchone()
-    return None if row is None else msgspec.json.decode(row[0], type=Circumstances)
+    return None if row is None else _circumstances.decode(row[0])
 
 
 def in_scope_now(crm: sqlite_utils.Database, found: Circumstances, scope: RecordScope) -> list[PopupCustomer]:

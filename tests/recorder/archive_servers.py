@@ -28,6 +28,7 @@ class SshServer:
 
     folder: Path
     port: int
+    subsystem: str = "internal-sftp"
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -50,7 +51,7 @@ class SshServer:
         (self.folder / "config").write_text(
             f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {self.folder / 'host'}\nPidFile none\n"
             f"AuthorizedKeysFile {self.folder / 'authorized'}\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
-            "PasswordAuthentication no\nSubsystem sftp internal-sftp\n"
+            f"PasswordAuthentication no\nSubsystem sftp {self.subsystem}\n"
         )
 
     def make_key(self, name: str) -> None:

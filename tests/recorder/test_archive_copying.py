@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from archive_box import START_MS, ArchiveBox, standing_alarms
-from archive_servers import S3Server, SshServer, free_port, s3_server
+from archive_servers import SSHD, S3Server, SshServer, free_port, s3_server
 from click.testing import CliRunner
 
 from firmware.cli import root as tapdeck
@@ -22,10 +22,11 @@ from firmware.clock import now_ms
 from firmware.config import Home
 from firmware.errors import BadInput, BoxError, NotFound, Refused
 from firmware.store.connection import write
-from recorder.library.archive import copying
+from recorder.library.archive import copying, sftp
 from recorder.library.archive.copying import ArchiveTask
 from recorder.library.archive.marks import MARK
 from recorder.library.archive.office import add_place, archive_status, remove_place
+from recorder.library.archive.places import write_access
 from recorder.library.storage.deletion import delete_recordings
 
 DAY_MS = 86_400_000
@@ -167,6 +168,29 @@ def test_one_target_that_is_gone_does_not_hold_up_the_others(box: ArchiveBox, di
     assert copies(box, "another") == {}
     run(box)
     assert copies(box, "another")[row["id"]]["state"] == "verified"
+
+
+def test_a_server_that_talks_nonsense_does_not_hold_up_the_others(box: ArchiveBox, disk: Path, tmp_path: Path) -> None:
+    """A greeting in the log-in shell of the account lands in the channel of SFTP."""
+    if not Path(SSHD).exists():
+        pytest.skip("needs Debian's openssh-server")
+    server = SshServer(tmp_path / "ssh", free_port(), "echo Welcome to the office; exec /usr/lib/openssh/sftp-server")
+    server.make()
+    server.start()
+    access = sftp.SftpAccess(sftp.ask_host_key("127.0.0.1", server.port), server.identity.read_text())
+    write_access(box.home, "account", access)
+    try:
+        add(box, "account", server.url)
+        add(box, "disk", f"file://{disk}")
+        row = box.recording()
+        run(box)
+        assert copies(box)[row["id"]]["state"] == "verified"
+        another = box.recording()
+        run(box)
+        assert copies(box)[another["id"]]["state"] == "verified"
+        assert copies(box, "account") == {}
+    finally:
+        server.stop()
 
 
 def test_a_target_rests_longer_each_time_and_is_itself_again_after_a_success(
@@ -374,6 +398,23 @@ def test_copies_of_what_must_not_exist_go(box: ArchiveBox, disk: Path) -> None:
     assert not [name for name in names(disk) if row["id"] in name]
     assert [name for name in names(disk) if other["id"] in name]
     assert copies(box)[row["id"]]["state"] == "removed"
+
+
+def test_a_copy_that_cannot_be_removed_does_not_keep_the_others(box: ArchiveBox, disk: Path) -> None:
+    stuck, other = box.recording(), box.recording()
+    add(box, "disk", f"file://{disk}")
+    run(box)
+    in_the_way = disk / f"{copies(box)[stuck['id']]['path']}.0a1b.part"
+    in_the_way.mkdir()
+    with box.library() as library:
+        delete_recordings(library, [stuck["id"], other["id"]], "never_list", "box", "")
+    run(box)
+    assert not [name for name in names(disk) if other["id"] in name]
+    assert copies(box)[other["id"]]["state"] == "removed"
+    assert copies(box)[stuck["id"]]["state"] != "removed"
+    in_the_way.rmdir()
+    run(box)
+    assert copies(box)[stuck["id"]]["state"] == "removed"
 
 
 def test_killed_again_and_again_it_loses_nothing_and_claims_nothing(box: ArchiveBox, disk: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sqlite3
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import sqlite_utils
 
 from firmware.clock import now_ms
 from firmware.config import Home
-from firmware.errors import BadInput, BoxError, StoreBusy
+from firmware.errors import BadInput, BoxError, StoreBusy, StoreError
 from firmware.parameters import get_all
 from recorder.library.archive import copies
 from recorder.library.archive.copies import Waiting
@@ -50,7 +51,7 @@ class _Course:
     look: Look = field(default_factory=Look)
     error: str = ""
 
-    def failed(self, error: BoxError) -> None:
+    def failed(self, error: Exception) -> None:
         self.error = str(error)
         self.whole_pass_s = 0.0
         self.rests_until_s = time.monotonic() + self.rest_s
@@ -102,6 +103,11 @@ class ArchiveTask:
             course.served(whole and not stopping())
         except (TargetError, BadInput) as error:
             log.warning("archive %s rests: %s", place.name, error)
+            course.failed(error)
+        except (StoreError, sqlite3.Error):
+            raise
+        except Exception as error:  # what a server's or a disk's library may throw, the other archives do not wait for
+            log.exception("archive %s rests", place.name)
             course.failed(error)
         if whole or look:
             tell_of_doubts(stores.calls, place.name)
@@ -233,13 +239,23 @@ def _file_sha256(path: Path) -> str:
 
 
 def remove_erased(home: Home, calls: sqlite_utils.Database, name: str, target: Target, stopping: Stopping) -> None:
-    """Remove the copies of erased recordings from a target, their keys first. Raises TargetError, StoreError."""
+    """Remove the copies of erased recordings from a target, their keys first; one that stays does not keep the others.
+
+    Raises TargetError: the first reason why one stays; StoreError.
+    """
+    reason: TargetError | None = None
     for recording_id, _, path in copies.to_remove(home, calls, name):
         if stopping():
             return
-        for file in copies.all_names(path):
-            target.remove(file)
-        copies.note_removed(home, calls, recording_id, name)
+        try:
+            for file in copies.all_names(path):
+                target.remove(file)
+        except TargetError as error:
+            reason = reason or error
+        else:
+            copies.note_removed(home, calls, recording_id, name)
+    if reason:
+        raise reason
 
 
 def remove_copies(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.Database) -> dict[str, str]:

@@ -93,10 +93,12 @@ class S3Target:
 
 @contextmanager
 def _errors(place: str) -> Iterator[None]:
+    from xml.etree.ElementTree import ParseError
+
     from minio.error import MinioException
     from urllib3.exceptions import HTTPError
 
     try:
         yield
-    except (MinioException, HTTPError, ValueError) as error:
+    except (MinioException, HTTPError, ParseError, ValueError) as error:
         raise TargetError(f"{place}: {error}") from error

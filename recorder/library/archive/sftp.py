@@ -57,7 +57,7 @@ def _log_in(transport: paramiko.Transport, host: str, user: str, access: SftpAcc
         if client is None:
             raise TargetError(f"{host} offers no SFTP")
         client.get_channel().settimeout(TIMEOUT_S)
-    except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
+    except (paramiko.SSHException, paramiko.SFTPError, OSError, EOFError, ValueError) as error:
         raise TargetError(f"{host}: {_words(error)}") from error
     return client
 
@@ -183,7 +183,7 @@ def _errors(place: PurePosixPath) -> Iterator[None]:
 
     try:
         yield
-    except (paramiko.SSHException, OSError, EOFError) as error:
+    except (paramiko.SSHException, paramiko.SFTPError, OSError, EOFError) as error:
         raise TargetError(f"{place}: {_words(error)}") from error
 
 

@@ -22,6 +22,7 @@ from recorder.orders import LibraryVerb, Order, add_order
 
 ERASE: LibraryVerb = "erase"
 _LOOK_EVERY_S = 0.2
+_certificates = msgspec.json.Decoder(Certificate)
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -83,6 +84,6 @@ def _have_erased(home: Home, number: str, by: str, salt: str, patience_s: float)
                 _forget(crm, order_id)
                 raise Refused(row["message"])
             if row is not None:
-                return msgspec.json.decode(row["message"], type=Certificate)
+                return _certificates.decode(row["message"])
             time.sleep(_LOOK_EVERY_S)
     raise StoreBusy(f"the keeper has not carried out order {order_id} yet; it will")

@@ -60,6 +60,9 @@ class AnchorFile(msgspec.Struct, frozen=True):
         return sha256_hex(canonical(self.anchor))
 
 
+_anchor_files = msgspec.json.Decoder(AnchorFile)
+
+
 def anchors_folder(home: Home, simulated: bool) -> Path:
     """Where the anchors are."""
     return evidence_folder(home, simulated) / "anchors"
@@ -93,7 +96,7 @@ def _numbered(home: Home, simulated: bool) -> list[tuple[int, Path, bool]]:
 def read_anchor(path: Path) -> AnchorFile:
     """Raises StoreError: the file is damaged or cannot be read."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=AnchorFile)
+        return _anchor_files.decode(path.read_bytes())
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"anchor {path.name}: {error}") from error
 

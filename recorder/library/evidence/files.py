@@ -66,10 +66,15 @@ class Leaf(msgspec.Struct, frozen=True):
     manifest_id: str
 
 
+_manifests = msgspec.json.Decoder(SignedManifest)
+_entries = msgspec.json.Decoder(LogEntry)
+_leaves = msgspec.json.Decoder(Leaf)
+
+
 def read_manifest(path: Path) -> SignedManifest | None:
     """The manifest file at ``path``; None when it is damaged. Raises StoreError when it cannot be read."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=SignedManifest)
+        return _manifests.decode(path.read_bytes())
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     except OSError as error:
@@ -117,7 +122,7 @@ def read_entries(
             if not line.endswith(b"\n"):
                 return
             try:
-                entry = msgspec.json.decode(line, type=LogEntry)
+                entry = _entries.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise ValueError(f"line {index + 1} cannot be read") from error
             if (entry.index, entry.previous) != (index, previous) or (entry.kind == "log_begun") != (index == 0):
@@ -138,7 +143,7 @@ def read_leaves(path: Path) -> Iterator[Leaf | None]:
             if not line.endswith(b"\n"):
                 return
             try:
-                leaf = msgspec.json.decode(line, type=Leaf)
+                leaf = _leaves.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 yield None
             else:

@@ -48,13 +48,16 @@ class HeadLine(msgspec.Struct, frozen=True):
         return self.head.device == device_of(raw) and is_signed(self.head, self.public_key, self.signature)
 
 
+_lines = msgspec.json.Decoder(HeadLine)
+
+
 def last_head(path: Path) -> HeadLine | None:
     """The last whole line of a heads file; None when there is none. Raises OSError; ValueError: it is damaged."""
     line, _ = last_line(path)
     if not line:
         return None
     try:
-        head = msgspec.json.decode(line, type=HeadLine)
+        head = _lines.decode(line)
     except msgspec.DecodeError as error:
         raise ValueError("its last head is damaged") from error
     if not head.is_genuine():
@@ -68,7 +71,7 @@ def read_heads(path: Path) -> Iterator[HeadLine]:
         with path.open("rb") as file:
             for line in file:
                 with suppress(msgspec.DecodeError, UnicodeDecodeError):
-                    yield msgspec.json.decode(line, type=HeadLine)
+                    yield _lines.decode(line)
     except FileNotFoundError:
         return
 

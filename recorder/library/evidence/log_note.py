@@ -31,6 +31,9 @@ class LogNote(msgspec.Struct, frozen=True):
         return Frontier(self.tree_size, map(bytes.fromhex, self.complete))
 
 
+_notes = msgspec.json.Decoder(LogNote)
+
+
 def note_path(log_file: Path) -> Path:
     """The note of a log."""
     return log_file.with_name(f"{log_file.name.removesuffix('.log')}.note")
@@ -46,7 +49,7 @@ def write_note(log_file: Path, end: int, previous: str, tree: Frontier) -> None:
 def read_note(log_file: Path) -> LogNote | None:
     """The note, when the line that it ends with is where it says. Raises OSError."""
     try:
-        note = msgspec.json.decode(note_path(log_file).read_bytes(), type=LogNote)
+        note = _notes.decode(note_path(log_file).read_bytes())
         with log_file.open("rb") as file:
             file.seek(max(0, note.end - _LINE_BYTES))
             tail = file.read(note.end - file.tell())

@@ -41,6 +41,9 @@ class Tags(msgspec.Struct, frozen=True):
     tapdeck_recording: Place | None = None
 
 
+_tags = msgspec.json.Decoder(Tags, strict=False)
+
+
 def read_tags(path: Path) -> tuple[Audio, Tags] | None:
     """The audio, hashed now, and what its tags say; None for what is no audio that we write. Raises OSError."""
     import soundfile  # slow to import, and hardly ever wanted
@@ -57,6 +60,6 @@ def read_tags(path: Path) -> tuple[Audio, Tags] | None:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     found = Audio(path.name, coding, rate, samples, path.stat().st_size, digest, channels)
     try:
-        return found, msgspec.json.decode(comment, type=Tags, strict=False)
+        return found, _tags.decode(comment)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return found, Tags()

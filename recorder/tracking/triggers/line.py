@@ -27,6 +27,7 @@ _MACHINES: Mapping[Tone | None, Machine] = {
     Tone.MODEM_ANSWER: "modem",
 }
 Handler = Callable[[CallLife, LineEvent], None]
+_caller_ids = msgspec.json.Decoder(CallerId)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def _dial(life: CallLife, text: str, at: int) -> None:
 def caller_id(life: CallLife, event: LineEvent) -> None:
     """A caller-ID message, before the first ring or behind it; within a call it tells of another one that waits."""
     try:
-        heard = msgspec.json.decode(event.value if isinstance(event.value, str) else "", type=CallerId)
+        heard = _caller_ids.decode(event.value if isinstance(event.value, str) else "")
     except msgspec.MsgspecError:  # a card may say anything
         return
     state, call = life.state, life.state.call

@@ -32,9 +32,12 @@ class CallSetup(msgspec.Struct, frozen=True):
     dialled_number: str | None = None
 
 
+_setups = msgspec.json.Decoder(CallSetup)
+
+
 def _call_setup(life: CallLife, event: LineEvent) -> None:
     try:
-        setup = msgspec.json.decode(event.value if isinstance(event.value, str) else "", type=CallSetup)
+        setup = _setups.decode(event.value if isinstance(event.value, str) else "")
     except msgspec.MsgspecError:  # a card may say anything
         return
     at = event.at_sample
