@@ -53,7 +53,7 @@ def test_only_a_super_operator_purges(crm, office, kind):
     office["24"].ask("POST", f"/{kind}/delete", body)
     for staff_no, code in (("24", "super_only"), ("23", "permission_missing"), ("20", "permission_missing")):
         assert office[staff_no].ask("POST", f"/{kind}/purge", body).code == code
-    assert office["1"].ask("POST", f"/{kind}/purge", body).json == {"count": 1}
+    assert office["1"].ask("POST", f"/{kind}/purge", body).json["count"] == 1
     assert office["1"].get(f"/{kind}/bin")[kind] == []
     assert office["21"].ask("POST", f"/{kind}/restore", body).code == "not_found"
 

@@ -34,7 +34,7 @@ from recorder.library.evidence.outlets import ask_time_stamp
 from recorder.library.verification.verifier import tapdeck_verify
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "acceptance"))
-from browser import _FLAGS, CHROMIUM, SCREENSHOTS
+from browser import CHROMIUM, FLAGS, SCREENSHOTS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 PAGE = Path(tapdeck_verify.__file__).with_name("verify.html")
@@ -43,7 +43,7 @@ PAGE = Path(tapdeck_verify.__file__).with_name("verify.html")
 @pytest.fixture(scope="module")
 def browser_page() -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_FLAGS))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         context = browser.new_context(locale="en-US", offline=True, viewport={"width": 1000, "height": 900})
         page = context.new_page()
         yield page
