@@ -8,13 +8,16 @@ import { createApp } from "vue";
 import { START_LOCATION } from "vue-router";
 import App from "./App.vue";
 import { i18n, spoken } from "./i18n";
+import { showPageChanged, watchParts } from "./pageChanged";
 import { router } from "./router";
 import { useSessionStore } from "./stores/session";
 import "./theme";
 
+watchParts(router);
 const pinia = createPinia();
 const session = useSessionStore(pinia);
 /** Nobody waits at the log-in for the code of the page that comes behind it. */
 router.beforeEach((_to, from) => from !== START_LOCATION || until(() => session.ready).toBe(true));
 const app = createApp(App).use(pinia).use(i18n).use(router);
-void spoken.then(() => app.mount("#app"));
+/** Without its words the page stays empty but for the notice. */
+void spoken.then(() => app.mount("#app"), showPageChanged);

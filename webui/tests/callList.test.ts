@@ -107,6 +107,36 @@ describe("a list of calls", () => {
     expect([list.failed.value, list.items.value.length]).toEqual([false, 2]);
   });
 
+  it("shows nothing of an older question where the box is away", async () => {
+    serve([ended("c3", "missed"), ended("c2", "answered"), ended("c1", "missed")]);
+    const filter = ref<CallFilter>({});
+    const list = open(() => filter.value);
+    await settle();
+    vi.stubGlobal("fetch", async () => {
+      throw new TypeError("refused");
+    });
+    await list.reload();
+    expect([list.items.value.length, list.outdated.value]).toEqual([2, false]); // the same question: it stays
+    filter.value = { result: "missed" };
+    await settle();
+    expect([list.items.value.length, list.more.value, list.failed.value]).toEqual([0, false, true]);
+  });
+
+  it("asks again for what has failed", async () => {
+    const all = [ended("c3", "missed"), ended("c2", "answered"), ended("c1", "missed")];
+    serve(all);
+    const list = open(() => ({}));
+    await settle();
+    vi.stubGlobal("fetch", async () => {
+      throw new TypeError("refused");
+    });
+    await list.reload();
+    all.unshift(ended("c4", "missed"));
+    serve(all);
+    await list.loadMore();
+    expect(list.items.value.map((call) => call.id)).toEqual(["c4", "c3"]);
+  });
+
   it("recovers by itself as soon as a call arrives", async () => {
     vi.stubGlobal("fetch", async () => {
       throw new TypeError("refused");

@@ -75,6 +75,28 @@ describe("the door to the API", () => {
     vi.restoreAllMocks();
   });
 
+  it("calls a question off by what older browsers know too, and lets go of who may call it off", async () => {
+    vi.stubGlobal("AbortSignal", { timeout: () => new AbortController().signal });
+    const unwanted = new AbortController();
+    const letGo = vi.spyOn(unwanted.signal, "removeEventListener");
+    answer(200, { calls: [], next: null });
+    await expect(request("GET", "/calls", { unwanted: unwanted.signal })).resolves.toEqual({ calls: [], next: null });
+    expect(letGo).toHaveBeenCalledOnce();
+    let seen: AbortSignal | null | undefined;
+    vi.stubGlobal(
+      "fetch",
+      (_url: string, init: RequestInit) =>
+        new Promise((_, reject) => {
+          seen = init.signal;
+          seen?.addEventListener("abort", () => reject(new Error("aborted")));
+        }),
+    );
+    const asking = request("GET", "/calls", { unwanted: unwanted.signal });
+    unwanted.abort();
+    await expect(asking).rejects.toBeInstanceOf(ApiError);
+    expect([seen?.aborted, letGo.mock.calls.length]).toEqual([true, 2]);
+  });
+
   it("calls an unreachable box away, and survives answers that are no JSON", async () => {
     vi.stubGlobal("fetch", async () => {
       throw new TypeError("refused");

@@ -6,6 +6,7 @@ import { useCallsStore } from "@/stores/calls";
 import { onReload, useLiveStore } from "@/stores/live";
 import { usePopupsStore } from "@/stores/popups";
 import { useSessionStore } from "@/stores/session";
+import { useSticksStore } from "@/stores/sticks";
 import { aCall, aPopup, aRecording } from "./samples";
 
 const channel: Channel = {
@@ -32,6 +33,7 @@ let snapshot: { position: string; popups: Popup[] };
 let staffNo: string;
 let away: boolean;
 let csrf: string;
+let plugged: string[];
 
 beforeEach(() => {
   setActivePinia(createPinia());
@@ -40,6 +42,7 @@ beforeEach(() => {
   staffNo = "1000";
   away = false;
   csrf = "t";
+  plugged = [];
   vi.stubGlobal(
     "EventSource",
     class {
@@ -58,6 +61,8 @@ beforeEach(() => {
     if (url.endsWith("/popups")) return Response.json(snapshot);
     if (url.endsWith("/channels")) return Response.json({ channels: [{ ...channel }] });
     if (url.endsWith("/drafts")) return Response.json({ drafts: [] });
+    if (url.endsWith("/media"))
+      return Response.json({ allowed: "all", known: [], media: plugged.map((id) => ({ id })) });
     return Response.json({ cards: [] });
   });
 });
@@ -117,6 +122,24 @@ describe("the live desk", () => {
     forget();
     expect(reloads).toBe(1);
     expect(usePopupsStore().stack.map((card) => card.callId)).toEqual(["c2"]);
+  });
+
+  it("reads the sticks again after a reset and after a lost session, if somebody has looked at them", async () => {
+    const sticks = useSticksStore();
+    const live = useLiveStore();
+    const ids = () => sticks.sticks.map(({ id }) => id);
+    plugged = ["a"];
+    await start();
+    expect(sticks.loaded).toBe(false);
+    await sticks.load();
+    plugged = ["b"];
+    live.take({ type: "reset", data: { position: "e2-1" } });
+    await vi.waitFor(() => expect(ids()).toEqual(["b"]));
+    live.stop();
+    useSessionStore().lose();
+    plugged = [];
+    await start();
+    await vi.waitFor(() => expect(ids()).toEqual([]));
   });
 
   it("goes on asking for the pop-ups after a reset while the box is away", async () => {

@@ -89,6 +89,60 @@ describe("a list of records", () => {
     expect([list.problem, ids(list)]).toEqual([null, ["1"]]);
   });
 
+  it("knows no further page of a question that has failed", async () => {
+    let away = false;
+    const asked: (string | undefined)[] = [];
+    const list = open(async (after) => {
+      asked.push(after);
+      if (away) throw new Error("away");
+      return { rows: [{ id: "1" }], next: "1" };
+    });
+    await settle();
+    away = true;
+    await list.reload();
+    expect([ids(list), list.next]).toEqual([[], null]);
+    await list.loadMore();
+    expect(asked).toEqual([undefined, undefined]);
+  });
+
+  it("says that a further page has failed, keeps the rows, and asks for that page again", async () => {
+    let away = true;
+    const list = open(async (after) => {
+      if (after && away) throw new Error("away");
+      return after ? { rows: [{ id: "1" }], next: null } : { rows: [{ id: "2" }], next: "2" };
+    });
+    await settle();
+    await list.loadMore();
+    expect([ids(list), list.next, list.problem instanceof Error]).toEqual([["2"], "2", true]);
+    away = false;
+    await list.loadMore();
+    expect([ids(list), list.next, list.problem]).toEqual([["2", "1"], null, null]);
+  });
+
+  it("is outdated from another question on until its first page, and never by reading the same anew", async () => {
+    const wanted = ref(1);
+    const answers: (() => void)[] = [];
+    const list = open(
+      () => new Promise((resolve) => answers.push(() => resolve({ rows: [{ id: "1" }], next: null }))),
+      () => wanted.value,
+    );
+    answers[0]?.();
+    await settle();
+    void list.reload();
+    expect(list.outdated).toBe(false);
+    answers[1]?.();
+    wanted.value = 2;
+    await settle();
+    wanted.value = 3;
+    await settle();
+    answers[2]?.();
+    await settle();
+    expect(list.outdated).toBe(true);
+    answers[3]?.();
+    await settle();
+    expect(list.outdated).toBe(false);
+  });
+
   it("puts a new row on top, a known one in its place, and drops others", async () => {
     const list = open(async () => ({ rows: [{ id: "2" }, { id: "1" }], next: null }));
     await settle();

@@ -79,16 +79,39 @@ export async function failure(response: Response): Promise<ApiError> {
 /** A box that says nothing for so long is away: a network that swallows packets never answers. */
 const ANSWER_LIMIT_MS = 20_000;
 
+/** Ends with the first of these; `release` forgets them. `AbortSignal.any` is unknown to browsers that are in use. */
+function endingWith(ends: AbortSignal[]) {
+  const asking = new AbortController();
+  const stop = () => asking.abort();
+  for (const end of ends) {
+    if (end.aborted) stop();
+    end.addEventListener("abort", stop);
+  }
+  const release = () => {
+    for (const end of ends) end.removeEventListener("abort", stop);
+  };
+  return { signal: asking.signal, release };
+}
+
 /**
  * Asks the API. Throws {@link ApiError}. Outside log-in and password change, a 401 also ends the session here, and so
  * does a CSRF value that is not the session's: somebody has logged in anew in another tab.
  */
-export async function request<T>(method: Method, path: string, options: Options = {}) {
+export async function request<T>(method: Method, path: string, options: Options = {}): Promise<T> {
+  const limit = AbortSignal.timeout(ANSWER_LIMIT_MS);
+  const { signal, release } = endingWith(options.unwanted ? [limit, options.unwanted] : [limit]);
+  try {
+    return await send<T>(method, path, options, signal);
+  } finally {
+    release();
+  }
+}
+
+async function send<T>(method: Method, path: string, options: Options, signal: AbortSignal): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json" };
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
   if (method !== "GET" && csrf) headers["X-Tapdeck-CSRF"] = csrf;
   const sentAs = csrf;
-  const limit = AbortSignal.timeout(ANSWER_LIMIT_MS);
   let response: Response;
   try {
     response = await fetch(apiUrl(path, options.query), {
@@ -97,7 +120,7 @@ export async function request<T>(method: Method, path: string, options: Options 
       body: options.body === undefined ? undefined : JSON.stringify(options.body),
       credentials: "same-origin",
       cache: "no-store",
-      signal: options.unwanted ? AbortSignal.any([limit, options.unwanted]) : limit,
+      signal,
     });
   } catch {
     throw new ApiError(0, "away", "The box cannot be reached");

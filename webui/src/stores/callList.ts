@@ -15,7 +15,10 @@ export function useCallList(filter: () => CallFilter, page = 50) {
   const loading = ref(true);
   const failed = ref(false);
   const problem = ref<unknown>(null);
+  /** The calls answer another question than the one being asked. */
+  const outdated = ref(false);
   let turn = 0;
+  let asked: string | undefined;
 
   const items = computed<Call[]>(() => {
     if (failed.value && !fetched.value.length) return []; // not a list with nothing before what arrived
@@ -34,6 +37,7 @@ export function useCallList(filter: () => CallFilter, page = 50) {
   async function load(before?: string): Promise<void> {
     turn += 1;
     const mine = turn;
+    asked = before;
     loading.value = true;
     try {
       const answer = await readCalls(filter(), page, before);
@@ -43,6 +47,7 @@ export function useCallList(filter: () => CallFilter, page = 50) {
       fetched.value = before ? [...fetched.value, ...ids] : ids;
       next.value = answer.next;
       failed.value = false;
+      outdated.value = false;
       // A search for something rare answers with short pages that go on.
       if (!ids.length && answer.next) await load(answer.next);
     } catch (error) {
@@ -50,7 +55,11 @@ export function useCallList(filter: () => CallFilter, page = 50) {
       failed.value = true;
       problem.value = error;
       // What was found before is not what is wanted now; a box that is away changes nothing.
-      if (!before && error instanceof ApiError && error.status >= 400 && error.status < 500) fetched.value = [];
+      const refused = error instanceof ApiError && error.status >= 400 && error.status < 500;
+      if (before || !(refused || outdated.value)) return;
+      fetched.value = [];
+      next.value = null;
+      outdated.value = false;
     } finally {
       if (mine === turn) loading.value = false;
     }
@@ -58,10 +67,14 @@ export function useCallList(filter: () => CallFilter, page = 50) {
 
   const reload = () => load();
   async function loadMore(): Promise<void> {
-    if (next.value && !loading.value) await load(next.value);
+    if (next.value && !loading.value) await load(failed.value ? asked : next.value);
   }
 
-  watch(filter, reload, { deep: true });
+  function askAnew(): void {
+    outdated.value = true;
+    void reload();
+  }
+  watch(filter, askAnew, { deep: true });
   watch(() => calls.dropped, reload);
   // What arrives tells that the box answers again: without the calls before it the list would be wrong.
   watch([() => live.state, () => calls.arrived[0]], () => {
@@ -70,5 +83,5 @@ export function useCallList(filter: () => CallFilter, page = 50) {
   onScopeDispose(onReload(reload));
   onScopeDispose(calls.keep(() => fetched.value));
   void reload();
-  return { items, loading, failed, problem, more: computed(() => next.value !== null), reload, loadMore };
+  return { items, loading, failed, problem, outdated, more: computed(() => next.value !== null), reload, loadMore };
 }

@@ -16,43 +16,54 @@ export function useJob() {
   const job = ref<Job | null>(null);
   const problem = ref<unknown>(null);
   let timer: ReturnType<typeof setTimeout> | undefined;
+  /** Answers of an earlier turn come too late. */
+  let turn = 0;
+
+  function begin(): number {
+    clearTimeout(timer);
+    turn += 1;
+    return turn;
+  }
 
   function follow(fresh: Job): void {
-    clearTimeout(timer);
+    begin();
     job.value = fresh;
-    if (fresh.state === "waiting" || fresh.state === "running")
-      timer = setTimeout(() => void look(fresh.id), ASK_EVERY_MS);
+    lookLater();
   }
 
-  async function look(id: number): Promise<void> {
-    try {
-      follow(await readJob(id));
-      problem.value = null;
-    } catch (error) {
-      problem.value = error;
-      timer = setTimeout(() => void look(id), ASK_EVERY_MS);
-    }
+  function lookLater(): void {
+    const id = job.value?.id;
+    if (id === undefined || !["waiting", "running"].includes(job.value?.state ?? "")) return;
+    timer = setTimeout(() => void attempt(readJob(id)), ASK_EVERY_MS);
   }
 
-  async function attempt(action: Promise<Job>): Promise<void> {
+  /** Shows what becomes of it, unless something else is shown by then; whether it went well. */
+  async function attempt(action: Promise<Job>): Promise<boolean> {
+    const mine = begin();
     try {
-      follow(await action);
+      const fresh = await action;
+      if (mine !== turn) return true;
+      follow(fresh);
       problem.value = null;
+      return true;
     } catch (error) {
+      if (mine !== turn) return false;
       problem.value = error;
+      lookLater();
+      return false;
     }
   }
 
   const confirm = (mapping: (string | null)[] | null) =>
-    job.value ? attempt(confirmJob(job.value.id, mapping)) : Promise.resolve();
-  const cancel = () => (job.value ? attempt(cancelJob(job.value.id)) : Promise.resolve());
+    job.value ? attempt(confirmJob(job.value.id, mapping)) : Promise.resolve(false);
+  const cancel = () => (job.value ? attempt(cancelJob(job.value.id)) : Promise.resolve(false));
 
   function leave(): void {
-    clearTimeout(timer);
+    begin();
     job.value = null;
     problem.value = null;
   }
 
-  onScopeDispose(() => clearTimeout(timer));
+  onScopeDispose(begin);
   return { job, problem, follow, attempt, confirm, cancel, leave };
 }

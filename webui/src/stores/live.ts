@@ -133,6 +133,7 @@ export const useLiveStore = defineStore("live", () => {
       snapshot.popups.forEach(popups.take);
       refreshBoard();
       stream.start(snapshot.position);
+      sticks.refresh();
       attempt = 0;
       void begin(open);
     } catch {

@@ -1,21 +1,23 @@
 /** What is done with several chosen records at once: recycle bin, restoring, purging. */
 
 import { ElMessage } from "element-plus";
-import { computed, ref } from "vue";
 import { useI18n } from "vue-i18n";
 import { moveRecords } from "@/api/office";
 import type { RecordKind } from "@/api/officeTypes";
 import { errorText } from "@/text/errors";
+import { useChosenRows } from "./chosenRows";
 
 /** The chosen rows of a list, and what can be done with them. */
-export function useRecordActions(
+export function useRecordActions<Row extends { id: string }>(
   kind: RecordKind,
-  drop: (ids: string[]) => void,
+  list: { rows: Row[]; outdated: boolean; drop: (ids: string[]) => void },
   ask: typeof import("@/components/staff/askLeave").ask,
 ) {
   const { t } = useI18n();
-  const selected = ref(new Set<string>());
-  const ids = computed(() => [...selected.value]);
+  const choice = useChosenRows<Row>(
+    () => list.rows,
+    () => list.outdated,
+  );
 
   /** Does it after asking; what needs no question has none. True if it was done. */
   async function move(verb: "delete" | "restore" | "purge", which: string[]): Promise<boolean> {
@@ -23,8 +25,7 @@ export function useRecordActions(
     if (verb !== "restore" && !(await ask(t, t(`records.${verb}Ask`, { n: which.length }), doing))) return false;
     try {
       const { count, tasks_kept = 0 } = await moveRecords(kind, verb, which);
-      drop(which);
-      selected.value = new Set();
+      list.drop(which);
       ElMessage.success(t(`records.${verb}Done`, { n: count }));
       if (tasks_kept) ElMessage.info(t("records.tasksKept", { n: tasks_kept }));
       return true;
@@ -34,5 +35,5 @@ export function useRecordActions(
     }
   }
 
-  return { selected, ids, move };
+  return { ...choice, move };
 }

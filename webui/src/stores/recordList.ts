@@ -16,7 +16,9 @@ export function useRecordList<Row extends { id: string | number }>(
   const rows: Ref<Row[]> = shallowRef([]);
   const next = ref<string | null>(null);
   const loading = ref(true);
-  /** What went wrong, while there is nothing to show instead. */
+  /** The rows answer another question than the one being asked. */
+  const outdated = ref(false);
+  /** What went wrong: with the first page, where there are no rows, or else with the next one. */
   const problem = ref<unknown>(null);
   let turn = 0;
   let asking = new AbortController();
@@ -32,13 +34,17 @@ export function useRecordList<Row extends { id: string | number }>(
       if (mine !== turn) return;
       rows.value = after === undefined ? page.rows : [...rows.value, ...page.rows];
       next.value = page.next;
+      outdated.value = false;
       problem.value = null;
       // A search for something rare answers with short pages that go on.
       if (!page.rows.length && page.next !== null) await load(page.next);
     } catch (error) {
       if (mine !== turn) return;
       problem.value = error;
-      if (after === undefined) rows.value = [];
+      if (after !== undefined) return;
+      rows.value = [];
+      next.value = null;
+      outdated.value = false;
     } finally {
       if (mine === turn) loading.value = false;
     }
@@ -60,12 +66,16 @@ export function useRecordList<Row extends { id: string | number }>(
     rows.value = rows.value.filter((row) => !gone.has(row.id));
   }
 
-  watch(wanted, reload, { deep: true });
+  function askAnew(): void {
+    outdated.value = true;
+    void reload();
+  }
+  watch(wanted, askAnew, { deep: true });
   onScopeDispose(onReload(reload));
   onScopeDispose(() => {
     turn += 1;
     asking.abort();
   });
   void reload();
-  return reactive({ rows, next, loading, problem, reload, loadMore, put, drop });
+  return reactive({ rows, next, loading, outdated, problem, reload, loadMore, put, drop });
 }

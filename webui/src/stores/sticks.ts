@@ -50,6 +50,11 @@ export const useSticksStore = defineStore("sticks", () => {
     if (stale) await load();
   }
 
+  /** What the stream told meanwhile was missed: read again what somebody looks at. */
+  function refresh(): void {
+    if (loaded.value || reading || problem.value) void load();
+  }
+
   /** A stick came, changed or went. Nobody has looked yet: then nothing is kept. */
   function take({ kind, medium }: StickEvent): void {
     stale = reading;
@@ -70,5 +75,5 @@ export const useSticksStore = defineStore("sticks", () => {
     problem.value = null;
   }
 
-  return { sticks, known, allowed, loaded, problem, usable, load, take, clear };
+  return { sticks, known, allowed, loaded, problem, usable, load, refresh, take, clear };
 });

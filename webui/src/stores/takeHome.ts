@@ -12,6 +12,7 @@ import {
 } from "@/api/takeHome";
 import type { AudioFormat } from "@/api/types";
 import { useBasketStore } from "./basket";
+import { useSessionStore } from "./session";
 import { useSticksStore } from "./sticks";
 
 export const SHORTEST_PASSPHRASE = 12;
@@ -48,8 +49,9 @@ export function useTakeHome(
     communications: false,
     passphrase: "",
   });
-  /** What is typed for a case outlives the drawer; the passphrase does not. */
-  const kept = useSessionStorage("tapdeck.case", { title: "", reason: "" });
+  /** What is typed for a case outlives the drawer, for its author alone; the passphrase does not. */
+  const whose = useSessionStore().operator?.staff_no ?? "";
+  const kept = useSessionStorage(`tapdeck.case.${whose}`, { title: "", reason: "" });
   const inBasket = computed(() => [...new Set(basket.items.map((item) => item.call_id))]);
   const calls = computed(() => (form.which === "basket" ? inBasket.value : given().chosen));
   const passphrase = computed(() => form.passphrase || null);

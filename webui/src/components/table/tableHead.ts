@@ -15,6 +15,8 @@ export const TableHead = defineComponent({
     sorting: { type: Object as PropType<Sorting | null>, default: null },
     selectable: Boolean,
     allChosen: Boolean,
+    /** Nothing can be chosen now. */
+    locked: Boolean,
   },
   emits: { sort: (_by: string) => true, chooseAll: () => true },
   setup(props, { emit }) {
@@ -24,6 +26,7 @@ export const TableHead = defineComponent({
       const input = h("input", {
         type: "checkbox",
         checked: props.allChosen,
+        disabled: props.locked,
         "aria-label": t("table.chooseAll"),
         onChange: () => emit("chooseAll"),
       });

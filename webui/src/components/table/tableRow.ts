@@ -20,6 +20,8 @@ export interface TableLooks {
   columns: () => ListColumn[] | null;
   selectable: () => boolean;
   isChosen: (id: string | number) => boolean;
+  /** Nothing can be chosen now. */
+  isLocked: () => boolean;
   choose: (id: string | number) => void;
   /** What the box that chooses a row is called. */
   chooses: (row: AnyRow) => string;
@@ -48,6 +50,7 @@ export const TableRow = defineComponent({
       const input = h("input", {
         type: "checkbox",
         checked: table.isChosen(row.id),
+        disabled: table.isLocked(),
         "aria-label": table.chooses(row),
         onChange: () => table.choose(row.id),
       });
