@@ -1,12 +1,13 @@
 """Back to the state of a new box: the office's data alone, or everything, with a signed statement of what went.
 
 What went is counted before, looked for afterwards, and signed with the device's key, which is held in memory to the
-last and goes with the rest.
+last and goes with the rest. A mark in the home says that it began, so that it can be finished after a power cut.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -15,10 +16,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from crm_client_api.backup.contents import STORES
+from crm_client_api.backup.places import FOLDER
 from firmware.clock import now_ms
 from firmware.config import Home
-from firmware.durable import sync_folder
+from firmware.durable import sync_folder, write_whole
 from firmware.errors import Refused, StoreError
 from firmware.store.connection import open_store
 from firmware.store.replace import nobody_has_it
@@ -28,10 +32,18 @@ from recorder.library.evidence.signing import Signer, load_key, sha256_hex
 
 Mode = Literal["keep_recordings", "wipe"]
 _PIECE_BYTES = 1 << 20
-_KEPT = ("recordings", "evidence", "keys", "vault")
+_KEPT = ("recordings", "evidence", "keys", "vault", "removals", "copies-to-remove")
 _KEPT_FILES = ("channels.json", "aging.json", "held-real-card", "cards.json", "cards-seen.json")
 """Which number a channel has, and how old recordings are, belongs to the recordings."""
 _KEY_ENDING = ".key.json"
+RESET_MARK = ".being-reset"
+"""A file in the home while a reset is not finished."""
+_OWN_DISKS = {
+    "recordings": re.compile(r"\d{4}(/\d\d(/\d\d(/CH\d{3,}(/[^/]+)?)?)?)?|(\.restoring|before-restore-\w+)(/.+)?"),
+    "tapes": re.compile(r"[^/]+\.(tape|set-aside)"),
+}
+"""Folders that may be links to disks; what there, below the folder, is the box's own."""
+_MUST_BE_HERE = ("evidence", "keys", "vault")
 
 Progress = Callable[[int, int], None]
 """How many files are gone, of how many."""
@@ -39,39 +51,64 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What went, signed by the device over the canonical JSON of ``said`` (docs/backup.md)."""
+    """What went, signed by the device over the canonical JSON of ``said`` (docs/backup.md). Of a wipe that was cut off
+    after its key had gone, what was to go, as it was signed when it began: ``left`` is not in it.
+    """
 
     said: dict[str, Any]
     public_key: str
     signature: str
 
 
+class _Begun(msgspec.Struct, frozen=True):
+    """The mark of a reset that began: what was counted, signed then."""
+
+    mode: Mode
+    said: dict[str, Any]
+    public_key: str
+    signature: str
+
+
 def require_box(home: Home) -> None:
-    """Raises Refused: this is the home of no box, so nothing here is ours to remove."""
-    if not any((home.root / name).is_file() for name in STORES):
+    """Raises Refused: this is the home of no box, so nothing here is ours to remove; StoreError."""
+    if _begun(home) is None and not any((home.root / name).is_file() for name in STORES):
         raise Refused(f"{home.root} is not the home of a box: it has no store. 该目录不是录音盒的数据目录。")
 
 
 def confirmation(home: Home, mode: Mode) -> str:
     """What somebody must type: it names the box, so that nobody wipes another one."""
-    return f"{'wipe' if mode == 'wipe' else 'reset'} {_signer(home).device[:8]}"
+    begun = _begun(home)
+    device = _signer(home).device if begun is None else str(begun.said["device"])
+    return f"{'wipe' if mode == 'wipe' else 'reset'} {device[:8]}"
 
 
 def factory_reset(home: Home, mode: Mode, *, overwrite: bool, told: Progress) -> Statement:
     """Remove everything, or all but recordings and what proves and opens them. ``overwrite``: write over every file
     first; keys, stores and settings always are.
 
-    Raises Refused: no box, or recordings that are not cut yet would be lost; ConfigError, StoreBusy: the box runs;
+    One that was cut off is finished. Raises Refused: no box, recordings that are not cut yet would be lost, a folder of
+    keys or evidence is a link, or a wipe was cut off and this is none; ConfigError, StoreBusy: the box runs;
     StoreError: something cannot be removed.
     """
     require_box(home)
+    begun = _begun(home)
+    if begun is not None and begun.mode == "wipe" != mode:
+        raise Refused("a wipe was cut off here: finish it with --wipe. 上次清除未完成,请用 --wipe 继续。")
+    for name in _MUST_BE_HERE:
+        if mode == "wipe" and (home.root / name).is_symlink():
+            raise Refused(f"{home.root / name} is a link: put what it leads to in its place, or it would stay")
     home.create()
-    signer = _signer(home)
-    if mode == "keep_recordings":
+    signer = _signer(home) if begun is None else _signer_left(home, begun)
+    if mode == "keep_recordings" and begun is None:
         _require_all_cut(home)
     with only_supervisor(home), nobody_has_it(home.calls_db), nobody_has_it(home.crm_db):
         files = list(_going(home, mode))
-        said = _counted(home, mode, files, signer)
+        if begun is None or begun.mode != mode:
+            if signer is None:
+                raise StoreError("the signing key is gone")
+            said = _counted(home, mode, files, signer)
+            begun = _Begun(mode, said, signer.public_key, signer.sign(said))
+            write_whole(home.root / RESET_MARK, msgspec.json.encode(begun))
         _remove(home, files, overwrite, told)
         for folder in _roots(home, mode):
             _remove_folders(folder)
@@ -80,8 +117,31 @@ def factory_reset(home: Home, mode: Mode, *, overwrite: bool, told: Progress) ->
         _remove_run(home)
     if left:
         raise StoreError(f"{len(left)} files cannot be removed: {', '.join(left[:5])}")
-    said["left"] = 0
+    (home.root / RESET_MARK).unlink()
+    sync_folder(home.root)
+    if signer is None:
+        return Statement(begun.said, begun.public_key, begun.signature)
+    said = begun.said | {"left": 0}
     return Statement(said, signer.public_key, signer.sign(said))
+
+
+def _begun(home: Home) -> _Begun | None:
+    """The reset that was cut off here. Raises StoreError: its mark cannot be read."""
+    try:
+        return msgspec.json.decode((home.root / RESET_MARK).read_bytes(), type=_Begun)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise StoreError(f"{home.root / RESET_MARK}: {error}") from error
+
+
+def _signer_left(home: Home, begun: _Begun) -> Signer | None:
+    """The key by which it began, unless it is gone or written over by now; none is made."""
+    with suppress(StoreError):
+        if any((home.keys / name).exists() for name in ("device.pem", "practice.pem")):
+            signer = _signer(home)
+            return signer if signer.device == begun.said["device"] else None
+    return None
 
 
 def _signer(home: Home) -> Signer:
@@ -98,26 +158,43 @@ def _require_all_cut(home: Home) -> None:
 
 
 def _roots(home: Home, mode: Mode) -> list[Path]:
-    """Folders of which everything goes. A link in the place of a folder means where it leads: a disk of its own."""
-    kept = {*_KEPT, "run"} if mode == "keep_recordings" else {"run"}
-    return [one for one in sorted(home.root.iterdir()) if one.is_dir() and one.name not in kept]
+    """Folders of which everything goes. A link to a disk in the place of recordings or tapes means what is ours there;
+    no other link is entered.
+    """
+    kept = _kept_folders(mode)
+    return [one for one in sorted(home.root.iterdir()) if _is_entered(one) and one.name not in kept]
+
+
+def _kept_folders(mode: Mode) -> set[str]:
+    return {*_KEPT, "run"} if mode == "keep_recordings" else {"run"}
+
+
+def _is_entered(entry: Path) -> bool:
+    return entry.is_dir() and (not entry.is_symlink() or entry.name in _OWN_DISKS)
 
 
 def _going(home: Home, mode: Mode) -> Iterator[Path]:
     """Files that go, those first without which others are worth nothing."""
-    kept = _KEPT_FILES if mode == "keep_recordings" else ()
-    files = [one for one in sorted(home.root.iterdir()) if not one.is_dir() and one.name not in kept]
+    kept = {*_kept_folders(mode), RESET_MARK, *(_KEPT_FILES if mode == "keep_recordings" else ())}
+    files = [one for one in sorted(home.root.iterdir()) if not _is_entered(one) and one.name not in kept]
     for folder in _roots(home, mode):
-        for path, _, names in os.walk(folder):
-            files += [Path(path) / name for name in sorted(names)]
-            files += [Path(path) / name for name in _links(Path(path))]
+        for path, _, names in _walk(folder):
+            files += [path / name for name in sorted(names)]
     yield from sorted(files, key=lambda one: not _is_key(home, one))
 
 
-def _links(folder: Path) -> list[str]:
-    """Links to folders below: os.walk takes them for folders that it does not enter."""
-    with os.scandir(folder) as entries:
-        return [one.name for one in entries if one.is_symlink() and one.is_dir()]
+def _walk(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder with its folders and its files that are ours, links among the files. Backups are never ours."""
+    own = _OWN_DISKS[top.name] if top.is_symlink() else None
+    for path, folders, files in os.walk(top):
+        here = Path(path)
+        links = [name for name in folders if (here / name).is_symlink()]
+        ours = [
+            [name for name in names if own is None or own.fullmatch((here / name).relative_to(top).as_posix())]
+            for names in ([name for name in folders if name != FOLDER and name not in links], [*files, *links])
+        ]
+        folders[:] = ours[0]
+        yield here, ours[0], ours[1]
 
 
 def _is_key(home: Home, file: Path) -> bool:
@@ -177,16 +254,14 @@ def _write_over(file: Path) -> None:
         os.fsync(opened.fileno())
 
 
-def _remove_folders(folder: Path) -> None:
-    """Empty folders, deepest first; one that is a disk or a link stays, empty."""
-    for path, names, _ in os.walk(folder, topdown=False):
-        for name in names:
-            with suppress(OSError):
-                (Path(path) / name).rmdir()
-    with suppress(OSError):
-        folder.rmdir()
-    if folder.parent.is_dir():
-        sync_folder(folder.parent)
+def _remove_folders(top: Path) -> None:
+    """Empty folders of ours, deepest first; one that is a disk or a link stays, empty."""
+    folders = [top, *(path / name for path, names, _ in _walk(top) for name in names)]
+    for folder in reversed(folders):
+        with suppress(OSError):
+            folder.rmdir()
+    if top.parent.is_dir():
+        sync_folder(top.parent)
 
 
 def _remove_run(home: Home) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from crm_client_api.backup.records import Made
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -27,6 +29,22 @@ def to_keep(made_ms: Collection[int], policy: Policy, zone: tzinfo) -> frozenset
             newest.setdefault(period(at[one]), one)
         kept |= set(list(newest.values())[:count])
     return frozenset(kept)
+
+
+def thinned(made: Collection[Made], now: Made, policy: Policy, zone: tzinfo) -> list[Made]:
+    """Of the backups at a place, those to remove now that ``now`` is made; never ``now`` itself.
+
+    Backups with and without recordings are two series: neither displaces the other. Those that say they are made after
+    ``now`` come from a clock that was wrong, or is: they are series of their own.
+    """
+    series: dict[Hashable, list[Made]] = {}
+    for one in made:
+        series.setdefault((bool(one.recordings), one.made_ms > now.made_ms), []).append(one)
+    removed = []
+    for ones in series.values():
+        kept = to_keep([one.made_ms for one in ones], policy, zone)
+        removed += [one for one in ones if one.made_ms not in kept and one.name != now.name]
+    return removed
 
 
 def _day(at: datetime) -> Hashable:

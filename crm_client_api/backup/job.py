@@ -14,7 +14,7 @@ import msgspec
 from crm_client_api.backup import records
 from crm_client_api.backup.asking import NEEDED, Wanted
 from crm_client_api.backup.contents import STORES, About, KeptList, pack
-from crm_client_api.backup.generations import Policy, to_keep
+from crm_client_api.backup.generations import Policy, thinned
 from crm_client_api.backup.keys import BackupKey
 from crm_client_api.backup.parameters import DAILY, MONTHLY, WEEKLY
 from crm_client_api.backup.places import ENDING, Place, open_for_backup
@@ -56,7 +56,7 @@ def run_backup(context: Context) -> None:
             _forget_unfinished(context, wanted.place, place)
             recognise(context, wanted.place, place, folder)
             made = _Making(context, wanted, key, folder, place).make()
-            _thin_out(context, wanted.place, place)
+            _thin_out(context, wanted.place, place, made)
             place.done()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -179,18 +179,18 @@ def _forget_unfinished(context: Context, address: str, place: Place) -> None:
         place.remove(str(name))
 
 
-def _thin_out(context: Context, address: str, place: Place) -> None:
+def _thin_out(context: Context, address: str, place: Place, now: records.Made) -> None:
     """Remove older backups that the policy does not keep, then recordings that none of the others names."""
     values = get_all(context.crm, "system")
     counts = [value if isinstance(value := values[name], int) else 0 for name in (DAILY, WEEKLY, MONTHLY)]
     made = records.list_made(context.crm, address)
-    kept = to_keep([one.made_ms for one in made], Policy(*counts), context.settings().zone)
-    for one in made:
-        if one.made_ms not in kept:
-            place.remove(one.name)
-            records.note_removed(context.crm, [one.id])
-    if kept:
-        clear_recordings(context, address, place, min(kept))
+    removed = thinned(made, now, Policy(*counts), context.settings().zone)
+    for one in removed:
+        place.remove(one.name)
+        records.note_removed(context.crm, [one.id])
+    kept = [one for one in made if one not in removed]
+    naming = [one.made_ms for one in kept if one.recordings]
+    clear_recordings(context, address, place, min(naming or [one.made_ms for one in kept]))
 
 
 def _eject(context: Context, wanted: Wanted) -> bool:

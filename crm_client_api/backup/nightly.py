@@ -31,12 +31,12 @@ def is_due(now_ms: int, hour: int, zone: tzinfo, tried_ms: int, made_ms: int) ->
     """Whether to begin now. ``tried_ms``: the last try; ``made_ms``: the last good one; 0: never. Pure.
 
     Once after the hour begins, also later when the box was off; after a failure every hour. A clock that went back
-    makes nothing due twice within the hour.
+    makes nothing due twice within the hour; a backup of the future is none.
     """
     slot_ms = _slot_ms(now_ms, hour, zone, 0)
     if slot_ms > now_ms:
         slot_ms = _slot_ms(now_ms, hour, zone, -1)
-    if made_ms >= slot_ms:
+    if slot_ms <= made_ms <= now_ms:
         return False
     return tried_ms < slot_ms or abs(now_ms - tried_ms) >= _RETRY_MS
 
@@ -65,7 +65,7 @@ def ask_when_due(stores: Stores, now_ms: int) -> bool:
     if not isinstance(place, str) or not place or not isinstance(hour, int) or records.read_key(stores.crm) is None:
         return False
     last = _last_try(stores.crm.conn, place)
-    made_ms = max((one.made_ms for one in records.list_made(stores.crm, place)), default=0)
+    made_ms = _last_good_ms(stores, now_ms, place) or 0
     if last.open or not is_due(now_ms, hour, read_settings(stores.crm).zone, last.at_ms, made_ms):
         return False
     wanted = msgspec.to_builtins(wanted_at(place, recordings=system[RECORDINGS] is True))
@@ -80,11 +80,11 @@ def tell_overdue(stores: Stores, now_ms: int) -> None:
     place, days = system[PLACE], system[OVERDUE_DAYS]
     standing: dict[str, Mapping[str, Any]] = {}
     if isinstance(place, str) and place and isinstance(days, int) and days:
-        made_ms = max((one.made_ms for one in records.list_made(stores.crm)), default=None)
+        made_ms = _last_good_ms(stores, now_ms)
         row = stores.crm.conn.execute(
             "SELECT changed_ms FROM parameters WHERE scope = 'system' AND subject = '' AND key = ?", (PLACE,)
         ).fetchone()
-        since_ms = max(made_ms or 0, 0 if row is None else int(row[0]))
+        since_ms = max(made_ms or 0, 0 if row is None or row[0] > now_ms else int(row[0]))
         if now_ms - since_ms > days * _DAY_MS:
             standing[""] = {"last_ms": made_ms, "error": _last_try(stores.crm.conn, place).error}
     calls = open_store(stores.home.calls_db)
@@ -92,6 +92,12 @@ def tell_overdue(stores: Stores, now_ms: int) -> None:
         let_stand(calls, OVERDUE, standing)
     finally:
         calls.conn.close()
+
+
+def _last_good_ms(stores: Stores, now_ms: int, place: str | None = None) -> int | None:
+    """When the last good backup was made. One of the future is of a clock that was wrong: nobody knows its age."""
+    made = (one.made_ms for one in records.list_made(stores.crm, place))
+    return max((one for one in made if one <= now_ms), default=None)
 
 
 def _last_try(crm: sqlite3.Connection, place: str) -> _LastTry:

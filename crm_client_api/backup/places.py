@@ -13,6 +13,7 @@ Everything of ours lies in the folder ``tapdeck-backup`` there.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from crm_client_api.backup.addresses import medium_of
 from crm_client_api.take_home.landing import make_folder
 from crm_client_api.take_home.media import medium_now, writable
 from firmware.config import Home
+from firmware.errors import BadInput
 from firmware.media.asking import Wanted as Stick
 from recorder.library.archive.folder import FolderTarget
 from recorder.library.archive.places import open_place, split_url
@@ -35,6 +37,7 @@ ENDING = ".tapdeck"
 _FAT_BYTES = (1 << 32) - 1
 _KEPT_FREE_BYTES = 32 << 20
 _PART = ".part"
+_UNFINISHED = re.compile(rf"{re.escape(ENDING)}(\.[0-9a-f]+)?{re.escape(_PART)}$")
 
 
 class Place(Protocol):
@@ -70,9 +73,19 @@ def open_for_backup(home: Home, address: str, who: str) -> Iterator[Place]:
     parts, _ = split_url(address)
     with open_place(home, ACCESS_NAME, address) as target:
         if parts.scheme == "file":
+            _require_outside(home, Path(unquote(parts.path)))
             yield _InFolder(target, Path(unquote(parts.path)))
         else:
             yield _FarAway(target)
+
+
+def _require_outside(home: Home, folder: Path) -> None:
+    """Raises BadInput: what lies in the home goes with the home."""
+    if folder.resolve().is_relative_to(home.root.resolve()):
+        raise BadInput(
+            f"{folder} lies in the box's own folder {home.root}: choose another disk."
+            " 备份位置不能在录音盒自己的数据目录内。"
+        )
 
 
 class _FarAway:
@@ -131,7 +144,7 @@ class _InFolder(_FarAway):
     def tidy(self) -> None:
         for folder, _, names in os.walk(self._root / FOLDER):
             for name in names:
-                if name.endswith(f"{ENDING}{_PART}"):
+                if _UNFINISHED.search(name):
                     with suppress(OSError):
                         (Path(folder) / name).unlink()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import secrets
 import sqlite3
@@ -24,6 +25,7 @@ from firmware.config import Home
 from firmware.errors import StoreError
 from recorder.library.archive.target import TargetError
 
+_log = logging.getLogger(__name__)
 _BATCH = 200
 _PIECE_BYTES = 1 << 20
 _MARK = "this-place"
@@ -42,7 +44,7 @@ class Bringing:
     def bring(self, calls: Path, made_ms: int) -> KeptList:
         """All recordings of the copied store ``calls`` that can be read, as they lie beside the backup now.
 
-        One that is gone from the box, or cannot be read, is left out. Raises BoxError.
+        One that is gone from the box, cannot be read, or is not what the store says, is left out. Raises BoxError.
         """
         count = 0
         named: list[Beside] = []
@@ -52,9 +54,9 @@ class Bringing:
                 closing(sqlite3.connect(f"{calls.absolute().as_uri()}?mode=ro", uri=True)) as store,
             ):
                 whole = int(store.execute(f"SELECT count(*) {_READY}").fetchone()[0])
-                for done, (path, sha256, size, name) in enumerate(_ready(store)):
+                for done, (path, sha256, size, vault_id) in enumerate(_ready(store)):
                     self._context.step("recordings", done, whole)
-                    found = self._one(path, self._object(sha256, size, name), made_ms)
+                    found = self._one(path, self._object(sha256, size, vault_id), "" if vault_id else sha256, made_ms)
                     if found is not None:
                         named.append(found)
                         one = Kept(path, found.object, found.content_bytes, found.content_sha256)
@@ -76,13 +78,15 @@ class Bringing:
         what = hashlib.sha256(f"{sha256}\n{size}\n{name}".encode()).hexdigest()
         return f"recordings/{self._key.id}/{what[:2]}/{what}{ENDING}"
 
-    def _one(self, path: str, name: str, made_ms: int) -> Beside | None:
+    def _one(self, path: str, name: str, sha256: str, made_ms: int) -> Beside | None:
         known = records.beside(self._context.crm, self._address, name)
-        if known is not None and self._place.holds(name, known.bytes) is not False:
+        good = known is not None and sha256 in ("", known.content_sha256)
+        if known is not None and good and self._place.holds(name, known.bytes) is not False:
             return known
-        return self._write(self._context.home, path, name, made_ms)
+        return self._write(self._context.home, path, name, sha256, made_ms)
 
-    def _write(self, home: Home, path: str, name: str, made_ms: int) -> Beside | None:
+    def _write(self, home: Home, path: str, name: str, sha256: str, made_ms: int) -> Beside | None:
+        """``sha256``: what the content must have, "" when the store does not know it: that of an encrypted one."""
         try:
             source = os.open(home.recordings / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:  # deleted or converted meanwhile, or its disk is failing: the store of the box says so
@@ -98,6 +102,9 @@ class Bringing:
             except OSError as error:
                 raise StoreError(f"{path}: {error.strerror}") from error
             sync(spool)
+        if sha256 not in ("", content.hexdigest()):
+            _log.error("%s is damaged: the backup goes without it", path)
+            return None
         self._place.put(name, self._spool)
         if self._place.sha256(name) != hashed.digest.hexdigest():
             self._place.remove(name)

@@ -98,12 +98,14 @@ def beside(crm: sqlite_utils.Database, place: str, name: str) -> Beside | None:
 
 
 def note_beside(crm: sqlite_utils.Database, place: str, found: Collection[Beside], named_ms: int) -> None:
-    """A place has these recordings, and the backup of ``named_ms`` names them. Raises StoreError."""
+    """A place has these recordings, and the backup of ``named_ms`` names them. A clock that went back makes none of
+    them older. Raises StoreError.
+    """
     with write(crm) as connection:
         connection.executemany(
             "INSERT INTO backup_recordings VALUES (?,?,?,?,?,?) ON CONFLICT (place, object) DO UPDATE SET"
             " bytes = excluded.bytes, content_bytes = excluded.content_bytes,"
-            " content_sha256 = excluded.content_sha256, named_ms = excluded.named_ms",
+            " content_sha256 = excluded.content_sha256, named_ms = max(named_ms, excluded.named_ms)",
             [(place, one.object, one.bytes, one.content_bytes, one.content_sha256, named_ms) for one in found],
         )
 

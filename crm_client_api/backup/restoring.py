@@ -1,7 +1,7 @@
 """Bringing a backup back: all of it is unpacked and proved beside its place first, then put into its place.
 
 Until the first rename the home is as it was. Nothing of a home that is not blank is removed: it goes into folders
-called ``before-restore-TIME``. Recordings that are there already stay as they are.
+called ``before-restore-TIME``. Recordings that are there already, and whole, stay as they are.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from crm_client_api.backup.contents import (
     is_root_file,
     unpack,
 )
+from crm_client_api.backup.factory_reset import RESET_MARK
 from crm_client_api.backup.sealing import Head, Opened, Unlocker, read_head
 from crm_client_api.backup.settling import require_known_steps, settle
 from crm_client_api.backup.trial import require_rows
@@ -103,11 +104,11 @@ def restore(home: Home, file: Path, passphrase: str, *, replace: bool, told: Pro
         kept = KeptList(stage.place(RECORDINGS), end.recordings)
         require_known_steps(about, stage.folder)
         require_rows(stage.folder, end)
-        recordings, absent = _recordings(home, file.parent, kept, unlocker, stage, told)
+        recordings, absent, damaged = _recordings(home, file.parent, kept, unlocker, stage, told)
         steps = settle(Home(stage.folder), about, head)
         aside = datetime.fromtimestamp(now_ms() / 1000, UTC).strftime("before-restore-%Y%m%dT%H%M%SZ")
-        _put_in_place(home, stage, aside)
-        return Restored(head, end, steps, recordings, absent, None if blank else aside)
+        _put_in_place(home, stage, aside, damaged)
+        return Restored(head, end, steps, recordings, absent, aside if damaged or not blank else None)
 
 
 class _Stage:
@@ -181,24 +182,41 @@ def _unpack(file: Path, unlocker: Unlocker, stage: _Stage, told: Progress) -> tu
 
 def _recordings(
     home: Home, folder: Path, kept: KeptList, unlocker: Unlocker, stage: _Stage, told: Progress
-) -> tuple[int, list[str]]:
-    """Unpack the recordings beside a backup that the home lacks; how many, and which cannot be brought back."""
-    count, absent = 0, []
+) -> tuple[int, list[str], list[str]]:
+    """Unpack the recordings beside a backup that the home lacks, or has damaged; how many, which cannot be brought
+    back, and which are damaged here.
+    """
+    count, absent, damaged = 0, [], []
     for done, one in enumerate(kept.read()):
         told("recordings", done, kept.count)
         check_name(f"recordings/{one.path}")
-        if (home.recordings / one.path).exists() or (home.recordings / tombstone_file(one.path)).exists():
+        here = home.recordings / one.path
+        if (home.recordings / tombstone_file(one.path)).exists() or _is_whole(here, one):
             continue  # what was deleted stays deleted
         try:
             _recording(folder, one, unlocker, stage)
             count += 1
+            if here.is_file():
+                damaged.append(one.path)
         except (BadInput, Refused, FileNotFoundError):
             stage.place(f"recordings/{one.path}").unlink(missing_ok=True)
             absent.append(one.path)
     kept.file.unlink(missing_ok=True)
     with suppress(OSError):
         kept.file.parent.rmdir()
-    return count, absent
+    return count, absent, damaged
+
+
+def _is_whole(here: Path, one: Kept) -> bool:
+    """Whether a recording of the box is what the backup has of it; one that cannot be read is not."""
+    try:
+        with here.open("rb") as audio:
+            return (
+                os.fstat(audio.fileno()).st_size == one.bytes
+                and hashlib.file_digest(audio, "sha256").hexdigest() == one.sha256
+            )
+    except OSError:
+        return False
 
 
 def _recording(folder: Path, one: Kept, unlocker: Unlocker, stage: _Stage) -> None:
@@ -223,12 +241,17 @@ def check_object(name: str) -> None:
         raise BadInput(f"{name[:100]!r} is no recording beside a backup")
 
 
-def _put_in_place(home: Home, stage: _Stage, aside: str) -> None:
+def _put_in_place(home: Home, stage: _Stage, aside: str, damaged: list[str]) -> None:
     """Everything by renames within its disk, the stores last; until then the box refuses to start."""
     try:
         stage.sync()
         mark_damaged(home.crm_db, _CUT_OFF)
         _keep_longer_logs(home, stage)
+        for path in damaged:
+            place = home.recordings / aside / path
+            (home.recordings / aside).mkdir(exist_ok=True, mode=0o700)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            (home.recordings / path).rename(place)
         for name in _OWN_DISK:
             folder = home.root / name
             if name != "recordings":
@@ -238,6 +261,7 @@ def _put_in_place(home: Home, stage: _Stage, aside: str) -> None:
         _set_aside(home.root, aside, _is_ours)
         _merge(stage.folder, home.root)
         sync_folder(home.root)
+        (home.root / RESET_MARK).unlink(missing_ok=True)
         clear_mark(home.calls_db)
         clear_mark(home.crm_db)
     except OSError as error:
