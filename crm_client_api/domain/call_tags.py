@@ -16,7 +16,7 @@ from crm_client_api.domain.customers.record import LONGEST_TAG_CHARACTERS, clean
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.scope import ChannelScope
 from crm_client_api.domain.settings import Settings
-from crm_client_api.domain.witnesses import who_sees_channel
+from crm_client_api.domain.witnesses import who_sees_channels
 from firmware.clock import now_ms
 from firmware.store.connection import write
 
@@ -81,10 +81,11 @@ def set_tags(
     Raises Invalid.
     """
     wanted = _checked(tags)
+    to = who_sees_channels(crm, settings, {call.channel})
     with write(crm) as connection:
         old = _of_calls(connection, [call])[call.id]
         if _put(connection, call, old, wanted, actor):
-            _tell(crm, connection, settings, [call])
+            _tell(connection, to, [call])
     return sorted(wanted)
 
 
@@ -103,12 +104,13 @@ def change_tags(
     added, removed = _checked(add), _checked(remove)
     if (not added and not removed) or added & removed:
         raise Invalid("tag_wrong", "say which tags to add or to remove, and none of both")
+    to = who_sees_channels(crm, settings, {call.channel for call in calls})
     with write(crm) as connection:
         old = _of_calls(connection, calls)
         new = {key: _few((tags | added) - removed) for key, tags in old.items()}
         changed = [call for call in calls if _put(connection, call, old[call.id], new[call.id], actor)]
         if changed:
-            _tell(crm, connection, settings, changed)
+            _tell(connection, to, changed)
     return len(changed)
 
 
@@ -138,12 +140,10 @@ def _put(connection: sqlite3.Connection, call: Call, old: set[str], new: set[str
     return True
 
 
-def _tell(
-    crm: sqlite_utils.Database, connection: sqlite3.Connection, settings: Settings, calls: Collection[Call]
-) -> None:
-    to = {channel: who_sees_channel(crm, settings, channel) for channel in {call.channel for call in calls}}
+def _tell(connection: sqlite3.Connection, to: Mapping[int, Collection[str]], calls: Collection[Call]) -> None:
+    """``to``: by channel who is told."""
     if len(calls) > _MOST_TOLD:
-        everybody = {staff_no for some in to.values() for staff_no in some}
+        everybody = {staff_no for channel in {call.channel for call in calls} for staff_no in to[channel]}
         office_events.tell(connection, EVENT, {}, to=everybody)
         return
     for call in calls:

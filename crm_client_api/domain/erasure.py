@@ -208,6 +208,8 @@ def _record_is_held(crm: sqlite_utils.Database, one: Found) -> bool:
 
 def _customer_of(one: Found) -> str:
     """The customer to whom something belongs, "" for nobody."""
+    if one.kind in redaction.KINDS:
+        return str(one.about["customer_id"] or "")
     return str(one.about.get("customer_id") or one.about.get("kept_id") or one.about.get("subject") or "")
 
 

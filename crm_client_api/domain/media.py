@@ -65,10 +65,30 @@ def forget(crm: sqlite_utils.Database, medium_id: str, actor: Actor) -> None:
         if before is None:
             raise NotFound("this stick is not a known one")
         connection.execute("DELETE FROM known_media WHERE id = ?", (medium_id,))
+        give_up_auto_job(connection, medium_id, actor)
         ended = connection.execute("DELETE FROM auto_exports WHERE medium = ?", (medium_id,)).rowcount
         audit.append(
             connection, actor, "medium.forget", medium_id, {**_change(before, None), "auto_export_ended": bool(ended)}
         )
+
+
+def give_up_auto_job(connection: sqlite3.Connection, medium_id: str, actor: Actor) -> None:
+    """Give up what a stick's rule began and has not ended, inside the caller's write transaction: the rule goes, or is
+    another one now."""
+    rows = connection.execute(
+        "UPDATE jobs SET cancel_asked = 1, changed_ms = ? WHERE state IN ('waiting', 'running') AND NOT cancel_asked"
+        " AND kind = 'take_home' AND wanted ->> '$.auto' AND wanted ->> '$.medium' = ? RETURNING id, staff_no",
+        (now_ms(), medium_id),
+    ).fetchall()
+    connection.execute("UPDATE auto_exports SET job_id = NULL WHERE medium = ?", (medium_id,))
+    for row in rows:
+        audit.append(connection, actor, "job.cancel", str(row["id"]), {"asked_by": row["staff_no"]})
+
+
+def is_auto_job(crm: sqlite_utils.Database, medium_id: str, job_id: int) -> bool:
+    """Whether the stick's rule names this job."""
+    row = crm.conn.execute("SELECT job_id FROM auto_exports WHERE medium = ?", (medium_id,)).fetchone()
+    return row is not None and row["job_id"] == job_id
 
 
 def note_eject(crm: sqlite_utils.Database, medium_id: str, actor: Actor) -> None:

@@ -37,10 +37,14 @@ def who_sees_record(
     return who_sees_records(crm, scope_of, needed, [owner])[owner]
 
 
+def who_sees_channels(
+    crm: sqlite_utils.Database, settings: Settings, channels: Collection[int]
+) -> dict[int, list[str]]:
+    """By channel everybody who may log in and has its calls in scope."""
+    scopes = [(one.staff_no, settings.channel_scope(one.viewer)) for one in list_operators(crm) if one.may_log_in]
+    return {channel: [staff_no for staff_no, scope in scopes if scope.allows(channel)] for channel in channels}
+
+
 def who_sees_channel(crm: sqlite_utils.Database, settings: Settings, channel: int) -> list[str]:
-    """Everybody who may log in and has the channel's calls in scope."""
-    return [
-        one.staff_no
-        for one in list_operators(crm)
-        if one.may_log_in and settings.channel_scope(one.viewer).allows(channel)
-    ]
+    """The same of one channel."""
+    return who_sees_channels(crm, settings, [channel])[channel]

@@ -93,5 +93,5 @@ def put_auto_export(request: Request, medium_id: str, body: WantedAutoExport) ->
     status=204, permissions=(Permission.SYSTEM_SETUP,),
 )  # fmt: skip
 def delete_auto_export(request: Request, medium_id: str) -> None:
-    """End it; what is on the stick stays, and a job that runs goes on."""
+    """End it; what is on the stick stays, and a job that it began goes no further."""
     end_auto_export(request.stores.crm, medium_id, request.actor)

@@ -282,7 +282,7 @@ _STATEMENTS = (
     """
     CREATE TABLE hand_over_records (
         hand_over_id INTEGER NOT NULL REFERENCES hand_overs (id),
-        kind TEXT NOT NULL CHECK (kind IN ('customer', 'communication', 'task', 'call_back', 'draft', 'phrase')),
+        kind TEXT NOT NULL CHECK (kind IN ('customer', 'communication', 'task', 'call_back', 'draft')),
         record_id TEXT NOT NULL,
         old_owner TEXT NOT NULL,
         outcome TEXT CHECK (outcome IN ('returned', 'moved_on')),

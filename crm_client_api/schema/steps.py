@@ -11,7 +11,7 @@ from crm_client_api.schema.auto_exports import add_auto_exports
 from crm_client_api.schema.backups import add_backups
 from crm_client_api.schema.call_notes import add_call_notes
 from crm_client_api.schema.call_tags import add_call_tags
-from crm_client_api.schema.phrases import add_phrases
+from crm_client_api.schema.phrases import add_phrases, hand_over_phrases
 from crm_client_api.schema.purged_customers import add_purged_customers
 from crm_client_api.schema.records import add_records
 from crm_client_api.schema.take_home import add_take_homes, seal_take_homes
@@ -93,6 +93,11 @@ def _backups(db: sqlite_utils.Database) -> None:
 @_crm(name="0006_auto_exports")
 def _auto_exports(db: sqlite_utils.Database) -> None:
     add_auto_exports(db)
+
+
+@_crm(name="0006_phrases_handed_over")
+def _phrases_handed_over(db: sqlite_utils.Database) -> None:
+    hand_over_phrases(db)
 
 
 _STATEMENTS = (

@@ -16,11 +16,11 @@ import msgspec
 import sqlite_utils
 
 from crm_client_api.courier.exports import require_export_level
-from crm_client_api.courier.jobs import add_job, get_job
+from crm_client_api.courier.jobs import PAUSED, Job, add_job, get_job, set_job
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import BOX, Actor
 from crm_client_api.domain.calls import CallFilter
-from crm_client_api.domain.media import list_known
+from crm_client_api.domain.media import give_up_auto_job, list_known
 from crm_client_api.domain.operators import Operator, get_operator
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.watching import tell_unusual
@@ -29,14 +29,18 @@ from crm_client_api.stores import Stores
 from crm_client_api.take_home.choice import Wanted
 from crm_client_api.take_home.forms import Form
 from crm_client_api.take_home.job import TAKE_HOME, needed_for
+from crm_client_api.take_home.media import PASSING
 from firmware.clock import now_ms
 from firmware.errors import NotFound, Refused
 from firmware.media.medium import Medium, find_medium
 from firmware.parameters import get_all
 from firmware.store.connection import write
 
-Problem = Literal["", "asker_gone", "permission_missing", "level_missing"]
-"""Why nothing was begun: who set it up works here no more, lacks a permission, or is below the level for customers."""
+Problem = Literal["", "asker_gone", "permission_missing", "level_missing", "file_too_large", "paused"]
+"""Why nothing was begun: who set it up works here no more, lacks a permission, or is below the level for customers;
+the last job waits, for a recording is larger than the stick's file system takes, or somebody paused it."""
+_UNMENDED: Mapping[str, Problem] = {"file_too_large": "file_too_large", PAUSED: "paused"}
+"""Why a job is set aside that plugging the stick in again does not mend."""
 
 
 class AutoContents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,17 +132,19 @@ def set_auto_export(
                 msgspec.json.encode(contents).decode(), one.set_ms, one.seen_ms,
             ),
         )  # fmt: skip
+        give_up_auto_job(connection, medium, actor)
         change = {"before": _audited(before), "after": _audited(one)}
         audit.append(connection, actor, "medium.auto_export_set", medium, change)
     return one
 
 
 def end_auto_export(crm: sqlite_utils.Database, medium: str, actor: Actor) -> None:
-    """Nothing goes onto the stick by itself any more. Raises NotFound."""
+    """Nothing goes onto the stick by itself any more, and what the rule began is given up. Raises NotFound."""
     with write(crm) as connection:
         before = list_auto_exports(crm).get(medium)
         if before is None:
             raise NotFound("nothing goes onto this stick by itself")
+        give_up_auto_job(connection, medium, actor)
         connection.execute("DELETE FROM auto_exports WHERE medium = ?", (medium,))
         change = {"before": _audited(before), "after": None}
         audit.append(connection, actor, "medium.auto_export_end", medium, change)
@@ -165,7 +171,8 @@ def _plugged(stores: Stores, name: str, medium: Medium) -> None:
         if one is None or one.seen_ms == medium.since_ms:  # somebody changed it meanwhile
             return
         about: dict[str, object] = {"set_by": one.staff_no}
-        problem = _problem(crm, one)
+        job = _open_job(crm, one)
+        problem = _problem(crm, one) or ("" if job is None else _UNMENDED.get(job.held, ""))
         if problem:
             audit.append(connection, Actor(BOX), "medium.auto_export_refused", name, about | {"why": problem})
             tell_unusual(connection, crm, one.staff_no, "auto_exports", {"count": 1, "limit": 0, "medium": name})
@@ -173,10 +180,13 @@ def _plugged(stores: Stores, name: str, medium: Medium) -> None:
                 "UPDATE auto_exports SET seen_ms = ?, problem = ? WHERE medium = ?", (medium.since_ms, problem, name)
             )
             return
-        job_id = _open_job(crm, one)
-        if job_id is None:
+        if job is None:
             wanted: Mapping[str, Any] = msgspec.to_builtins(wanted_of(name, one.contents, now_ms()))
             job_id = add_job(connection, TAKE_HOME, Actor(one.staff_no, one.address), wanted, one.permissions)
+        else:
+            job_id = job.id
+            if job.held not in ("", *PASSING):  # somebody may have made room, or mended the stick
+                set_job(connection, job_id, held="", error=None)
         audit.append(connection, Actor(BOX), "medium.auto_export", name, about | {"job": job_id})
         connection.execute(
             "UPDATE auto_exports SET seen_ms = ?, ran_ms = ?, job_id = ?, problem = '' WHERE medium = ?",
@@ -184,13 +194,14 @@ def _plugged(stores: Stores, name: str, medium: Medium) -> None:
         )
 
 
-def _open_job(crm: sqlite_utils.Database, one: AutoExport) -> int | None:
-    """The last job of this stick, when it was cut off and goes on now."""
+def _open_job(crm: sqlite_utils.Database, one: AutoExport) -> Job | None:
+    """The last job of this stick, when it was cut off or set aside."""
     if one.job_id is None:
         return None
     with suppress(NotFound):
-        if get_job(crm, one.job_id).state in ("waiting", "running"):
-            return one.job_id
+        job = get_job(crm, one.job_id)
+        if job.state in ("waiting", "running") and not job.cancel_asked:
+            return job
     return None
 
 

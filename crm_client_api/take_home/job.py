@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
-from crm_client_api.courier.context import Context, SetAside
+from crm_client_api.courier.context import Cancelled, Context, SetAside
 from crm_client_api.courier.exports import require_export_level
-from crm_client_api.courier.jobs import held_jobs
+from crm_client_api.courier.jobs import Job, held_jobs
 from crm_client_api.domain import audit
+from crm_client_api.domain.media import is_auto_job
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.take_home.choice import Wanted, chosen_calls, filters_of, in_pages, left_out
 from crm_client_api.take_home.folder import Folder, Plan
@@ -50,9 +51,12 @@ def needed_for(wanted: Wanted) -> tuple[Permission, ...]:
 
 
 def run_take_home(context: Context) -> None:
-    """Write what is not there yet. Raises BoxError; SetAside: the job goes on when its stick is back."""
+    """Write what is not there yet. Raises BoxError; SetAside: the job goes on when its stick is back; Cancelled: the
+    stick's rule names this job no more."""
     job = context.job
     wanted = msgspec.convert(dict(job.wanted), Wanted)
+    if wanted.auto and not is_auto_job(context.crm, wanted.medium, job.id):
+        raise Cancelled("the rule that began this is gone")
     operator = context.operator(*needed_for(wanted))
     if wanted.customers:
         require_export_level(get_all(context.crm, "system")["customer_export_level"], operator)
@@ -60,7 +64,8 @@ def run_take_home(context: Context) -> None:
     passphrase = passphrase_of(context.home, job.id) if wanted.encrypted else None
     plan = _plan(context, wanted)
     if wanted.auto and not plan.calls and not (wanted.customers or wanted.communications):
-        _finish(context, wanted, plan, NOTHING_NEW, known_rate(context.crm, wanted.medium))
+        rate = known_rate(context.crm, wanted.medium)
+        _finish(context, wanted, plan, NOTHING_NEW, rate, eject_it=False)  # it was plugged in for something else
         return
     begun_s = time.monotonic()
     with writable(context.home, wanted.medium, f"job {job.id}") as stick:
@@ -71,11 +76,15 @@ def run_take_home(context: Context) -> None:
             raise SetAside("io_errors", str(error)) from error
         stick.done()
     took_s = max(time.monotonic() - begun_s, 0.001)
-    _finish(context, wanted, plan, folder.figures(), int(folder.written_bytes / took_s))
+    rate = int(folder.written_bytes / took_s)
+    _finish(context, wanted, plan, folder.figures(), rate, eject_it=True)
 
 
-def _finish(context: Context, wanted: Wanted, plan: Plan, figures: Mapping[str, Any], rate: int) -> None:
-    """Remember and audit what is on the stick now, and let people pull it out. ``rate``: bytes a second."""
+def _finish(
+    context: Context, wanted: Wanted, plan: Plan, figures: Mapping[str, Any], rate: int, *, eject_it: bool
+) -> None:
+    """Remember and audit what is on the stick now, and let people pull it out when ``eject_it``. ``rate``: bytes a
+    second."""
     job = context.job
     past = Past(min(wanted.until_ms, wanted.filter.to_ms or wanted.until_ms), plan.left_out, rate)
     with write(context.crm) as connection:
@@ -84,7 +93,7 @@ def _finish(context: Context, wanted: Wanted, plan: Plan, figures: Mapping[str, 
         action = "recording.take_home" if wanted.case is None else "recording.case_package"
         audit.append(connection, job.actor, action, str(job.id), told | {"bytes": figures["bytes"]})
     forget(context.home, job.id)
-    result = {**figures, "safe": _eject(context, wanted)}
+    result = {**figures, "safe": eject_it and _eject(context, wanted)}
     context.note(
         held="",
         state="done",
@@ -104,15 +113,19 @@ def end_take_home(context: Context) -> bool:
 
 def _eject(context: Context, wanted: Wanted) -> bool:
     """Make the stick safe to pull out, unless another job of the queue is for it; whether it is."""
-    others = [
-        one for one in held_jobs(context.crm, ("", *PASSING)) if one.kind == TAKE_HOME and one.id != context.job.id
-    ]
-    if any(one.wanted["medium"] == wanted.medium for one in others):
+    others = [one for one in held_jobs(context.crm, ("", *PASSING)) if one.id != context.job.id]
+    if any(_needs_stick(one) and one.wanted["medium"] == wanted.medium for one in others):
         return False
     try:
         return eject(context.home, wanted.medium).state == "safe_to_remove"
     except MediumRefused:
         return False
+
+
+def _needs_stick(job: Job) -> bool:
+    """Whether an open job writes to a stick, or is an import that has not fetched its file from one."""
+    fetched = "sha256" in job.wanted
+    return job.kind == TAKE_HOME or (job.kind.startswith("import_") and "medium" in job.wanted and not fetched)
 
 
 def _plan(context: Context, wanted: Wanted) -> Plan:

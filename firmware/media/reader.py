@@ -29,7 +29,10 @@ class Unusual(Exception):
 
 
 def list_files(root: str, endings: tuple[str, ...], largest: int) -> dict[str, Any]:
-    """Files with these endings, the newest first; ``more``: there was more than is looked at. Raises OSError."""
+    """Files with these endings, the newest first. Raises OSError.
+
+    ``more``: there is more than is looked at, or a folder that cannot be read.
+    """
     top = os.open(root, _FOLDER)
     try:
         names, more = _names(top)
@@ -37,17 +40,27 @@ def list_files(root: str, endings: tuple[str, ...], largest: int) -> dict[str, A
         folders = [name for name in names if _is_folder(top, name)]
         more = more or len(folders) > MOST_FOLDERS
         for name in folders[:MOST_FOLDERS]:
-            inner = os.open(name, _FOLDER, dir_fd=top)
             try:
-                below, more_below = _names(inner)
-                more = more or more_below
-                found += _fitting(inner, f"{name}/", below, endings, largest)
-            finally:
-                os.close(inner)
+                below, more_below = _below(top, name, endings, largest)
+            except OSError:  # lost+found is root's, and of a failing stick the rest is still there
+                more = True
+                continue
+            more = more or more_below
+            found += below
     finally:
         os.close(top)
     found.sort(key=lambda one: (-one["changed_ms"], one["place"]))
     return {"files": found[:MOST_FILES], "more": more or len(found) > MOST_FILES}
+
+
+def _below(top: int, name: str, endings: tuple[str, ...], largest: int) -> tuple[list[dict[str, Any]], bool]:
+    """The fitting files of one folder, and whether there is more. Raises OSError."""
+    inner = os.open(name, _FOLDER, dir_fd=top)
+    try:
+        names, more = _names(inner)
+        return list(_fitting(inner, f"{name}/", names, endings, largest)), more
+    finally:
+        os.close(inner)
 
 
 def _names(folder: int) -> tuple[list[str], bool]:

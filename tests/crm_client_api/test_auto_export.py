@@ -7,12 +7,14 @@ import json
 import pytest
 from crm_office import hire
 from excel_office import work
-from stick_office import audio_of, folders_on, one_turn
+from stick_office import ask, audio_of, folders_on, one_turn
 
+from crm_client_api.courier.context import SetAside
+from crm_client_api.courier.daemon import Courier
 from crm_client_api.domain.audit import CONSOLE, Actor
 from crm_client_api.domain.operators import set_active
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
-from crm_client_api.take_home import auto, landing
+from crm_client_api.take_home import auto, folder, landing
 from firmware.store.connection import write
 
 SET_UP = {Permission.SYSTEM_SETUP, Permission.RECORDING_QUERY, Permission.RECORDING_EXPORT}
@@ -72,9 +74,9 @@ def test_plugged_in_twice_the_second_time_only_what_is_new(office, home, crm, br
     sticks.replug(place)
     work(home)
     assert len(folders_on(place)) == 2, "nothing new: nothing is written"
-    assert sticks.wait_for(place.name, "safe_to_remove")
     told = browse("1").get("/jobs")["jobs"][0]
-    assert (told["state"], told["take_home"]["calls"], told["take_home"]["safe"]) == ("done", 0, True)
+    assert (told["state"], told["take_home"]["calls"], told["take_home"]["safe"]) == ("done", 0, False)
+    assert sticks.wait_for(place.name, "mounted"), "it was plugged in for something else"
     begun = audited(crm, "medium.auto_export")
     assert [(actor, subject, data["set_by"]) for actor, subject, data in begun] == [("the box", medium, "1")] * 3
     assert rule_of(browse("1"), medium)["job_id"] == begun[-1][2]["job"]
@@ -195,3 +197,107 @@ def test_workbooks_need_their_permissions_when_it_is_set_up_and_each_time(office
     sticks.replug(place)
     work(home)
     assert (jobs(crm), rule_of(browse("1"), medium)["problem"]) == ([], "permission_missing")
+
+
+def held(crm, why, job_id=1):
+    with write(crm) as connection:
+        connection.execute("UPDATE jobs SET held = ? WHERE id = ?", (why, job_id))
+
+
+@pytest.fixture
+def waiting(office, home, crm, sticks, filled, monkeypatch):
+    """A rule whose job began and could not go on, as if the stick had been full; its folder, its id."""
+    place, medium = filled
+    office.recorded()
+
+    def full(*given):
+        raise SetAside("full", "9 MiB are needed and 1 MiB are free")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folder.Folder, "write", full)
+        sticks.replug(place)
+        work(home)
+    assert jobs(crm) == [("1", "take_home", "waiting")]
+    return place, medium
+
+
+@pytest.mark.parametrize("why", ["full", "write_protected", "io_errors"])
+def test_what_somebody_has_mended_goes_on_when_it_is_plugged_in_again(home, crm, browse, sticks, waiting, why):
+    place, medium = waiting
+    held(crm, why)
+    work(home)
+    assert jobs(crm) == [("1", "take_home", "waiting")], "not before"
+    sticks.replug(place)
+    work(home)
+    assert jobs(crm) == [("1", "take_home", "done")]
+    assert len(audio_of(folders_on(place)[0])) == 1
+    assert rule_of(browse("1"), medium)["problem"] == ""
+
+
+@pytest.mark.parametrize("why", ["file_too_large", "paused"])
+def test_what_plugging_in_does_not_mend_is_told_each_time(home, crm, browse, sticks, waiting, why):
+    place, medium = waiting
+    hire(crm, "2", "super")
+    held(crm, why)
+    before = rule_of(browse("1"), medium)
+    for _ in range(2):
+        sticks.replug(place)
+        work(home)
+    assert (jobs(crm), folders_on(place)) == ([("1", "take_home", "waiting")], [])
+    assert rule_of(browse("1"), medium) == before | {"problem": why}, "it did not run"
+    assert [data["why"] for _, _, data in audited(crm, "medium.auto_export_refused")] == [why] * 2
+    assert len(audited(crm, "watch.unusual")) == 2
+    assert len(audited(crm, "medium.auto_export")) == 1, "only when it began"
+    held(crm, "")
+    sticks.replug(place)
+    work(home)
+    assert rule_of(browse("1"), medium)["problem"] == ""
+
+
+@pytest.mark.parametrize("how", ["ended", "replaced", "forgotten"])
+def test_with_its_rule_a_waiting_job_is_given_up(home, crm, browse, sticks, waiting, how):
+    place, medium = waiting
+    hire(crm, "2", "super")
+    browser = browse("2")
+    if how == "replaced":
+        assert automate(browser, medium, direction="outgoing").status == 200
+        assert rule_of(browser, medium)["job_id"] is None
+    else:
+        what = "auto-export" if how == "ended" else "known"
+        assert browser.ask("DELETE", f"/media/{medium}/{what}").status == 204
+    work(home)
+    assert jobs(crm) == [("1", "take_home", "cancelled")]
+    [(actor, subject, _)] = audited(crm, "job.cancel")
+    assert (actor, subject) == ("2", "1")
+    sticks.replug(place)
+    work(home)
+    assert [one for one in folders_on(place) if audio_of(one)] == []
+
+
+def test_a_job_whose_rule_names_it_no_more_writes_nothing(home, crm, waiting):
+    """As one that was ended by an earlier version, or put back from a backup."""
+    place, _ = waiting
+    with write(crm) as connection:
+        connection.execute("UPDATE auto_exports SET job_id = NULL")
+    held(crm, "")
+    work(home)
+    assert (jobs(crm), folders_on(place)) == ([("1", "take_home", "cancelled")], [])
+
+
+def test_a_stick_from_which_an_import_is_still_to_come_stays(office, home, crm, browse, sticks, stick):
+    place, medium = stick
+    (place / "名单.csv").write_bytes("姓名,手机\n王五,13700001111\n".encode())
+    office.recorded()
+    wanted = {"medium": medium, "place": "名单.csv", "kind": "customers"}
+    job = browse("1").ask("POST", "/imports/from-stick", wanted).json["id"]
+    assert ask(browse("1"), medium).status == 202
+    sticks_lane = Courier(home, "sticks")
+    sticks_lane.turn()
+    taken = browse("1").get("/jobs")["jobs"][0]
+    assert (taken["state"], taken["take_home"]["safe"]) == ("done", False)
+    assert sticks.wait_for(place.name, "mounted")
+    work(home)
+    assert browse("1").get(f"/jobs/{job}")["state"] == "needs_answer"
+    assert ask(browse("1"), medium).status == 202
+    work(home)
+    assert browse("1").get("/jobs")["jobs"][0]["take_home"]["safe"] is True, "the box has the file"

@@ -9,7 +9,8 @@ import pytest
 from crm_office import Listener, hire
 from excel_office import work as let_courier_work
 
-from crm_client_api.domain.call_tags import MOST_CALLS_AT_ONCE, MOST_TAGS_A_CALL
+from crm_client_api.domain import witnesses
+from crm_client_api.domain.call_tags import EVENT, MOST_CALLS_AT_ONCE, MOST_TAGS_A_CALL
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 
 
@@ -121,3 +122,19 @@ def test_the_workbook_has_them_in_their_column(home, exchange, browser, tmp_path
         column = [cell.value for cell in rows[0]].index("标签")
         assert {row[column].value or None for row in rows[1:]} == expected
         assert {row[column].data_type for row in rows[1:] if row[column].value} == {"s"}
+
+
+def test_whoever_is_told_is_worked_out_once_and_before_the_store_is_locked(crm, exchange, browser, monkeypatch):
+    calls = [exchange.call(number)["id"] for number in (1, 2)]
+    real, locked = witnesses.list_operators, []
+
+    def asked(given):
+        locked.append(given.conn.in_transaction)
+        return real(given)
+
+    monkeypatch.setattr(witnesses, "list_operators", asked)
+    assert browser.ask("POST", "/call-tags", {"calls": calls, "add": ["投诉"]}).json == {"count": 2}
+    assert browser.ask("PUT", f"/calls/{calls[0]}/tags", {"tags": ["VIP"]}).status == 200
+    assert locked == [False, False]
+    events = crm.conn.execute("SELECT count(*) FROM events WHERE kind = ?", (EVENT,)).fetchone()
+    assert events[0] == 3

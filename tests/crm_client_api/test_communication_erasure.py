@@ -10,8 +10,9 @@ from crm_office import hire
 from office_records import add_customer_of
 
 from crm_client_api.domain import erasure
-from crm_client_api.domain.audit import Actor
+from crm_client_api.domain.audit import Actor, append
 from crm_client_api.domain.audit_chain import verify_chain
+from crm_client_api.domain.communications import redaction
 from crm_client_api.domain.communications.changes import add_communication, add_supplement, correct_communication
 from crm_client_api.domain.communications.lists import Filter, Reach, get_communication, list_communications
 from crm_client_api.domain.communications.record import Values
@@ -93,3 +94,22 @@ def test_a_hold_on_the_customer_keeps_the_record(crm, home, stores, records):
     assert {(one.kind, one.kept) for one in left if one.kept != "hold h"} == set()
     assert len(left) == 5
     assert get_communication(crm, records[0], ALL).values.number == NUMBER
+
+
+def test_entries_of_the_log_about_many_records_or_an_import_belong_to_no_record(crm, home, stores, records):
+    """A list that was read names several records or none; an import's number is no record's."""
+    one, _ = records
+    with write(crm) as connection:
+        connection.execute(
+            "INSERT INTO holds (id, kind, subject, reason, set_by, set_ms) VALUES ('h', 'customer', ?, 'x', '1', 0)",
+            (str(crm.conn.execute("SELECT customer_id FROM communications WHERE id = ?", (one,)).fetchone()[0]),),
+        )
+        for verb, subject in (("clear", ""), ("read", ""), ("import", one), ("change", one)):
+            append(connection, ME, f"communication.{verb}", subject, {"text": f"他说打{NUMBER}", "ids": [one]})
+    kept = {found.about["action"]: found.kept for found in find(stores) if found.kind == redaction.CORRECTION}
+    free, held = dict.fromkeys(("communication.clear", "communication.read", "communication.import")), "hold h"
+    assert kept == free | {"communication.correct": held, "communication.change": held}
+    erase(home, stores)
+    left = {found.about["action"] for found in find(stores) if found.kind == redaction.CORRECTION}
+    assert left == {"communication.correct", "communication.change"}
+    assert verify_chain(crm).broken_id is None

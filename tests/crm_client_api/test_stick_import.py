@@ -105,6 +105,23 @@ def test_a_stick_with_very_many_names_is_looked_at_only_so_far(home, lists, tmp_
     assert (len(told["files"]), told["more"]) == (reader.MOST_FILES, True)
 
 
+def test_a_folder_that_cannot_be_opened_hides_nothing_else(lists, monkeypatch):
+    _, place, _ = lists
+    for name in ("lost+found", "名单"):
+        (place / name).mkdir()
+        (place / name / "a.csv").write_bytes(b"x")
+    real = os.open
+
+    def closed(path, *given, **more):
+        if path == "lost+found":
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, *given, **more)
+
+    monkeypatch.setattr(reader.os, "open", closed)
+    told = reader.list_files(str(place), (".csv",), 100)
+    assert ([one["place"] for one in told["files"]], told["more"]) == (["名单/a.csv"], True)
+
+
 @pytest.mark.parametrize(
     "place", ["../outside/secret.csv", "/etc/hosts", "link.csv", "inner/link/x.csv", "a/b/c.csv", ".", "nothing.csv"]
 )

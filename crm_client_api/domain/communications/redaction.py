@@ -31,6 +31,11 @@ COLUMNS = {
     SUPPLEMENT: ("content",),
     CORRECTION: ("data",),
 }
+_OF_ONE = (
+    "add", "change", "correct", "delete", "erase_number", "hand_over", "purge", "restore", "supplement",
+)  # fmt: skip
+"""What is done to one record: the subject of its audit entry is that record's id. Others name an import's, or none."""
+_OF_ONE_ACTIONS = frozenset(f"communication.{verb}" for verb in _OF_ONE)
 _QUERIES = {
     TEXT: "SELECT id AS row_number, * FROM communications",
     VERSION: "SELECT rowid AS row_number, (SELECT customer_id FROM communications WHERE id = communication_id) AS"
@@ -38,7 +43,8 @@ _QUERIES = {
     SUPPLEMENT: "SELECT id AS row_number, (SELECT customer_id FROM communications WHERE id = communication_id) AS"
     " customer_id, * FROM communication_supplements",
     CORRECTION: "SELECT id AS row_number, (SELECT customer_id FROM communications c WHERE c.id ="
-    " CAST(audit.subject AS INTEGER)) AS customer_id, * FROM audit",
+    f" CAST(audit.subject AS INTEGER) AND audit.action IN ({', '.join(map(repr, sorted(_OF_ONE_ACTIONS)))}))"
+    " AS customer_id, * FROM audit",
 }
 _ONLY = {CORRECTION: " AND action LIKE 'communication.%' AND salt IS NOT NULL"}
 
@@ -61,15 +67,18 @@ def find_texts(
         )
         for row in rows:
             found = Found(kind, str(row["row_number"]), dict(row), None)
-            kept = held(str(row["customer_id"] or "")) or held("") or record_held(record_of(found))
+            record = record_of(found)
+            kept = held(str(row["customer_id"] or "")) or held("") or (None if record is None else record_held(record))
             yield msgspec.structs.replace(found, kept=kept)
 
 
-def record_of(one: Found) -> int:
-    """The communication record to which a text belongs."""
+def record_of(one: Found) -> int | None:
+    """The communication record to which a text belongs; None for an entry of the audit log about several, or none."""
     if one.kind == TEXT:
         return int(one.id)
-    return int(one.about["subject"] if one.kind == CORRECTION else one.about["communication_id"])
+    if one.kind == CORRECTION:
+        return int(one.about["subject"]) if one.about["action"] in _OF_ONE_ACTIONS else None
+    return int(one.about["communication_id"])
 
 
 def redact(
@@ -99,7 +108,8 @@ def redact(
     connection.execute(
         f"UPDATE {table} SET {', '.join(f'{column} = ?' for column in columns)} WHERE rowid = ?", (*clean, row)
     )
-    index_again(connection, record_of(one), site=site)
+    record = one.id if one.kind == TEXT else one.about["communication_id"]
+    index_again(connection, int(record), site=site)
 
 
 def number_pattern(digits: Sequence[str]) -> re.Pattern[str]:
