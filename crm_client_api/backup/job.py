@@ -175,7 +175,6 @@ def _forget_unfinished(context: Context, address: str, place: Place) -> None:
     place.tidy()
     name = context.job.result.get("name")
     if name is not None and all(one.name != name for one in records.list_made(context.crm, address)):
-        place.remove(f"{name}.part")
         place.remove(str(name))
 
 
