@@ -68,6 +68,12 @@ def _calls_0010(db: sqlite_utils.Database) -> None:
     db.execute("CREATE INDEX copies_by_target ON archive_copies (target, state, recording_id)")
 
 
+@_calls(name="0011_archive_media")
+def _calls_0011(db: sqlite_utils.Database) -> None:
+    for statement in _ARCHIVE_MEDIA:
+        db.execute(statement)
+
+
 @_crm(name="0001_storage_rules")
 def _crm_0001(db: sqlite_utils.Database) -> None:
     for statement in _STORAGE_RULES:
@@ -270,6 +276,29 @@ _NUMBER_KEYS = (
 # What the keeper is to delete is looked for every minute.
 _MARKED_INDEX = (
     "CREATE INDEX recordings_marked ON recordings (started_ms, id) WHERE state = 'ready' AND deleted_rule IS NOT NULL"
+)
+
+# Every medium that an archive ever had, by its mark; ``until_ms``: when another was found in its place, NULL: it is
+# there. A copy that is to be removed may be on any of them: ``archive_removals`` says where it is gone.
+_ARCHIVE_MEDIA = (
+    """
+    CREATE TABLE archive_media (
+        target TEXT NOT NULL,
+        mark TEXT NOT NULL,
+        until_ms INTEGER,
+        PRIMARY KEY (target, mark)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE archive_removals (
+        recording_id TEXT NOT NULL,
+        target TEXT NOT NULL,
+        mark TEXT NOT NULL,
+        PRIMARY KEY (recording_id, target, mark)
+    ) STRICT
+    """,
+    "INSERT INTO archive_media (target, mark) SELECT substr(key, 14), value FROM meta WHERE key GLOB 'archive_mark:*'",
+    "DELETE FROM meta WHERE key GLOB 'archive_mark:*'",
 )
 
 # What people in the office decide; the recorder and the keeper only read it.

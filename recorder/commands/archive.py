@@ -27,9 +27,9 @@ def archive_group() -> None:
 
 
 @contextmanager
-def _stores(home: Home) -> Iterator[tuple[sqlite_utils.Database, sqlite_utils.Database]]:
+def _stores(home: Home, readonly: bool = True) -> Iterator[tuple[sqlite_utils.Database, sqlite_utils.Database]]:
     require_current_schema(home)
-    calls, crm = open_store(home.calls_db, readonly=True), open_store(home.crm_db)
+    calls, crm = open_store(home.calls_db, readonly=readonly), open_store(home.crm_db)
     with closing(calls.conn), closing(crm.conn):
         yield calls, crm
 
@@ -137,6 +137,34 @@ def list_command(home: Home) -> None:
     with _stores(home) as (_, crm):
         for place in read_places(crm):
             click.echo(f"{place.name}\t{place.url}\t{'required' if place.required else 'optional'}")
+
+
+@archive_group.command("media")
+@click.argument("name")
+@click.pass_obj
+def media_command(home: Home, name: str) -> None:
+    """List the media that a target ever had: mark, until when it was there. Copies are removed from all of them."""
+    from recorder.library.archive.marks import media
+
+    with _stores(home) as (calls, _):
+        for one in media(calls, name):
+            click.echo(f"{one.mark}\t{'here' if one.until_ms is None else iso_utc(one.until_ms)}")
+
+
+@archive_group.command("forget")
+@click.argument("name")
+@click.argument("mark")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def forget_command(home: Home, name: str, mark: str, yes: bool) -> None:
+    """Forget a medium that is gone for good: nothing waits any more to be removed from it."""
+    from recorder.library.archive.marks import forget_medium
+
+    if not yes:
+        click.confirm("Was it destroyed? Copies on it that should have been removed stay there.", abort=True)
+    with _stores(home, readonly=False) as (calls, _):
+        forget_medium(calls, name, mark)
+    click.echo(f"{name}: forgotten")
 
 
 @archive_group.command("status")

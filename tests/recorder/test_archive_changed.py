@@ -10,15 +10,21 @@ from typing import Any
 
 import pytest
 from archive_box import ArchiveBox
-from erased_number import erase_it
+from click.testing import CliRunner
+from erased_number import OTHER, erase_it, traces
 from library_box import Box, open_box
 
+from firmware.cli import root as tapdeck
+from firmware.clock import iso_utc
 from firmware.config import Home
+from firmware.store.connection import write
 from recorder.library.archive import confirming, copies, copying, looking
 from recorder.library.archive.copying import ArchiveTask
 from recorder.library.archive.folder import FolderTarget
 from recorder.library.archive.looking import CHANGED_ALARM
+from recorder.library.archive.marks import media
 from recorder.library.archive.office import add_place
+from recorder.library.archive.owed import owed
 from recorder.library.storage import quota_task, retention_task
 from recorder.library.storage.deletion import delete_recordings
 from recorder.library.storage.quota_task import QuotaTask
@@ -198,6 +204,96 @@ def test_an_erasure_is_not_done_at_another_medium(box: ArchiveBox, disk: Path, t
     assert [one["reason"] for one in erase_it(box).kept] == ["another medium is there"]
     disk.rmdir()
     (tmp_path / "keep").rename(disk)
+    run(box)
+    assert list(disk.rglob("*.flac")) == []
+
+
+def swap(disk: Path, keep: Path) -> None:
+    """Two disks take turns at one place."""
+    away = keep.with_name("away")
+    disk.rename(away)
+    keep.rename(disk) if keep.exists() else disk.mkdir()
+    away.rename(keep)
+
+
+def test_an_erasure_reaches_every_medium_that_took_its_turn(box: ArchiveBox, disk: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    row = box.recording()
+    run(box)
+    swap(disk, other)
+    run(box)
+    assert states(box) == ["verified"]
+    assert [list(one.rglob("*.flac")) == [] for one in (disk, other)] == [False, False]
+    (kept,) = erase_it(box).kept
+    earlier = media(box.calls, "disk")[1]
+    assert earlier.until_ms is not None
+    assert kept["reason"] == f"another medium may have one: {earlier.mark[:8]}, here until {iso_utc(earlier.until_ms)}"
+    assert list(disk.rglob("*.flac")) == []
+    assert list(other.rglob("*.flac"))
+    run(box)
+    assert states(box) == ["verified"]  # nothing is there yet to remove it from
+    swap(disk, other)
+    run(box)
+    assert traces(box, disk) == []
+    assert [copy["path"] for copy in box.calls.query("SELECT path FROM archive_copies")] == [None]
+    assert states(box) == ["removed"]
+    assert list(box.calls.query("SELECT * FROM archive_removals")) == []
+    assert row["id"] not in {one.recording_id for one in owed(box.home)}
+
+
+def test_a_medium_that_is_gone_for_good_is_forgotten(box: ArchiveBox, disk: Path, tmp_path: Path) -> None:
+    def tap(*words: str, ends: int = 0) -> str:
+        done = CliRunner().invoke(tapdeck, ["--home", str(box.home.root), "archive", *words])
+        assert done.exit_code == ends, done.output
+        return done.output
+
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    box.recording()
+    run(box)
+    swap(disk, tmp_path / "broken")
+    run(box)
+    assert len(erase_it(box).kept) == 1
+    present, gone = (line.split("\t") for line in tap("media", "disk").splitlines())
+    assert present[1] == "here"
+    tap("forget", "disk", present[0], "--yes", ends=1)
+    tap("forget", "disk", gone[0][:8], "--yes")
+    run(box)
+    assert states(box) == ["removed"]
+    assert list(owed(box.home)) == []
+
+
+def test_a_medium_that_was_gone_before_the_call_is_not_asked_for(box: ArchiveBox, disk: Path, tmp_path: Path) -> None:
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    box.recording(OTHER)
+    run(box)
+    swap(disk, tmp_path / "old")
+    run(box)
+    with write(box.calls) as connection:
+        connection.execute("UPDATE archive_media SET until_ms = 1 WHERE until_ms IS NOT NULL")
+    box.recording()
+    run(box)
+    assert erase_it(box).kept == []
+    assert traces(box, disk) == []
+
+
+def test_a_copy_that_a_power_cut_interrupted_goes_too(
+    box: ArchiveBox, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store must know before the first byte is at the target."""
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    row = box.recording()
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(copies, "note_verified", cut)
+    with pytest.raises(KeyboardInterrupt):
+        run(box)
+    monkeypatch.undo()
+    assert list(disk.rglob("*.flac"))
+    with box.library() as library:
+        delete_recordings(library, [row["id"]], "never_list", "box", "")
     run(box)
     assert list(disk.rglob("*.flac")) == []
 

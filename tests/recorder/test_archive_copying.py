@@ -433,7 +433,8 @@ def test_killed_again_and_again_it_loses_nothing_and_claims_nothing(box: Archive
                 time.sleep(0.005)
             keeper.kill()
         for one in copies(box).values():
-            assert hashlib.sha256((disk / one["path"]).read_bytes()).hexdigest() == one["sha256"]
+            if one["state"] == "verified":
+                assert hashlib.sha256((disk / one["path"]).read_bytes()).hexdigest() == one["sha256"]
     run(box)
     assert {one["state"] for one in copies(box).values()} == {"verified"}
     assert len(copies(box)) == len(rows)

@@ -17,7 +17,7 @@ from archive_servers import SSHD, S3Server, SshServer, free_port, s3_server
 
 from firmware.config import Home
 from firmware.errors import BadInput
-from recorder.library.archive import sftp
+from recorder.library.archive import folder, sftp
 from recorder.library.archive.places import access_path, open_place, split_url, write_access
 from recorder.library.archive.s3 import S3Access
 from recorder.library.archive.target import Target, TargetError
@@ -174,6 +174,21 @@ def test_an_object_of_several_parts(home: Home, s3: S3Server, tmp_path: Path) ->
     assert place.content(NAME) == source.read_bytes()
 
 
+def test_half_an_upload_goes_with_the_next_and_with_the_copy(home: Home, s3: S3Server, source: Path) -> None:
+    """A box that loses its power in the middle of a large object."""
+    place = s3_place(home, s3)
+    for act in ("put", "remove"):
+        for key in (NAME, f"{NAME}.other"):
+            begun = s3.boto.create_multipart_upload(Bucket=s3.bucket, Key=f"box/one/{key}")
+            s3.boto.upload_part(
+                Bucket=s3.bucket, Key=begun["Key"], UploadId=begun["UploadId"], PartNumber=1, Body=b"half of it"
+            )
+        with place.open() as target:
+            target.put(NAME, source) if act == "put" else target.remove(NAME)
+        left = s3.boto.list_multipart_uploads(Bucket=s3.bucket).get("Uploads", [])
+        assert {one["Key"] for one in left} == {f"box/one/{NAME}.other"}, act
+
+
 def test_all_versions_of_an_object_go(home: Home, s3: S3Server, source: Path) -> None:
     s3.boto.put_bucket_versioning(Bucket=s3.bucket, VersioningConfiguration={"Status": "Enabled"})
     with s3_place(home, s3).open() as target:
@@ -256,6 +271,28 @@ def test_nothing_is_written_below_a_mount_point_without_its_disk(home: Home, tmp
         with pytest.raises(TargetError, match="not a folder"):
             target.put(NAME, source)
     assert not root.exists()
+
+
+def test_nothing_is_written_below_a_disk_that_was_just_unmounted(
+    home: Home, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another folder takes the place of the disk between the look at it and the copy."""
+    root, away = tmp_path / "mnt", tmp_path / "away"
+    root.mkdir()
+    looked = folder._is_mount
+
+    def unmount(fd: int) -> bool:
+        looked(fd)
+        root.rename(away)
+        root.mkdir()
+        return True
+
+    with open_place(home, "t", f"file://{root}") as target:
+        monkeypatch.setattr(target, "_must_be_mounted", True)
+        monkeypatch.setattr(folder, "_is_mount", unmount)
+        target.put(NAME, source)
+    assert list(root.iterdir()) == []
+    assert (away / NAME).read_bytes() == source.read_bytes()
 
 
 @pytest.fixture

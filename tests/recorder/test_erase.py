@@ -22,6 +22,7 @@ from crm_client_api.domain.audit import CONSOLE, Actor
 from crm_client_api.domain.customers import Phone, add_customer
 from crm_client_api.domain.erasure import OfficeEraser
 from firmware.cli import root as tapdeck
+from firmware.clock import now_ms, uuid7
 from firmware.config import Home
 from firmware.errors import BadInput, Refused, StoreError
 from firmware.store import event_log
@@ -528,6 +529,8 @@ def test_killed_again_and_again_it_ends_with_nothing_left(box: ArchiveBox) -> No
             while box.calls.conn.execute(deleted).fetchone()[0] < least and erasing.poll() is None:
                 time.sleep(0.005)
             erasing.kill()
+    half = box.home.root / "removals" / f"{uuid7(now_ms())}.json.part"  # as a kill while it is written down leaves it
+    half.write_text(f"[{NUMBER}")
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     assert traces(box) == []
     assert box.row(kept["id"])["state"] == "ready"

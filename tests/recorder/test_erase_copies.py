@@ -13,7 +13,7 @@ from erased_number import erase_it, traces
 
 from firmware.config import Home
 from firmware.store.connection import write
-from recorder.library.archive import copying as archive_copying
+from recorder.library.archive import removing
 from recorder.library.archive.copying import ArchiveTask
 from recorder.library.archive.folder import FolderTarget
 from recorder.library.archive.marks import MARK
@@ -97,7 +97,7 @@ def test_a_copy_that_is_being_made_is_waited_for(
 def test_a_copy_that_takes_too_long_is_named_and_removed_later(
     box: ArchiveBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive_copying, "COPY_S", 0.1)
+    monkeypatch.setattr(removing, "COPY_S", 0.1)
     disk = tmp_path / "second"
     disk.mkdir()
     add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")

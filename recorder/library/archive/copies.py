@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 import sqlite_utils
 
 from firmware.clock import now_ms
-from firmware.config import Home
 from firmware.store.connection import write
-from recorder.library.archive.owed import owed, settle
 from recorder.library.audio import names
 from recorder.library.keeping.task import Stopping
 from recorder.library.storage.deletion import MUST_GO
@@ -25,11 +23,9 @@ TOMBSTONE = "tombstone:"
 CHANGED, GONE = "another medium is there", "the copy is gone or damaged"
 """Why a copy that was verified counts no more."""
 DAY_MS = 86_400_000
-ANYWHERE = "*"
-"""In the place of a target: wherever there may be a copy."""
 ERASURE = "erasure"
 """``recordings.deleted_rule`` of what was erased because of its number."""
-_GO_TOO = f"({','.join(repr(rule) for rule in sorted(MUST_GO))})"
+GO_TOO = f"({','.join(repr(rule) for rule in sorted(MUST_GO))})"
 """Rules by which copies go, too, as a list in SQL."""
 _AUDIO = tuple(f".{kind}{encrypted}" for kind in ("flac", "wav", "opus", "mp3") for encrypted in ("", ".tde"))
 
@@ -99,7 +95,7 @@ def _lacking_tombstones(calls: sqlite_utils.Database, target: str) -> list[Waiti
     rows = calls.conn.execute(
         "SELECT ? || c.recording_id, c.path, coalesce(t.attempts, 0) FROM archive_copies c"
         " JOIN recordings r ON r.id = c.recording_id AND r.state = 'deleted'"
-        f" AND coalesce(r.deleted_rule, '') NOT IN {_GO_TOO}"
+        f" AND coalesce(r.deleted_rule, '') NOT IN {GO_TOO}"
         " LEFT JOIN archive_copies t ON t.recording_id = ? || c.recording_id AND t.target = c.target"
         " WHERE c.target = ? AND c.state = 'verified' AND coalesce(t.state, '') <> 'verified'"
         " ORDER BY 3, 1 LIMIT ?",
@@ -111,7 +107,7 @@ def _lacking_tombstones(calls: sqlite_utils.Database, target: str) -> list[Waiti
 def is_wanted(calls: sqlite_utils.Database, one: Waiting) -> bool:
     """Whether nobody deleted, erased or converted it since it was listed."""
     if one.copy_id.startswith(TOMBSTONE):
-        condition = f"state = 'deleted' AND coalesce(deleted_rule, '') NOT IN {_GO_TOO}"
+        condition = f"state = 'deleted' AND coalesce(deleted_rule, '') NOT IN {GO_TOO}"
     else:
         condition = "state = 'ready' AND deleted_rule IS NULL AND path = :path"
     row = calls.conn.execute(
@@ -141,6 +137,16 @@ def verified(calls: sqlite_utils.Database, target: str) -> int:
         (target, f"{TOMBSTONE}%"),
     ).fetchone()
     return int(row[0])
+
+
+def note_begun(calls: sqlite_utils.Database, target: str, one: Waiting) -> None:
+    """There may be something of it at the target from now on, whatever becomes of it. Raises StoreError."""
+    with write(calls) as connection:
+        connection.execute(
+            "INSERT INTO archive_copies (recording_id, target, state, path) VALUES (?, ?, 'waiting', ?)"
+            " ON CONFLICT (recording_id, target) DO UPDATE SET path = excluded.path",
+            (one.copy_id, target, one.path),
+        )
 
 
 def note_verified(calls: sqlite_utils.Database, target: str, one: Waiting, sha256: str) -> None:
@@ -242,67 +248,3 @@ def _put(connection: sqlite3.Connection, target: str, one: Waiting, **found: Any
         f" ON CONFLICT (recording_id, target) DO UPDATE SET {updates}",
         list(row.values()),
     )
-
-
-def expect_removal(connection: sqlite3.Connection, targets: list[str], recording_id: str, path: str) -> None:
-    """Let the copies of a recording be removed, also those that a rebuilt store knows nothing of.
-
-    Inside the caller's write transaction, which sets ``deleted_rule`` to ``ERASURE``.
-    """
-    connection.executemany(
-        "INSERT INTO archive_copies (recording_id, target, state, path) VALUES (?, ?, 'waiting', ?)"
-        " ON CONFLICT (recording_id, target) DO NOTHING",
-        [(recording_id, target, path) for target in targets],
-    )
-
-
-def expect_removal_anywhere(connection: sqlite3.Connection, recording_id: str, path: str) -> None:
-    """The same at whatever targets there are, for a store that was made anew: ``spread`` names them."""
-    expect_removal(connection, [ANYWHERE], recording_id, path)
-
-
-def spread(calls: sqlite_utils.Database, targets: list[str]) -> None:
-    """Give what is to be removed anywhere a row for each target. Raises StoreError."""
-    while targets:
-        rows = calls.conn.execute(
-            "SELECT recording_id, path FROM archive_copies WHERE target = ? LIMIT ?", (ANYWHERE, PAGE)
-        ).fetchall()
-        if not rows:
-            return
-        with write(calls) as connection:
-            for row in rows:
-                expect_removal(connection, targets, row["recording_id"], row["path"])
-                connection.execute(
-                    "DELETE FROM archive_copies WHERE recording_id = ? AND target = ?", (row["recording_id"], ANYWHERE)
-                )
-
-
-def to_remove(home: Home, calls: sqlite_utils.Database, target: str | None) -> list[tuple[str, str, str]]:
-    """Copies, not removed yet, of recordings that must not exist: recording, target, path. ``target`` None: all.
-
-    Also those that only a note beside the store still knows.
-    """
-    rows = calls.conn.execute(
-        "SELECT c.recording_id, c.target, c.path FROM recordings r JOIN archive_copies c ON c.recording_id = r.id"
-        # A lost recording that somebody holds may have its last copy there.
-        f" WHERE r.deleted_rule IN {_GO_TOO}"
-        " AND (r.state = 'deleted' OR r.state = 'lost' AND r.deleted_rule = 'erasure')"
-        " AND c.state <> 'removed' AND c.path IS NOT NULL"
-        " AND coalesce(?, c.target) = c.target ORDER BY 1, 2",
-        (target,),
-    )
-    found = {(row[0], row[1]): str(row[2]) for row in rows}
-    for note in owed(home):
-        found |= {(note.recording_id, one): note.path for one in note.targets if target in (None, one)}
-    return [(recording_id, at, path) for (recording_id, at), path in sorted(found.items())]
-
-
-def note_removed(home: Home, calls: sqlite_utils.Database, recording_id: str, target: str) -> None:
-    """The copy is gone, and the name that told the number with it. Raises StoreError."""
-    with write(calls) as connection:
-        connection.execute(
-            "UPDATE archive_copies SET state = 'removed', path = NULL, sha256 = NULL, error = NULL"
-            " WHERE recording_id IN (?, ?) AND target = ?",
-            (recording_id, TOMBSTONE + recording_id, target),
-        )
-    settle(home, recording_id, target)

@@ -14,13 +14,14 @@ import sqlite_utils
 
 from firmware.clock import now_ms
 from firmware.config import Home
-from firmware.errors import BadInput, BoxError, StoreBusy, StoreError
+from firmware.errors import BadInput, StoreError
 from firmware.parameters import get_all
 from recorder.library.archive import copies
 from recorder.library.archive.copies import Waiting
 from recorder.library.archive.looking import CHANGED_ALARM, Look, look_at_copies, tell_of_doubts
-from recorder.library.archive.marks import MARK, is_another, known_mark, settle_mark
+from recorder.library.archive.marks import is_another, settle_mark
 from recorder.library.archive.places import Place, open_place, read_places
+from recorder.library.archive.removing import remove_erased, spread, to_remove
 from recorder.library.archive.target import Target, TargetError
 from recorder.library.audio import names
 from recorder.library.audio.vault import key_path
@@ -37,8 +38,6 @@ _RECENT_MS = 2 * 86_400_000
 _H_MS = 3_600_000
 ERASURE_S = 600.0
 """So long a copy waits while others are removed."""
-COPY_S = 10.0
-"""So long the removal of copies waits for one that is being made."""
 
 
 @dataclass(slots=True)
@@ -82,7 +81,7 @@ class ArchiveTask:
         every_place = read_places(stores.crm)
         places = [place for place in every_place if place.enabled]
         if time.monotonic() >= self._spread_s:
-            copies.spread(stores.calls, [place.name for place in every_place])
+            spread(stores.calls, [place.name for place in every_place])
             self._spread_s = time.monotonic() + WHOLE_PASS_S
         first = next((at for at, place in enumerate(places) if place.name == self._begin_with), 0)
         for place in places[first:] + places[:first]:
@@ -121,7 +120,7 @@ def serve(stores: Stores, place: Place, since_ms: int, stopping: Stopping, look:
     ``look``: read some of the copies there again, too.
     Raises TargetError: the target itself is out of order; BadInput: its address; StoreError.
     """
-    removing = not since_ms and bool(copies.to_remove(stores.home, stores.calls, place.name))
+    removing = not since_ms and bool(to_remove(stores.home, stores.calls, place.name))
     if not removing and not look and not copies.lacking(stores.calls, place.name, since_ms):
         return
     with open_place(stores.home, place.name, place.url) as target:
@@ -130,10 +129,10 @@ def serve(stores: Stores, place: Place, since_ms: int, stopping: Stopping, look:
             tell_of_doubts(stores.calls, place.name)
             if not all_doubted:  # without its mark it is another the next time, too
                 return
-        settle_mark(stores.calls, place.name, target)
+        mark = settle_mark(stores.calls, place.name, target)
         copy_all(stores, place.name, target, since_ms, stopping)
         if removing:  # last: a target that refuses to remove still archives
-            remove_erased(stores.home, stores.calls, place.name, target, stopping)
+            remove_erased(stores.home, stores.calls, place.name, target, mark, stopping)
         if look:
             look_at_copies(stores, place.name, target, look, stopping)
 
@@ -183,6 +182,7 @@ def copy_all(stores: Stores, name: str, target: Target, since_ms: int, stopping:
 
 
 def _copy(stores: Stores, name: str, target: Target, one: Waiting) -> None:
+    copies.note_begun(stores.calls, name, one)
     try:
         if one.copy_id.startswith(copies.TOMBSTONE):
             sha256 = _bring(target, stores.home, names.tombstone_file(one.path))
@@ -236,53 +236,3 @@ def _stated_sha256(manifest: Path) -> str:
 def _file_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def remove_erased(home: Home, calls: sqlite_utils.Database, name: str, target: Target, stopping: Stopping) -> None:
-    """Remove the copies of erased recordings from a target, their keys first; one that stays does not keep the others.
-
-    Raises TargetError: the first reason why one stays; StoreError.
-    """
-    reason: TargetError | None = None
-    for recording_id, _, path in copies.to_remove(home, calls, name):
-        if stopping():
-            return
-        try:
-            for file in copies.all_names(path):
-                target.remove(file)
-        except TargetError as error:
-            reason = reason or error
-        else:
-            copies.note_removed(home, calls, recording_id, name)
-    if reason:
-        raise reason
-
-
-def remove_copies(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.Database) -> dict[str, str]:
-    """Remove the copies of erased recordings everywhere, now; the reasons why some are left, by target.
-
-    What is left the archive task removes as soon as it can. Raises StoreError.
-    """
-    try:
-        with archive_lock(home, COPY_S):
-            return _remove_copies(home, calls, crm)
-    except StoreBusy as error:
-        return dict.fromkeys({place.name for place in read_places(crm)}, str(error))
-
-
-def _remove_copies(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.Database) -> dict[str, str]:
-    places = {place.name: place for place in read_places(crm)}
-    left: dict[str, str] = {}
-    for name in sorted({target for _, target, _ in copies.to_remove(home, calls, None)}):
-        if name not in places:
-            left[name] = "no longer a target of this box"
-            continue
-        try:
-            with open_place(home, name, places[name].url) as target:
-                if (mark := known_mark(calls, name)) is not None and target.sha256(MARK) != mark:
-                    left[name] = copies.CHANGED
-                    continue
-                remove_erased(home, calls, name, target, lambda: False)
-        except BoxError as error:
-            left[name] = str(error)
-    return left

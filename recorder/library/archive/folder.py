@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,80 +19,90 @@ class FolderTarget:
     def __init__(self, root: Path, *, must_be_mounted: bool) -> None:
         """Raises TargetError."""
         self._root, self._must_be_mounted = root, must_be_mounted
-        self._check()
+        with self._opened():
+            pass
 
-    def _check(self) -> None:
+    @contextmanager
+    def _opened(self, name: str = "") -> Iterator[Path]:
+        """The folder by a name that stays its own: when its disk is unmounted meanwhile, no copy lands below it.
+
+        Raises TargetError, also for what the system says of ``name`` there.
+        """
         try:
-            is_folder, is_mounted = self._root.is_dir(), not self._must_be_mounted or self._root.is_mount()
-        except OSError as error:  # a share whose server is away
-            raise TargetError(f"{self._root}: {error.strerror}") from error
-        if not is_folder:
-            raise TargetError(f"{self._root} is not a folder")
-        if not is_mounted:
-            raise TargetError(f"nothing is mounted at {self._root}")
+            fd = self._open_root()
+            try:
+                if self._must_be_mounted and not _is_mount(fd):
+                    raise TargetError(f"nothing is mounted at {self._root}")
+                yield Path(f"/proc/self/fd/{fd}")
+            finally:
+                os.close(fd)
+        except OSError as error:  # also a share whose server is away
+            raise TargetError(f"{self._root / name}: {error.strerror}") from error
+
+    def _open_root(self) -> int:
+        try:
+            return os.open(self._root, os.O_PATH | os.O_DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise TargetError(f"{self._root} is not a folder") from error
 
     def is_same_as(self, folder: Path) -> bool:
         """Whether both are one folder, by whatever names. Raises TargetError."""
-        try:
-            return folder.exists() and self._root.samefile(folder)
-        except OSError as error:
-            raise TargetError(f"{self._root}: {error.strerror}") from error
+        with self._opened() as root:
+            return folder.exists() and root.samefile(folder)
 
     def put(self, name: str, source: Path) -> None:
         """See ``Target``."""
-        self._check()
-        place = self._root / name
-        part = place.with_name(f"{place.name}.{secrets.token_hex(4)}.part")
-        with source.open("rb") as plain:
+        with source.open("rb") as plain, self._opened(name) as root:
+            place = root / name
+            part = place.with_name(f"{place.name}.{secrets.token_hex(4)}.part")
             try:
-                self._make_folders(place.parent)
+                _make_folders(place.parent)
                 with suppress(OSError):  # one that cannot be removed now is in nobody's way
                     _remove_parts_of(place)
                 with part.open("xb") as copy:
-                    self._copy(plain, copy)
+                    _copy(plain, copy)
                 part.replace(place)
                 sync_folder(place.parent)
-            except OSError as error:
+            except OSError:
                 with suppress(OSError):
                     part.unlink(missing_ok=True)
-                raise TargetError(f"{place}: {error.strerror}") from error
-
-    def _copy(self, plain: BinaryIO, copy: BinaryIO) -> None:
-        while part := plain.read(COPY_BYTES):
-            copy.write(part)
-        copy.flush()
-        os.fsync(copy.fileno())
-
-    def _make_folders(self, folder: Path) -> None:
-        if not folder.is_dir():
-            self._make_folders(folder.parent)
-            folder.mkdir(exist_ok=True)
-            sync_folder(folder.parent)
+                raise
 
     def sha256(self, name: str) -> str | None:
         """See ``Target``. Asks for the bytes on the medium, not those that memory still holds."""
-        self._check()
-        place = self._root / name
-        try:
-            with place.open("rb") as copy:
-                os.posix_fadvise(copy.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-                return digest(_parts(copy))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise TargetError(f"{place}: {error.strerror}") from error
+        with self._opened(name) as root, suppress(FileNotFoundError), (root / name).open("rb") as copy:
+            os.posix_fadvise(copy.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            return digest(_parts(copy))
+        return None
 
     def remove(self, name: str) -> None:
         """See ``Target``."""
-        self._check()
-        place = self._root / name
-        try:
+        with self._opened(name) as root:
+            place = root / name
             place.unlink(missing_ok=True)
             if place.parent.is_dir():
                 _remove_parts_of(place)
                 sync_folder(place.parent)
-        except OSError as error:
-            raise TargetError(f"{place}: {error.strerror}") from error
+
+
+def _is_mount(fd: int) -> bool:
+    """As os.path.ismount, of a folder that is open."""
+    here, above = os.fstat(fd), os.stat("..", dir_fd=fd)
+    return here.st_dev != above.st_dev or here.st_ino == above.st_ino
+
+
+def _copy(plain: BinaryIO, copy: BinaryIO) -> None:
+    while part := plain.read(COPY_BYTES):
+        copy.write(part)
+    copy.flush()
+    os.fsync(copy.fileno())
+
+
+def _make_folders(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folders(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def _remove_parts_of(place: Path) -> None:

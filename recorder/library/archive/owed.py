@@ -53,9 +53,17 @@ def withdraw(home: Home, recording_id: str) -> None:
 def owed(home: Home) -> Iterator[Owed]:
     """The notes of recordings that are gone; one that cannot be read is passed over."""
     for note in _notes(home):
-        stone = (home.recordings / note.path).with_name(f"{note.recording_id}.tombstone.json")
-        if note.erased or stone.is_file():
+        if note.erased or _is_buried(home, note):
             yield note
+
+
+def _is_buried(home: Home, note: Owed) -> bool:
+    stone = (home.recordings / note.path).with_name(f"{note.recording_id}.tombstone.json")
+    try:
+        return stone.is_file()
+    except OSError as error:  # nobody can tell now: the next time
+        log.error("%s: %s", stone, error)
+        return False
 
 
 def _notes(home: Home) -> Iterator[Owed]:

@@ -19,9 +19,9 @@ from firmware.errors import BoxError
 from firmware.store.connection import write
 from recorder.cutting.manifest import recording_name
 from recorder.library.archive import copies
-from recorder.library.archive.copying import remove_copies
 from recorder.library.archive.owed import Owed, owe, withdraw
 from recorder.library.archive.places import read_places
+from recorder.library.archive.removing import expect_removal, remove_copies, to_remove
 from recorder.library.audio import names
 from recorder.library.audio.stored import open_audio
 from recorder.library.audio.vault import ENDING
@@ -92,7 +92,7 @@ class RecorderEraser:
         reasons = remove_copies(library.home, library.calls, library.crm)
         return left + [
             Found("archive copy", f"{recording_id}@{target}", {}, reasons.get(target, "not removed yet"))
-            for recording_id, target, _ in copies.to_remove(library.home, library.calls, None)
+            for recording_id, target, _ in to_remove(library.home, library.calls, None)
             if any(recording_id == row["id"] for call in going for row in call.recordings)
         ]
 
@@ -187,7 +187,7 @@ def _erase_call(library: Library, call: _Call, targets: list[str], by: str) -> N
         owe(library.home, note)
     with write(library.calls) as connection:
         for row in stored:
-            copies.expect_removal(connection, targets, row["id"], row["path"])
+            expect_removal(connection, targets, row["id"], row["path"])
     done = delete_recordings(library, [row["id"] for row in stored], copies.ERASURE, by, "", remove_manifest=True)
     lost = {row["id"] for row in stored if row["state"] == "lost"}
     if done.refused.keys() - lost:  # held since we looked, or an older removal names its files and is not finished

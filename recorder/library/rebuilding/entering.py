@@ -10,7 +10,7 @@ from typing import TypeVar
 import sqlite_utils
 
 from firmware.store.connection import write
-from recorder.library.archive.copies import expect_removal_anywhere
+from recorder.library.archive.removing import expect_removal_anywhere
 from recorder.library.keeping.number_keys import note_unkeyed
 from recorder.library.rebuilding.gather import Finding, Found
 from recorder.library.rebuilding.rows import STORE_LOST, Row

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-_TABLES = ("cards", "channels", "order_marks", "order_results", "archive_copies")
+_TABLES = (
+    "cards",
+    "channels",
+    "order_marks",
+    "order_results",
+    "archive_copies",
+    "archive_media",
+    "archive_removals",
+)
 _WORK_IN_HAND = {
     "calls": "state <> 'ended' OR manifest IS NULL",
     "recordings": "state = 'pending' OR (state = 'ready' AND deleted_rule IS NOT NULL)",

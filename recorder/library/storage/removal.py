@@ -71,6 +71,7 @@ def finish_removals(library: Library, only: Collection[str] | None = None) -> in
     One that cannot be done does not keep the others from being done. Raises StoreError: the first that could not be.
     """
     done, problem = 0, None
+    _remove_drafts(library)
     for path in _written_down(library):
         try:
             removals = _read(path)
@@ -100,6 +101,13 @@ def unfinished(library: Library, recording_ids: Collection[str]) -> set[str]:
 
 def _written_down(library: Library) -> list[Path]:
     return sorted(_folder(library).glob("*.json"))
+
+
+def _remove_drafts(library: Library) -> None:
+    """What a kill left half written was never begun, and tells names of files, and so a number."""
+    for draft in _folder(library).glob("*.part"):
+        with suppress(OSError):  # it is tried again the next time
+            draft.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> list[Removal]:
