@@ -142,7 +142,7 @@ def test_random_kills_change_nothing(home: Home, tmp_path: Path, day: int) -> No
                 wait_until(lambda: exchange.poll() is not None, 240, "the exchange's day is over")
                 settled(home)
     print(f"killed: recorder {killed}, {dict(killed_too)}")
-    assert killed >= 6, "the day was over too soon for this test"
+    assert killed >= (KILLS if day else KILLS // 2), "the day was over too soon for this test"
     assert all(killed_too[name] for name in OTHERS), f"not everybody was killed: {killed_too}"
     assert_day_is_exact(home, script)
     _others_finish(home, archive)
