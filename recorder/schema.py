@@ -278,27 +278,21 @@ _MARKED_INDEX = (
     "CREATE INDEX recordings_marked ON recordings (started_ms, id) WHERE state = 'ready' AND deleted_rule IS NOT NULL"
 )
 
-# Every medium that an archive ever had, by its mark; ``until_ms``: when another was found in its place, NULL: it is
-# there. A copy that is to be removed may be on any of them: ``archive_removals`` says where it is gone.
+# On which medium of its target a copy is, by the medium's mark (NULL: on the present one, if anywhere), and on which
+# others an earlier copy may be: two disks take turns.
 _ARCHIVE_MEDIA = (
+    "ALTER TABLE archive_copies ADD COLUMN mark TEXT",
+    "UPDATE archive_copies SET mark = (SELECT value FROM meta WHERE key = 'archive_mark:' || target)",
     """
-    CREATE TABLE archive_media (
-        target TEXT NOT NULL,
-        mark TEXT NOT NULL,
-        until_ms INTEGER,
-        PRIMARY KEY (target, mark)
-    ) STRICT
-    """,
-    """
-    CREATE TABLE archive_removals (
+    CREATE TABLE archive_elsewhere (
         recording_id TEXT NOT NULL,
         target TEXT NOT NULL,
         mark TEXT NOT NULL,
+        path TEXT NOT NULL,
         PRIMARY KEY (recording_id, target, mark)
     ) STRICT
     """,
-    "INSERT INTO archive_media (target, mark) SELECT substr(key, 14), value FROM meta WHERE key GLOB 'archive_mark:*'",
-    "DELETE FROM meta WHERE key GLOB 'archive_mark:*'",
+    "CREATE INDEX recordings_gone ON recordings (id) WHERE deleted_rule IN ('discarded','erasure','never_list')",
 )
 
 # What people in the office decide; the recorder and the keeper only read it.

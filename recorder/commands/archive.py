@@ -143,28 +143,30 @@ def list_command(home: Home) -> None:
 @click.argument("name")
 @click.pass_obj
 def media_command(home: Home, name: str) -> None:
-    """List the media that a target ever had: mark, until when it was there. Copies are removed from all of them."""
-    from recorder.library.archive.marks import media
+    """List the media of a target that copies wait to be removed from: mark, where it is, how many."""
+    from recorder.library.archive.marks import known_mark
+    from recorder.library.archive.removing import awaited_media
 
     with _stores(home) as (calls, _):
-        for one in media(calls, name):
-            click.echo(f"{one.mark}\t{'here' if one.until_ms is None else iso_utc(one.until_ms)}")
+        present, awaited = known_mark(calls, name), awaited_media(home, calls, name)
+    for mark, copies in awaited.items():
+        click.echo(f"{mark or 'any'}\t{'here' if mark in ('', present) else 'elsewhere'}\t{copies} to remove")
 
 
 @archive_group.command("forget")
 @click.argument("name")
-@click.argument("mark")
+@click.argument("mark", default="")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def forget_command(home: Home, name: str, mark: str, yes: bool) -> None:
-    """Forget a medium that is gone for good: nothing waits any more to be removed from it."""
-    from recorder.library.archive.marks import forget_medium
+    """Wait no more to remove copies from a medium that is gone for good; of a removed target: from any."""
+    from recorder.library.archive.removing import forget_media
 
     if not yes:
-        click.confirm("Was it destroyed? Copies on it that should have been removed stay there.", abort=True)
-    with _stores(home, readonly=False) as (calls, _):
-        forget_medium(calls, name, mark)
-    click.echo(f"{name}: forgotten")
+        click.confirm("Was it destroyed? What should have been removed from it stays on it.", abort=True)
+    with _stores(home, readonly=False) as (calls, crm):
+        given_up = forget_media(home, calls, crm, name, mark)
+    click.echo(f"{name}: {given_up} copies given up")
 
 
 @archive_group.command("status")

@@ -100,7 +100,7 @@ def test_a_clock_that_is_set_in_the_middle_of_calls(
         assert card.lost == 0
         _audio_does_not_care(home, card, busy)
     (newest,) = _rows(home, "SELECT * FROM recordings ORDER BY from_sample DESC LIMIT 1")
-    assert 0 < now_ms - newest["started_ms"] < 20_000, "the labels did not follow"
+    assert 0 < now_ms - newest["started_ms"] < 60_000, "the labels did not follow"  # a busy machine hears it later
     assert _rows(home, alarm)[0]["data"].startswith('{"by_ms":')
     (log,) = (home.evidence / "practice").glob("pcm_socket-card.log")
     assert len(verified_log(log)) >= busy

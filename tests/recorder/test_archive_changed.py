@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 from archive_box import ArchiveBox
 from click.testing import CliRunner
-from erased_number import OTHER, erase_it, traces
+from erased_number import NUMBER, OTHER, erase_it, traces
 from library_box import Box, open_box
 
 from firmware.cli import root as tapdeck
-from firmware.clock import iso_utc
 from firmware.config import Home
 from firmware.store.connection import write
 from recorder.library.archive import confirming, copies, copying, looking
 from recorder.library.archive.copying import ArchiveTask
 from recorder.library.archive.folder import FolderTarget
 from recorder.library.archive.looking import CHANGED_ALARM
-from recorder.library.archive.marks import media
 from recorder.library.archive.office import add_place
 from recorder.library.archive.owed import owed
+from recorder.library.archive.removing import to_remove
+from recorder.library.archive.target import TargetError
 from recorder.library.storage import quota_task, retention_task
 from recorder.library.storage.deletion import delete_recordings
 from recorder.library.storage.quota_task import QuotaTask
@@ -225,20 +225,16 @@ def test_an_erasure_reaches_every_medium_that_took_its_turn(box: ArchiveBox, dis
     run(box)
     assert states(box) == ["verified"]
     assert [list(one.rglob("*.flac")) == [] for one in (disk, other)] == [False, False]
-    (kept,) = erase_it(box).kept
-    earlier = media(box.calls, "disk")[1]
-    assert earlier.until_ms is not None
-    assert kept["reason"] == f"another medium may have one: {earlier.mark[:8]}, here until {iso_utc(earlier.until_ms)}"
+    assert [one["reason"] for one in erase_it(box).kept] == ["on a medium that is not there now"]
     assert list(disk.rglob("*.flac")) == []
     assert list(other.rglob("*.flac"))
     run(box)
-    assert states(box) == ["verified"]  # nothing is there yet to remove it from
+    assert NUMBER in {one.path.split("_")[-2] for one in to_remove(box.home, box.calls, "disk")}
     swap(disk, other)
     run(box)
     assert traces(box, disk) == []
-    assert [copy["path"] for copy in box.calls.query("SELECT path FROM archive_copies")] == [None]
     assert states(box) == ["removed"]
-    assert list(box.calls.query("SELECT * FROM archive_removals")) == []
+    assert list(box.calls.query("SELECT * FROM archive_elsewhere")) == []
     assert row["id"] not in {one.recording_id for one in owed(box.home)}
 
 
@@ -253,28 +249,111 @@ def test_a_medium_that_is_gone_for_good_is_forgotten(box: ArchiveBox, disk: Path
     run(box)
     swap(disk, tmp_path / "broken")
     run(box)
-    assert len(erase_it(box).kept) == 1
-    present, gone = (line.split("\t") for line in tap("media", "disk").splitlines())
-    assert present[1] == "here"
-    tap("forget", "disk", present[0], "--yes", ends=1)
-    tap("forget", "disk", gone[0][:8], "--yes")
-    run(box)
+    disk.rename(tmp_path / "unplugged")
+    assert [one["count"] for one in erase_it(box).kept] == [2]
+    lines = [line.split("\t") for line in tap("media", "disk").splitlines()]
+    assert sorted(line[1:] for line in lines) == [["elsewhere", "1 to remove"], ["here", "1 to remove"]]
+    marks = {place: mark for mark, place, _ in lines}
+    tap("forget", "disk", marks["here"], "--yes", ends=1)
+    tap("forget", "disk", "none", "--yes", ends=1)
+    tap("forget", "disk", marks["elsewhere"][:8], "--yes")
+    assert len(list(owed(box.home))) == 1
+    tap("forget", "disk", "--yes", ends=1)
+    tap("remove", "disk")
+    tap("forget", "disk", "--yes")
     assert states(box) == ["removed"]
     assert list(owed(box.home)) == []
 
 
-def test_a_medium_that_was_gone_before_the_call_is_not_asked_for(box: ArchiveBox, disk: Path, tmp_path: Path) -> None:
+def test_a_medium_that_never_had_the_copy_is_not_asked_for(box: ArchiveBox, disk: Path, tmp_path: Path) -> None:
     add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
     box.recording(OTHER)
     run(box)
     swap(disk, tmp_path / "old")
     run(box)
-    with write(box.calls) as connection:
-        connection.execute("UPDATE archive_media SET until_ms = 1 WHERE until_ms IS NOT NULL")
     box.recording()
     run(box)
     assert erase_it(box).kept == []
     assert traces(box, disk) == []
+
+
+def test_a_tombstone_on_another_medium_than_its_copy_goes_too(box: ArchiveBox, disk: Path, tmp_path: Path) -> None:
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    row = box.recording()
+    run(box)
+    with box.library() as library:
+        delete_recordings(library, [row["id"]], "retention", "box", "")
+    swap(disk, tmp_path / "other")
+    run(box)
+    assert [path.name.endswith("tombstone.json") for path in disk.rglob("*.json")] == [True]
+    erase_it(box)
+    assert list(disk.rglob("*.json")) == []
+    swap(disk, tmp_path / "other")
+    run(box)
+    assert traces(box, disk, tmp_path / "other") == []
+
+
+def test_a_disk_that_is_full_when_it_comes_back_has_its_copies_removed(
+    box: ArchiveBox, disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    box.recording()
+    run(box)
+    swap(disk, tmp_path / "other")
+    run(box)
+    erase_it(box)
+    swap(disk, tmp_path / "other")
+    box.recording(OTHER)
+
+    def full(*_: object) -> None:
+        raise TargetError("No space left on device")
+
+    monkeypatch.setattr(FolderTarget, "put", full)
+    run(box)
+    assert list(disk.rglob("*.flac")) == []
+
+
+def test_what_waits_to_be_removed_elsewhere_is_not_looked_for_here(box: ArchiveBox, disk: Path, tmp_path: Path) -> None:
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    box.recording()
+    run(box)
+    swap(disk, tmp_path / "other")
+    erase_it(box)
+    with write(box.calls):
+        box.calls.conn.execute("UPDATE archive_copies SET verified_ms = 1")
+    run(box)
+    assert alarm(box) == []
+
+
+def test_no_certificate_keeps_the_name_of_a_file(box: ArchiveBox, disk: Path) -> None:
+    """A medium that can only be read says so with the file's name, which tells the number."""
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    row = box.recording()
+    run(box)
+    in_the_way = disk / f"{box.row(row['id'])['path']}.0a1b.part"
+    in_the_way.mkdir()
+    (kept,) = erase_it(box).kept
+    assert row["id"] in kept["reason"]
+    assert NUMBER not in str(kept)
+
+
+def test_a_disk_that_is_changed_in_the_middle_gets_no_copy(
+    box: ArchiveBox, disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store would believe it on the disk that was there when it began."""
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    box.recording()
+    box.recording()
+    note_verified = copies.note_verified
+
+    def change(*words: Any) -> None:
+        note_verified(*words)
+        replace_medium(disk, tmp_path / "keep")
+
+    monkeypatch.setattr(copies, "note_verified", change)
+    run(box)
+    assert list(disk.iterdir()) == []
+    assert sorted(states(box)) == ["verified"]
 
 
 def test_a_copy_that_a_power_cut_interrupted_goes_too(

@@ -54,6 +54,32 @@ def test_copies_that_cannot_be_reached_are_named_and_removed_later(box: ArchiveB
     assert list(disk.rglob("*.*")) == []
 
 
+def test_an_erasure_that_was_cut_short_at_the_copies_is_not_called_clean(
+    box: ArchiveBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number is gone from the calls already: the second time nobody can tell whose copies they were."""
+    disk = tmp_path / "second"
+    disk.mkdir()
+    add_place(box.calls, box.crm, "disk", f"file://{disk}", required=True, by="1000")
+    box.recording()
+    with box.library() as library:
+        ArchiveTask().run(library, lambda: False)
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(erasers, "remove_copies", cut)
+    with pytest.raises(KeyboardInterrupt):
+        erase_it(box)
+    monkeypatch.undo()
+    disk.rename(tmp_path / "away")
+    (kept,) = erase_it(box).kept
+    assert (kept["kind"], kept["count"]) == ("archive copy of an earlier erasure", 1)
+    (tmp_path / "away").rename(disk)
+    assert erase_it(box).kept == []
+    assert traces(box, disk) == []
+
+
 @contextmanager
 def copying(box: ArchiveBox, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """The archive's thread is in the middle of a copy, and stays there until the event is set."""

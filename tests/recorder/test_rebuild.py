@@ -247,7 +247,8 @@ def test_what_only_the_old_store_knows_is_taken_over(office: ArchivedOffice) -> 
         connection.execute("INSERT INTO recorder_state VALUES (?, ?, 4000, 7, '[]')", (CARD_ID, office.epoch))
         connection.execute("INSERT INTO order_marks VALUES ('library', 12)")
         connection.execute("INSERT INTO archive_copies (recording_id, target, state) VALUES ('r', 't', 'verified')")
-    tables = ("recorder_state", "order_marks", "archive_copies", "cards", "channels")
+        connection.execute("INSERT INTO archive_elsewhere VALUES ('r', 't', 'mark', 'path')")
+    tables = ("recorder_state", "order_marks", "archive_copies", "archive_elsewhere", "cards", "channels")
     before = [rows(office.home, f"SELECT * FROM {table}") for table in tables]
     calls, recordings = office.calls(), office.recordings()
     rebuilt(office.home)

@@ -139,13 +139,24 @@ def verified(calls: sqlite_utils.Database, target: str) -> int:
     return int(row[0])
 
 
-def note_begun(calls: sqlite_utils.Database, target: str, one: Waiting) -> None:
-    """There may be something of it at the target from now on, whatever becomes of it. Raises StoreError."""
+def note_begun(calls: sqlite_utils.Database, target: str, one: Waiting, mark: str) -> None:
+    """There may be something of it on the medium ``mark`` of the target from now on. Raises StoreError."""
+    earlier = (
+        "SELECT mark, path FROM archive_copies WHERE recording_id = ? AND target = ? AND mark <> ? AND path NOTNULL"
+    )
     with write(calls) as connection:
+        elsewhere = connection.execute(earlier, (one.copy_id, target, mark)).fetchall()
+        if one.copy_id.startswith(TOMBSTONE):
+            elsewhere.append((mark, one.path))  # its own row counts for nothing that is to be removed
+        connection.executemany(
+            "INSERT INTO archive_elsewhere (recording_id, target, mark, path) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            [(one.copy_id.removeprefix(TOMBSTONE), target, *found) for found in elsewhere],
+        )
         connection.execute(
-            "INSERT INTO archive_copies (recording_id, target, state, path) VALUES (?, ?, 'waiting', ?)"
-            " ON CONFLICT (recording_id, target) DO UPDATE SET path = excluded.path",
-            (one.copy_id, target, one.path),
+            "INSERT INTO archive_copies (recording_id, target, state, path, mark) VALUES (?, ?, 'waiting', ?, ?)"
+            " ON CONFLICT (recording_id, target) DO UPDATE SET path = excluded.path, mark = excluded.mark",
+            (one.copy_id, target, one.path, mark),
         )
 
 
@@ -181,6 +192,7 @@ def longest_unseen(calls: sqlite_utils.Database, target: str, most: int) -> list
         "SELECT c.recording_id, c.path, c.sha256 FROM archive_copies c LEFT JOIN recordings r ON r.id = c.recording_id"
         " WHERE c.target = ? AND c.path IS NOT NULL AND c.sha256 IS NOT NULL AND c.recording_id NOT LIKE ?"
         " AND coalesce(c.verified_ms, 0) < ?"
+        f" AND coalesce(r.deleted_rule, '') NOT IN {GO_TOO}"
         " AND (c.state = 'verified' OR (c.state = 'failed' AND c.error = ? AND coalesce(r.state, '') <> 'ready'))"
         " ORDER BY c.verified_ms, c.recording_id LIMIT ?",
         (target, f"{TOMBSTONE}%", now_ms() - DAY_MS, GONE, most),

@@ -19,7 +19,7 @@ from firmware.parameters import get_all
 from recorder.library.archive import copies
 from recorder.library.archive.copies import Waiting
 from recorder.library.archive.looking import CHANGED_ALARM, Look, look_at_copies, tell_of_doubts
-from recorder.library.archive.marks import is_another, settle_mark
+from recorder.library.archive.marks import MARK, is_another, settle_mark
 from recorder.library.archive.places import Place, open_place, read_places
 from recorder.library.archive.removing import remove_erased, spread, to_remove
 from recorder.library.archive.target import Target, TargetError
@@ -130,11 +130,17 @@ def serve(stores: Stores, place: Place, since_ms: int, stopping: Stopping, look:
             if not all_doubted:  # without its mark it is another the next time, too
                 return
         mark = settle_mark(stores.calls, place.name, target)
-        copy_all(stores, place.name, target, since_ms, stopping)
-        if removing:  # last: a target that refuses to remove still archives
-            remove_erased(stores.home, stores.calls, place.name, target, mark, stopping)
+        refused = None
+        try:
+            if removing:  # first: it makes room, and what waits to be copied may take days
+                remove_erased(stores.home, stores.calls, place.name, target, mark, stopping)
+        except TargetError as error:  # a target that refuses to remove still archives
+            refused = error
+        copy_all(stores, place.name, target, mark, since_ms, stopping)
         if look:
             look_at_copies(stores, place.name, target, look, stopping)
+        if refused:
+            raise refused
 
 
 def _lags(stores: Stores, place: Place, error: str) -> bool:
@@ -162,8 +168,10 @@ def _clear_alarms_of_others(calls: sqlite_utils.Database, served: set[str]) -> N
             clear_alarm(calls, code, subject)
 
 
-def copy_all(stores: Stores, name: str, target: Target, since_ms: int, stopping: Stopping) -> None:
+def copy_all(stores: Stores, name: str, target: Target, mark: str, since_ms: int, stopping: Stopping) -> None:
     """Bring everything to a target that it lacks; what cannot be copied is noted and tried again another time.
+
+    ``mark``: of the medium that is there.
 
     Raises TargetError: the target itself is out of order; StoreError.
     """
@@ -178,11 +186,13 @@ def copy_all(stores: Stores, name: str, target: Target, since_ms: int, stopping:
             tried.add(one.copy_id)
             with archive_lock(stores.home, ERASURE_S):
                 if copies.is_wanted(stores.calls, one):
-                    _copy(stores, name, target, one)
+                    _copy(stores, name, target, mark, one)
 
 
-def _copy(stores: Stores, name: str, target: Target, one: Waiting) -> None:
-    copies.note_begun(stores.calls, name, one)
+def _copy(stores: Stores, name: str, target: Target, mark: str, one: Waiting) -> None:
+    if target.sha256(MARK) != mark:
+        raise TargetError(copies.CHANGED)
+    copies.note_begun(stores.calls, name, one, mark)
     try:
         if one.copy_id.startswith(copies.TOMBSTONE):
             sha256 = _bring(target, stores.home, names.tombstone_file(one.path))

@@ -83,6 +83,7 @@ def settle(home: Home, recording_id: str, target: str) -> None:
         if left:
             write_whole(file, msgspec.json.encode(msgspec.structs.replace(note, targets=left)))
         else:
+            file.with_suffix(".json.part").unlink(missing_ok=True)  # as a kill may have left it
             file.unlink()
             sync_folder(file.parent)
     except FileNotFoundError:

@@ -1,32 +1,35 @@
-"""Removing copies of recordings that must not exist, from every medium that an archive ever had.
-
-Which media a copy may be on follows from when they were an archive's: a recording is on none that was gone before it.
-"""
+"""Removing copies of recordings that must not exist, from every medium that an archive had them on."""
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+from collections import Counter
+from pathlib import PurePosixPath
+from typing import NamedTuple
 
 import sqlite_utils
 
-from firmware.clock import iso_utc
 from firmware.config import Home
-from firmware.errors import BoxError, StoreBusy
+from firmware.errors import BoxError, NotFound, Refused, StoreBusy
 from firmware.store.connection import write
-from recorder.library.archive.copies import CHANGED, DAY_MS, GO_TOO, PAGE, TOMBSTONE, all_names
-from recorder.library.archive.marks import MARK, Medium, known_mark, media, settle_mark
+from recorder.library.archive.copies import CHANGED, GO_TOO, PAGE, TOMBSTONE, all_names
+from recorder.library.archive.marks import MARK, known_mark, settle_mark
 from recorder.library.archive.owed import owed, settle
 from recorder.library.archive.places import open_place, read_places
 from recorder.library.archive.target import Target, TargetError
+from recorder.library.audio import names
 from recorder.library.keeping.lock import archive_lock
 from recorder.library.keeping.task import Stopping
 
+log = logging.getLogger("library")
+
 COPY_S = 10.0
 """So long the removal of copies waits for one that is being made."""
+ELSEWHERE = "on a medium that is not there now"
+"""Why a copy is left at a target that had the others removed."""
 ANYWHERE = "*"
 """In the place of a target: wherever there may be a copy."""
-_CLOCK_MS = DAY_MS
-"""So far the box's clock may have been wrong between a recording and the change of a medium."""
 
 
 def expect_removal(connection: sqlite3.Connection, targets: list[str], recording_id: str, path: str) -> None:
@@ -62,64 +65,68 @@ def spread(calls: sqlite_utils.Database, targets: list[str]) -> None:
                 )
 
 
-def to_remove(home: Home, calls: sqlite_utils.Database, target: str | None) -> list[tuple[str, str, str]]:
-    """Copies, not removed yet, of recordings that must not exist: recording, target, path. ``target`` None: all.
+_GONE_FIRST = "FROM recordings r INDEXED BY recordings_gone CROSS JOIN"
+"""Not one copy after the other: nearly all of them may stay."""
+
+
+class Going(NamedTuple):
+    """A copy that is to be removed. ``path``: of the recording's audio; ``mark``: its medium's, None: any there."""
+
+    recording_id: str
+    target: str
+    path: str
+    mark: str | None
+
+
+def to_remove(home: Home, calls: sqlite_utils.Database, target: str | None) -> list[Going]:
+    """Copies, not removed yet, of recordings that must not exist, by recording. ``target`` None: at all of them.
 
     Also those that only a note beside the store still knows.
     """
-    rows = calls.conn.execute(
-        "SELECT c.recording_id, c.target, c.path FROM recordings r JOIN archive_copies c ON c.recording_id = r.id"
+    here = "" if target is None else " AND c.target = :target"
+    gone = (
+        f"r.deleted_rule IN {GO_TOO}"
         # A lost recording that somebody holds may have its last copy there.
-        f" WHERE r.deleted_rule IN {GO_TOO}"
         " AND (r.state = 'deleted' OR r.state = 'lost' AND r.deleted_rule = 'erasure')"
-        " AND c.state <> 'removed' AND c.path IS NOT NULL"
-        " AND coalesce(?, c.target) = c.target ORDER BY 1, 2",
-        (target,),
     )
-    found = {(row[0], row[1]): str(row[2]) for row in rows}
+    rows = calls.conn.execute(
+        f"SELECT c.recording_id, c.target, c.path, c.mark {_GONE_FIRST} archive_copies c"
+        f" ON c.recording_id = r.id WHERE {gone} AND c.state <> 'removed' AND c.path IS NOT NULL{here}"
+        f" UNION SELECT c.recording_id, c.target, c.path, c.mark {_GONE_FIRST} archive_elsewhere c"
+        f" ON c.recording_id = r.id WHERE {gone}{here}",
+        {"target": target} if target is not None else {},
+    )
+    found = [Going(*row) for row in rows]
+    known = {(one.recording_id, one.target) for one in found}
     for note in owed(home):
-        found |= {(note.recording_id, one): note.path for one in note.targets if target in (None, one)}
-    return [(recording_id, at, path) for (recording_id, at), path in sorted(found.items())]
+        found += [
+            Going(note.recording_id, at, note.path, None)
+            for at in note.targets
+            if target in (None, at) and (note.recording_id, at) not in known
+        ]
+    return sorted(found, key=lambda one: (one.recording_id, one.target, one.mark or ""))
 
 
-def media_left(calls: sqlite_utils.Database, recording_id: str, target: str) -> list[Medium]:
-    """The media of a target that may hold a copy that is to be removed, the present one first."""
-    row = calls.conn.execute("SELECT started_ms FROM recordings WHERE id = ?", (recording_id,)).fetchone()
-    since_ms = 0 if row is None else int(row[0]) - _CLOCK_MS
-    done = {
-        str(row[0])
-        for row in calls.conn.execute(
-            "SELECT mark FROM archive_removals WHERE recording_id = ? AND target = ?", (recording_id, target)
-        )
-    }
-    return [
-        one
-        for one in media(calls, target)
-        if one.mark not in done and (one.until_ms is None or one.until_ms >= since_ms)
-    ]
-
-
-def note_removed(home: Home, calls: sqlite_utils.Database, recording_id: str, target: str, mark: str) -> None:
-    """This medium has no copy; after the last one, the name that told the number goes, too. Raises StoreError."""
+def note_removed(home: Home, calls: sqlite_utils.Database, one: Going) -> None:
+    """It is gone, and after the last one the name that told the number, too. Raises StoreError."""
+    where = (one.recording_id, TOMBSTONE + one.recording_id, one.target)
     with write(calls) as connection:
         connection.execute(
-            "INSERT INTO archive_removals VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (recording_id, target, mark)
+            "UPDATE archive_copies SET state = 'removed', path = NULL, sha256 = NULL, error = NULL, mark = NULL"
+            " WHERE recording_id IN (?, ?) AND target = ? AND mark IS ?",
+            (*where, one.mark),
         )
-    settle_removal(home, calls, recording_id, target)
-
-
-def settle_removal(home: Home, calls: sqlite_utils.Database, recording_id: str, target: str) -> None:
-    """Forget the copies when there is no medium left that may hold one. Raises StoreError."""
-    if media_left(calls, recording_id, target):
-        return
-    with write(calls) as connection:
         connection.execute(
-            "UPDATE archive_copies SET state = 'removed', path = NULL, sha256 = NULL, error = NULL"
-            " WHERE recording_id IN (?, ?) AND target = ?",
-            (recording_id, TOMBSTONE + recording_id, target),
+            "DELETE FROM archive_elsewhere WHERE recording_id IN (?, ?) AND target = ? AND mark IS ?",
+            (*where, one.mark),
         )
-        connection.execute("DELETE FROM archive_removals WHERE recording_id = ? AND target = ?", (recording_id, target))
-    settle(home, recording_id, target)
+        left = connection.execute(
+            "SELECT 1 FROM archive_elsewhere WHERE recording_id = ?1 AND target = ?2 UNION ALL SELECT 1"
+            " FROM archive_copies WHERE recording_id = ?1 AND target = ?2 AND path IS NOT NULL",
+            (one.recording_id, one.target),
+        ).fetchone()
+    if left is None:
+        settle(home, one.recording_id, one.target)
 
 
 def remove_erased(
@@ -130,19 +137,16 @@ def remove_erased(
     One that stays does not keep the others. Raises TargetError: the first reason why one stays; StoreError.
     """
     reason: TargetError | None = None
-    for recording_id, _, path in to_remove(home, calls, name):
+    for one in to_remove(home, calls, name):
         if stopping():
             return
-        left = {one.mark for one in media_left(calls, recording_id, name)}
-        if not left:
-            settle_removal(home, calls, recording_id, name)
-        elif mark in left:
+        if one.mark in (None, mark):
             try:
-                _remove(target, path, mark)
+                _remove(target, one.path, mark)
             except TargetError as error:
-                reason = reason or error
+                reason = reason or _nameless(error, one)
             else:
-                note_removed(home, calls, recording_id, name, mark)
+                note_removed(home, calls, one)
     if reason:
         raise reason
 
@@ -153,6 +157,11 @@ def _remove(target: Target, path: str, mark: str) -> None:
         target.remove(file)
     if target.sha256(MARK) != mark:
         raise TargetError(CHANGED)
+
+
+def _nameless(error: TargetError, one: Going) -> TargetError:
+    """The same without the file's name, which tells the number: a certificate and alarms keep the words for ever."""
+    return TargetError(str(error).replace(PurePosixPath(names.stem_of(one.path)).name, one.recording_id))
 
 
 def remove_copies(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.Database) -> dict[str, str]:
@@ -170,7 +179,7 @@ def remove_copies(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.Da
 def _remove_copies(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.Database) -> dict[str, str]:
     places = {place.name: place for place in read_places(crm)}
     left: dict[str, str] = {}
-    for name in sorted({target for _, target, _ in to_remove(home, calls, None)}):
+    for name in sorted({one.target for one in to_remove(home, calls, None)}):
         if name not in places:
             left[name] = "no longer a target of this box"
             continue
@@ -181,19 +190,36 @@ def _remove_copies(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.D
                     left[name] = CHANGED
                     continue
                 remove_erased(home, calls, name, target, mark, lambda: False)
-            if elsewhere := _elsewhere(home, calls, name):
-                left[name] = elsewhere
+                left[name] = ELSEWHERE
         except BoxError as error:
             left[name] = str(error)
     return left
 
 
-def _elsewhere(home: Home, calls: sqlite_utils.Database, name: str) -> str:
-    """Which media that are not there may have a copy that is to be removed, "" for none."""
-    found = {
-        one
-        for recording_id, target, _ in to_remove(home, calls, name)
-        for one in media_left(calls, recording_id, target)
-    }
-    told = sorted(f"{one.mark[:8]}, here until {iso_utc(one.until_ms)}" for one in found if one.until_ms is not None)
-    return f"another medium may have one: {'; '.join(told)}" if told else ""
+def awaited_media(home: Home, calls: sqlite_utils.Database, name: str) -> dict[str, int]:
+    """How many copies are to be removed yet from each medium of a target, by its mark; "": from any that is there."""
+    return dict(Counter(one.mark or "" for one in to_remove(home, calls, name)))
+
+
+def forget_media(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.Database, name: str, mark: str) -> int:
+    """A medium is gone for good: nothing waits any more to be removed from it; how many copies did.
+
+    ``mark``: its beginning; "" of a target that is none any more: all that it had. Raises Refused: it is the medium
+    that a target has now; NotFound: there is none such; StoreError.
+    """
+    present = known_mark(calls, name) if any(place.name == name for place in read_places(crm)) else None
+    going = [one for one in to_remove(home, calls, name) if (one.mark or "").startswith(mark)]
+    marks = {one.mark for one in going}
+    if present is not None and (not mark or present in marks):
+        raise Refused(f"{name} has this medium now: remove the target first, or put another in its place")
+    if mark and len(marks) != 1:
+        raise NotFound(f"copies at {name} wait for {len(marks) or 'no'} media with a mark that begins with {mark!r}")
+    with archive_lock(home, COPY_S):
+        for one in going:
+            note_removed(home, calls, one)
+        with write(calls) as connection:
+            for gone in marks - {None}:
+                connection.execute("DELETE FROM archive_elsewhere WHERE target = ? AND mark = ?", (name, gone))
+                connection.execute("UPDATE archive_copies SET mark = NULL WHERE target = ? AND mark = ?", (name, gone))
+    log.warning("archive %s: %d copies on media that are gone for good are given up", name, len(going))
+    return len(going)

@@ -61,10 +61,8 @@ class S3Target:
 
     def put(self, name: str, source: Path) -> None:
         """See ``Target``."""
-        from minio.error import S3Error
-
         with source.open("rb") as plain, _errors(self._key(name)):
-            with suppress(S3Error):  # they are in nobody's way
+            with suppress(TargetError):  # they are in nobody's way
                 self._abort_uploads(name)
             length = source.stat().st_size
             self._client.put_object(self._bucket, self._key(name), plain, length, num_parallel_uploads=1)
@@ -89,24 +87,25 @@ class S3Target:
     def remove(self, name: str) -> None:
         """See ``Target``. In a bucket with versions, all versions go."""
         with _errors(self._key(name)):
-            self._abort_uploads(name)
             versions = self._client.list_objects(self._bucket, self._key(name), include_version=True)
             for one in versions:
                 if one.object_name == self._key(name):
                     self._client.remove_object(self._bucket, self._key(name), one.version_id)
+        self._abort_uploads(name)
 
     def _abort_uploads(self, name: str) -> None:
         """Remove the parts that a kill left: the server keeps them, and lists them with no objects."""
         from minio.error import S3Error
 
         key = self._key(name)
-        try:
-            for one in self._client._list_multipart_uploads(self._bucket, prefix=key).uploads:
-                if one.object_name == key and one.upload_id:
-                    self._client._abort_multipart_upload(self._bucket, key, one.upload_id)
-        except S3Error as error:
-            if error.code not in {"NotImplemented", "NoSuchUpload"}:
-                raise
+        with _errors(key):
+            try:
+                for one in self._client._list_multipart_uploads(self._bucket, prefix=key).uploads:
+                    if one.object_name == key and one.upload_id:
+                        self._client._abort_multipart_upload(self._bucket, key, one.upload_id)
+            except S3Error as error:
+                if error.code not in {"NotImplemented", "NoSuchUpload"}:
+                    raise
 
 
 @contextmanager

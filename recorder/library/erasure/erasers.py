@@ -90,10 +90,15 @@ class RecorderEraser:
         erase_waiting(library, subject, _keeper(library, subject))
         left = self.find(library, subject)
         reasons = remove_copies(library.home, library.calls, library.crm)
+        own = {row["id"] for call in going for row in call.recordings}
         return left + [
-            Found("archive copy", f"{recording_id}@{target}", {}, reasons.get(target, "not removed yet"))
-            for recording_id, target, _ in to_remove(library.home, library.calls, None)
-            if any(recording_id == row["id"] for call in going for row in call.recordings)
+            Found(
+                "archive copy" if one.recording_id in own else "archive copy of an earlier erasure",
+                f"{one.recording_id}@{one.target}",
+                {},
+                reasons.get(one.target, "not removed yet"),
+            )
+            for one in to_remove(library.home, library.calls, None)
         ]
 
 

@@ -13,8 +13,7 @@ _TABLES = (
     "order_marks",
     "order_results",
     "archive_copies",
-    "archive_media",
-    "archive_removals",
+    "archive_elsewhere",
 )
 _WORK_IN_HAND = {
     "calls": "state <> 'ended' OR manifest IS NULL",
