@@ -112,6 +112,7 @@ class Recorder:
         self._heard: tuple[int, int] | None = None
         self._processed = 0
         self._oldest_cut: int | None = None
+        self._store_trouble: str | None = None
         self._failure: BaseException | None = None
         self._fed_at = 0.0
         self._process_until = math.inf
@@ -391,7 +392,9 @@ class Recorder:
     def _keep_watch(self) -> None:
         from recorder.tape.care import keep_watch
 
-        keep_watch(self._home, self._tape_path, self._card.identity.card_id, self._tape.spool, self._clock, self._stop)
+        card_id = self._card.identity.card_id
+        spool, clock = self._tape.spool, self._clock
+        keep_watch(self._home, self._tape_path, card_id, spool, clock, lambda: self._store_trouble, self._stop)
 
     def _keep_finishing(self) -> None:
         """What other cards left behind, one that was in our place before among them."""
@@ -452,7 +455,7 @@ class Recorder:
                     self._processed = processor.position
                 if block is None or self._feed.newest < processor.next_block:
                     processor.catch_up()
-                self._oldest_cut = cutting.oldest_pending
+                self._oldest_cut, self._store_trouble = cutting.oldest_pending, processor.store_trouble
                 now = time.monotonic()
                 if now - status_at >= STATUS_S:
                     status_at = now

@@ -38,6 +38,8 @@ CHECKPOINT_S = 2.0
 """Without news; after a crash, so much more of the tape is played again."""
 REOPEN_S = 60.0
 """A store that refused so long is opened anew."""
+TROUBLE_S = 20.0
+"""A store that refused so long is told of."""
 MOST_NEWS = 100_000
 """So much is kept for a store that refuses; then all begins again from the checkpoint."""
 HOLE_S = LONGEST_FILL_S
@@ -85,6 +87,7 @@ class Processor:
         self._card_news: list[tuple[Literal["card_lost", "card_present"], str, int]] = []
         self._committed_at = self._tried_at = self._opened_at = time.monotonic() - CHECKPOINT_S
         self.position = self.told = 0
+        self.store_trouble: str | None = None
         self._take_up(journal)
         self._last = tape.block(self.next_block - 1) if self.position else None
         self._desk = OrderDesk(journal, tape, self.trackers, read_orders)
@@ -275,8 +278,10 @@ class Processor:
             if len(self._news) > MOST_NEWS:
                 raise
             self._tried_at = time.monotonic()
+            if self._tried_at - self._committed_at > TROUBLE_S:
+                self.store_trouble = str(error)
             return
-        self._committed_at = self._tried_at
+        self._committed_at, self.store_trouble = self._tried_at, None
 
 
 def in_order(events: Sequence[LineEvent], heard: Sequence[Signal]) -> list[Signal]:

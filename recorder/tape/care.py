@@ -1,5 +1,5 @@
-"""What a recorder does about its tape beside writing it: tells of a disk that fails and of a clock that was set, and
-removes tapes that are done with.
+"""What a recorder does about its tape beside writing it: tells of a disk that fails, of a store that refuses and of a
+clock that was set, and removes tapes that are done with.
 
 Thread: one of its own, which may wait for store and disk.
 """
@@ -12,9 +12,10 @@ import sqlite3
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlite_utils
 from msgspec.structs import replace
@@ -32,6 +33,7 @@ from recorder.tape.writer import TapeWriter
 log = logging.getLogger("recorder")
 
 ALARM, CLOCK_ALARM, UNREADABLE_ALARM = "tape_failing", "clock_set", "tape_unreadable"
+STORE_ALARM = "store_refuses"
 AUDIO_LOST = "audio is lost"
 LOOK_EVERY_S = 1.0
 TIDY_EVERY_S = 3600.0
@@ -41,20 +43,12 @@ SHORT_BYTES = 2 << 30
 """Less than this free on the disk is short."""
 
 
-@dataclass(frozen=True, slots=True)
-class _News:
-    """What to tell of the tape; ``reason`` None: it is well again."""
+class OwedAlarm:
+    """A standing alarm with the card as subject: a store that cannot take it now is told later, in order."""
 
-    reason: str | None
-    given_up_blocks: int
-
-
-class TapeAlarm:
-    """The standing alarm ``tape_failing``: a store that cannot take it now is told later, in order."""
-
-    def __init__(self, card_id: str) -> None:
-        self._card_id = card_id
-        self._last = _News(None, 0)
+    def __init__(self, code: str, card_id: str) -> None:
+        self._code, self._card_id = code, card_id
+        self._last: Mapping[str, Any] | None = None
         self._owed = deque([self._last])  # an earlier process may have left its alarm standing
 
     @property
@@ -62,42 +56,68 @@ class TapeAlarm:
         """Whether there is something to tell."""
         return bool(self._owed)
 
-    def see(self, reason: str | None, given_up_blocks: int) -> None:
-        """How the tape is."""
-        if reason is None and given_up_blocks > self._last.given_up_blocks:  # it was over before anybody looked
-            self.see(self._last.reason or AUDIO_LOST, given_up_blocks)
-        news = _News(reason, given_up_blocks)
-        if news == self._last:
+    def see(self, data: Mapping[str, Any] | None) -> None:
+        """How it is: what to say, None: all is well."""
+        if data == self._last:
             return
-        if self._owed and (self._owed[-1].reason is None) == (reason is None):
+        if self._owed and (self._owed[-1] is None) == (data is None):
             self._owed.pop()
-        self._owed.append(news)
-        self._last = news
+        self._owed.append(data)
+        self._last = data
 
     def tell(self, calls: sqlite_utils.Database) -> None:
         """Write it down. Raises StoreError."""
         while self._owed:
-            news = self._owed[0]
-            if news.reason is None:
-                clear_alarm(calls, ALARM, self._card_id)
+            data = self._owed[0]
+            if data is None:
+                clear_alarm(calls, self._code, self._card_id)
             else:
-                data = {"reason": news.reason, "given_up_blocks": news.given_up_blocks}
-                raise_alarm(calls, ALARM, self._card_id, data)
+                raise_alarm(calls, self._code, self._card_id, data)
             self._owed.popleft()
 
 
-def keep_watch(home: Home, tape: Path, card_id: str, spool: Spool, clock: SampleClock, stop: threading.Event) -> None:
-    """Look after the tape and its clock until ``stop``; a store that refuses is asked again."""
+class TapeAlarm(OwedAlarm):
+    """The standing alarm ``tape_failing``."""
+
+    def __init__(self, card_id: str) -> None:
+        super().__init__(ALARM, card_id)
+        self._reason, self._given_up_blocks = AUDIO_LOST, 0
+
+    def see_tape(self, reason: str | None, given_up_blocks: int) -> None:
+        """How the tape is; ``reason`` None: it is well."""
+        if reason is None and given_up_blocks > self._given_up_blocks:  # it was over before anybody looked
+            self.see_tape(self._reason, given_up_blocks)
+        self._reason, self._given_up_blocks = reason or AUDIO_LOST, given_up_blocks
+        self.see(None if reason is None else {"reason": reason, "given_up_blocks": given_up_blocks})
+
+
+def keep_watch(
+    home: Home,
+    tape: Path,
+    card_id: str,
+    spool: Spool,
+    clock: SampleClock,
+    refused: Callable[[], str | None],
+    stop: threading.Event,
+) -> None:
+    """Look after the tape and its clock until ``stop``; a store that refuses is asked again.
+
+    ``refused``: why the store has taken nothing for some time, None: it takes what it gets.
+    """
     alarm, tidy_at, sets = TapeAlarm(card_id), time.monotonic(), 0
+    store_alarm = OwedAlarm(STORE_ALARM, card_id)
     while not stop.wait(LOOK_EVERY_S):
-        alarm.see(spool.trouble, spool.given_up)
+        alarm.see_tape(spool.trouble, spool.given_up)
+        reason = refused()
+        store_alarm.see(None if reason is None else {"reason": reason})
         tidy = time.monotonic() >= tidy_at
-        if not alarm.owed and not tidy and sets == clock.sets:
+        if not alarm.owed and not store_alarm.owed and not tidy and sets == clock.sets:
             continue
         try:
             calls = open_store(home.calls_db, busy_timeout_ms=1000)
             with closing(calls.conn):
                 alarm.tell(calls)
+                store_alarm.tell(calls)
                 if sets != clock.sets:
                     raise_alarm(calls, CLOCK_ALARM, card_id, {"by_ms": clock.set_by_ms})
                     clear_alarm(calls, CLOCK_ALARM, card_id)  # it is set now: only to be looked up

@@ -157,12 +157,12 @@ def tell(home: Home, alarm: TapeAlarm) -> None:
 
 def test_the_alarm_stands_until_the_tape_is_well(home: Home) -> None:
     alarm = TapeAlarm(CARD_ID)
-    alarm.see("full", 0)
+    alarm.see_tape("full", 0)
     tell(home, alarm)
-    alarm.see("full", 3)
+    alarm.see_tape("full", 3)
     tell(home, alarm)
     assert told(home) == [('{"reason":"full","given_up_blocks":3}', False)]
-    alarm.see(None, 3)
+    alarm.see_tape(None, 3)
     tell(home, alarm)
     assert told(home) == [('{"reason":"full","given_up_blocks":3}', True)]
     assert not alarm.owed
@@ -170,16 +170,16 @@ def test_the_alarm_stands_until_the_tape_is_well(home: Home) -> None:
 
 def test_trouble_that_has_passed_before_the_store_could_be_told_is_told(home: Home) -> None:
     alarm = TapeAlarm(CARD_ID)
-    alarm.see("slow", 0)
-    alarm.see("full", 7)
-    alarm.see(None, 7)
+    alarm.see_tape("slow", 0)
+    alarm.see_tape("full", 7)
+    alarm.see_tape(None, 7)
     tell(home, alarm)
     assert told(home) == [('{"reason":"full","given_up_blocks":7}', True)]
 
 
 def test_an_alarm_that_an_earlier_process_left_is_cleared(home: Home) -> None:
     before = TapeAlarm(CARD_ID)
-    before.see("full", 0)
+    before.see_tape("full", 0)
     tell(home, before)
     tell(home, TapeAlarm(CARD_ID))
     assert [cleared for _, cleared in told(home)] == [True]
@@ -187,7 +187,7 @@ def test_an_alarm_that_an_earlier_process_left_is_cleared(home: Home) -> None:
 
 def test_what_the_store_refuses_is_still_owed(home: Home) -> None:
     alarm = TapeAlarm(CARD_ID)
-    alarm.see("full", 0)
+    alarm.see_tape("full", 0)
     readonly: sqlite_utils.Database = open_store(home.calls_db, readonly=True)
     with closing(readonly.conn), pytest.raises(StoreError):
         alarm.tell(readonly)

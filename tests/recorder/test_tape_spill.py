@@ -101,8 +101,8 @@ def refuse(*_: object, **__: object) -> None:
 
 def test_a_loss_that_was_over_before_anybody_looked_is_told(home: Home) -> None:
     alarm = TapeAlarm(CARD_ID)
-    alarm.see(None, 0)
-    alarm.see(None, 7)
+    alarm.see_tape(None, 0)
+    alarm.see_tape(None, 7)
     calls = open_store(home.calls_db)
     with closing(calls.conn):
         alarm.tell(calls)
@@ -115,9 +115,9 @@ def test_what_was_lost_last_is_told_though_the_tape_is_well_again(home: Home) ->
     alarm = TapeAlarm(CARD_ID)
     calls = open_store(home.calls_db)
     with closing(calls.conn):
-        alarm.see("full", 0)
+        alarm.see_tape("full", 0)
         alarm.tell(calls)
-        alarm.see(None, 3)
+        alarm.see_tape(None, 3)
         alarm.tell(calls)
     (row,) = rows(home, "SELECT * FROM alarms WHERE code = 'tape_failing'")
     assert row["data"] == '{"reason":"full","given_up_blocks":3}'

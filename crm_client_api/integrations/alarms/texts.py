@@ -29,6 +29,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "storage_full": ("存储已满", "the storage is full"),
     "store_damaged": ("数据库 {subject} 已损坏", "the store {subject} is damaged"),
     "store_rebuilt": ("数据库 {subject} 已重建", "the store {subject} was made anew"),
+    "store_refuses": ("数据库不接受 {subject} 的数据", "the store takes nothing from {subject}"),
     "tape_failing": ("{subject} 的磁带无法写入", "the tape of {subject} cannot be written"),
     "tape_unreadable": (
         "{subject} 的旧磁带或其中的数据块无法读取",

@@ -41,6 +41,7 @@ export const BOX_ALARMS: Record<string, { grave: boolean; to: string | null }> =
   storage_full: { grave: true, to: "storage" },
   store_damaged: { grave: true, to: null },
   store_rebuilt: { grave: false, to: null },
+  store_refuses: { grave: true, to: "storage" },
   tape_failing: { grave: true, to: null },
   tape_unreadable: { grave: false, to: null },
 };
