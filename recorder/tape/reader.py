@@ -262,6 +262,19 @@ class TapeReader:
                 misses += 1
         return best
 
+    def last_whole(self) -> SlotHead | None:
+        """The block behind which a recorder goes on: the newest, or the one before it if the newest is torn.
+
+        A kill may end write(2) between two pages: the head is there and the audio is not, which the card holds yet.
+        """
+        last = self.last_head()
+        if last is None or last.sequence in self.spilled() or self.whole(last.sequence) is not None:
+            return last
+        before = self.before(last)
+        if before is None:
+            return last
+        return self.head(before[0]) if before[0] >= 0 else None
+
     def before(self, head: SlotHead) -> tuple[int, int] | None:
         """Number and sequence of the newest block before this one that the tape holds whole.
 
@@ -358,7 +371,7 @@ def resume_point(path: Path) -> ResumePoint | None:
     except StoreError:
         return None
     try:
-        head = reader.last_head()
+        head = reader.last_whole()
         if head is None:
             return None
         end = (head.number + 1) * reader.geometry.block_samples

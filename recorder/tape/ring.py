@@ -38,7 +38,7 @@ _NO_COW = 0x00800000  # FS_NOCOW_FL: btrfs writes in place, so a ring that has i
 class TapeRing:
     """Writes blocks to their slots. Thread: one writes; ``sync`` may run on another. Methods raise OSError.
 
-    ``last`` is the head of the newest block that the file held when it was opened.
+    ``last`` is the head of the newest whole block that the file held when it was opened.
     """
 
     def __init__(self, path: Path, geometry: Geometry, card_id: str) -> None:
@@ -59,7 +59,7 @@ class TapeRing:
             raise (StoreFull if full else StoreError)(f"tape {path}: {error.strerror}") from error
         reader = TapeReader(path)
         self.epoch = reader.epoch
-        self.last = None if is_new else reader.last_head()  # a long tape without a block takes long to search
+        self.last = None if is_new else reader.last_whole()  # a long tape without a block takes long to search
         self._spilled = reader.spilled()
         self._reader = reader
         self._hints_written = 0
@@ -136,8 +136,8 @@ class TapeRing:
                     os.pwrite(self._fd, page, at)
 
     def _wipe_strays(self) -> None:
-        """A power cut may leave behind the end what was written last: torn, or whole but cut off from the rest. Its
-        places are used again, and nobody must take it for what comes next.
+        """A power cut or a kill may leave behind the end what was written last: torn, or whole but cut off from the
+        rest. Its places are used again, and nobody must take it for what comes next.
         """
         for sequence in range(self._newest + 1, self._newest + 1 + min(SEARCHED_BLOCKS, self.geometry.slots)):
             at = self.geometry.slot_offset(sequence)

@@ -194,6 +194,33 @@ def test_a_torn_hint_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.M
         assert last.number == 1
 
 
+@pytest.mark.parametrize("blocks", [1, 5])
+@pytest.mark.parametrize("is_hinted", [False, True])
+def test_a_block_that_a_kill_tore_is_taken_anew(tmp_path: Path, blocks: int, is_hinted: bool) -> None:
+    """The kernel ends write(2) of a killed process between two pages: behind a whole head there is no audio."""
+    path = tmp_path / "t.tape"
+    tape = new_tape(path)
+    sent = noise(3, (blocks + 1) * 800)
+    put(tape, sent[:, : blocks * 800], 0)
+    if is_hinted:
+        tape.spool.sync()
+    tape.close()
+    with path.open("rb+") as file:
+        file.seek(tape.geometry.slot_offset(blocks - 1) + PAGE_BYTES)
+        file.write(bytes(tape.geometry.slot_bytes - PAGE_BYTES))
+    assert TapeReader(path).read(2, 0, blocks * 800)[1] == [((blocks - 1) * 800, blocks * 800)]
+    point = resume_point(path)
+    assert (0 if point is None else point.next_sample) == (blocks - 1) * 800
+    again = new_tape(path)
+    assert again.end_sample == (blocks - 1) * 800
+    put(again, sent[:, (blocks - 1) * 800 :], (blocks - 1) * 800)
+    again.close()
+    for track in range(3):
+        out, gaps = TapeReader(path).read(track, 0, (blocks + 1) * 800)
+        assert gaps == []
+        assert np.array_equal(out, sent[track])
+
+
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_damaged_header_costs_nothing_and_is_written_again(tmp_path: Path, which: int) -> None:
     path = tmp_path / "t.tape"
