@@ -4,7 +4,8 @@ A file is written as ``NAME.part`` and hashed on the way. A batch of them is syn
 itself (not from memory), compared, and renamed; then it is noted in the ledger, which stays on the box and is never
 believed without looking. The new names come to the medium with the next batch's data, so what that batch says of them
 has its own name only afterwards. While one batch is read back the next one is written. Whatever is pulled out when: a
-name without ``.part`` is a file that was whole.
+name without ``.part`` is a file that was whole. What is replaced gets another name first, and is removed once that name
+is on the medium: FAT frees at once what is removed, and a name that is still there leads to what lies there next.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ BLOCK_BYTES = 1 << 20
 BATCH_BYTES = 64 << 20
 BATCH_FILES = 400
 PART = ".part"
+_RETIRED = f".old{PART}"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -121,6 +123,7 @@ class Landing:
         self._commit: Future[None] | None = None
         self._folders: set[PurePosixPath] = set()
         self._renamed: set[Path] = set()
+        self._retired: list[Path] = []
 
     def __enter__(self) -> Landing:
         return self
@@ -195,27 +198,47 @@ class Landing:
             self._commit = None
         if self._renamed:
             try:
-                sync_file_system(self.root, self._renamed)
+                self._sync([])
+                self._remove_retired()
             except OSError as error:
                 raise self._place.explain(error) from error
-            self._renamed = set()
             self._place.check()
 
     def _land(self, batch: Sequence[_Written]) -> None:
         try:
-            sync_file_system(self.root, [one.part for one in batch] + sorted(self._renamed))
-            self._renamed = set()
+            self._sync([one.part for one in batch])
+            self._remove_retired()
             for one in batch:
                 self._place.check()
                 if read_back(one.part) != (one.size, one.landed.sha256):
                     raise MediumDamaged(f"{one.landed.place}: what is on the stick is not what was written")
             for one in batch:
-                one.part.replace(one.part.with_name(one.part.name.removesuffix(PART)))
+                self._give_name(one.part)
             self._renamed |= {one.part.parent for one in batch}
         except OSError as error:
             raise self._place.explain(error) from error
         self._place.check()
         self._told([one.landed for one in batch])
+
+    def _sync(self, parts: Sequence[Path]) -> None:
+        """Bring these files and the names given before to the medium. Raises OSError."""
+        sync_file_system(self.root, [*parts, *sorted(self._renamed)])
+        self._renamed = set()
+
+    def _give_name(self, part: Path) -> None:
+        """Raises OSError."""
+        name = part.with_name(part.name.removesuffix(PART))
+        if os.path.lexists(name):
+            retired = name.with_name(name.name + _RETIRED)
+            name.replace(retired)
+            self._retired.append(retired)
+        part.replace(name)
+
+    def _remove_retired(self) -> None:
+        """What was replaced, once the medium knows it under its other name. Raises OSError."""
+        retired, self._retired = self._retired, []
+        for one in retired:
+            one.unlink(missing_ok=True)
 
 
 def _new_file(part: Path) -> int:

@@ -229,7 +229,7 @@ class _Keeping:
                 mounted = work()
             except HandTrouble as error:
                 trouble = error
-                if error.code == "io_errors":
+                if error.code in ("io_errors", "gone"):
                     _await_news(stick)
             except Exception as error:
                 _log.exception("the hand failed")

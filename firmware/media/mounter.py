@@ -49,6 +49,7 @@ _CHECKERS = {
     "ext4": ("e2fsck", "-p"),
 }
 _MENDED = {"vfat": (0, 1), "exfat": (0, 1), "ntfs": (0,), "ext2": (0, 1), "ext3": (0, 1), "ext4": (0, 1)}
+_MOST_CHECKS = 5
 _NTFS_SAFE = 0
 _IO_ERRNOS = frozenset({errno.EIO, errno.ENXIO, errno.ENODEV, errno.ENOMEDIUM, errno.EREMOTEIO})
 
@@ -170,9 +171,18 @@ def _read_at(fd: int, at: int, count: int) -> bytes:
 
 
 def _mend(node: str, file_system: str) -> None:
-    code, said = _run(*_CHECKERS[file_system], node)
-    if code not in _MENDED[file_system] or _is_unclean(node, file_system):
-        raise Trouble("unclean", f"the file system was not closed properly and cannot be repaired safely: {said}")
+    """Check until nothing is found any more: what mends one thing may lay open another."""
+    for _ in range(_MOST_CHECKS):
+        code, said = _run(*_CHECKERS[file_system], node)
+        if code not in _MENDED[file_system]:
+            break
+        if code == 0:
+            if _is_unclean(node, file_system):
+                break
+            return
+    if (trouble := _trouble_with(node)) is not None:  # it was pulled out, or is dying, while it was checked
+        raise trouble
+    raise Trouble("unclean", f"the file system was not closed properly and cannot be repaired safely: {said}")
 
 
 def _mount(node: str, place: Path, file_system: str, write: bool, unclean: bool) -> None:
@@ -192,6 +202,15 @@ def _why_not(node: str, said: str, write: bool) -> Trouble:
     """A mount that failed: is it the kernel, the stick or the file system?"""
     if "unknown filesystem type" in said:
         return Trouble("unsupported", said)
+    if (trouble := _trouble_with(node)) is not None:
+        return trouble
+    if "superblock on" in said or os.strerror(errno.EIO) in said:  # mount(8) for EIO, and reading has just worked
+        return Trouble("io_errors", f"the stick cannot be written to: {said}")
+    return Trouble("not_mountable" if write else "damaged", said)
+
+
+def _trouble_with(node: str) -> Trouble | None:
+    """What is the matter with the stick itself, if something is."""
     try:
         with open(node, "rb", buffering=0) as device:  # noqa: PTH123
             device.read(HEAD_BYTES)
@@ -199,9 +218,7 @@ def _why_not(node: str, said: str, write: bool) -> Trouble:
             device.read(HEAD_BYTES)
     except OSError as error:
         return _of_error(error)
-    if "superblock on" in said or os.strerror(errno.EIO) in said:  # mount(8) for EIO, and reading has just worked
-        return Trouble("io_errors", f"the stick cannot be written to: {said}")
-    return Trouble("not_mountable" if write else "damaged", said)
+    return None
 
 
 def _look(place: Path, file_system: str, write: bool) -> dict[str, object]:
@@ -250,7 +267,7 @@ def _umount(place: Path, *options: str) -> str:
 
 
 def _run(*command: str) -> tuple[int, str]:
-    """Exit code and the end of what it said; English, no input."""
+    """Exit code and the end of what it said, in English and printable: it repeats names from the stick; no input."""
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
     try:
         done = subprocess.run(
@@ -263,10 +280,13 @@ def _run(*command: str) -> tuple[int, str]:
         ) from error
     except FileNotFoundError as error:
         raise Trouble("unsupported", f"{command[0]} is not installed") from error
-    return done.returncode, " ".join((done.stdout + done.stderr).split())[-500:]
+    said = " ".join((done.stdout + done.stderr).split())
+    return done.returncode, "".join(one for one in said if one.isprintable())[-500:]
 
 
 def _of_error(error: OSError) -> Trouble:
+    if error.errno == errno.ENOENT:
+        return Trouble("gone", "the stick is gone")
     code = "io_errors" if error.errno in _IO_ERRNOS else "damaged"
     return Trouble(code, f"the stick cannot be read: {error.strerror}")
 

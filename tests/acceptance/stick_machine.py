@@ -7,6 +7,8 @@ mmdebstrap and e2fsprogs.
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from virtual_machine import REPOSITORY
+from virtual_machine import CPU, REPOSITORY, SPEECH
 
 from firmware.media.medium import Medium, State
 
@@ -26,6 +28,8 @@ PACKAGES = (
     "btrfs-progs,libsndfile1"
 )
 MODULES = "virtio_pci\nvirtio_blk\next4\n"
+GUEST_SCRIPTS = ("stick_job.py", "guest_office.py")
+LOOK_BYTES = 64 << 20
 BOOT_S = 300
 _AGENT = """
 import json, os, subprocess, tty
@@ -69,6 +73,28 @@ mkdir -p /etc/tapdeck
 systemctl daemon-reload
 systemctl start tapdeck-mounter.socket tapdeck-keeper.service
 """
+_MOVE_IN = """set -e
+systemctl stop tapdeck-keeper.service
+cp -a /opt/tapdeck/home/. /var/lib/tapdeck/
+chown -R tapdeck-recorder:tapdeck /var/lib/tapdeck
+chmod -R u+rwX,g+rwX,o-rwx /var/lib/tapdeck
+systemctl start tapdeck-keeper.service tapdeck-courier.service
+mkfifo /run/questions /run/answers
+systemd-run --quiet /opt/tapdeck/bin/python /opt/tapdeck/guest_office.py /run/questions /run/answers
+"""
+_LOOK = """set -e
+umount /run/look 2>/dev/null || true
+mkdir -p /run/look
+rm -f /run/look.img
+dd if=/dev/vdc of=/run/look.img bs=1M iflag=direct conv=sparse status=none
+"""
+_MOUNT_LOOK = {
+    "vfat": "mount -o loop,ro,utf8=1 /run/look.img /run/look",
+    "exfat": "mount -o loop,ro,iocharset=utf8 /run/look.img /run/look",
+    "ntfs": "ntfs-3g /run/look.img /run/look",
+    "ext4": "mount -o loop /run/look.img /run/look",
+}
+"""As other computers read a stick that was pulled out: Linux and Windows play the journal first."""
 _COURIER = (
     "systemd-run --quiet --pipe --wait -p User=tapdeck-api -p Group=tapdeck -p UMask=0007 -p ProtectSystem=strict"
     " -p ProtectHome=yes -p PrivateTmp=yes -p PrivateDevices=yes -p PrivateNetwork=yes -p NoNewPrivileges=yes"
@@ -101,6 +127,8 @@ def build_root(folder: Path) -> tuple[Path, Path, Path]:
     run("mmdebstrap", "--variant=minbase", *apt, f"--include={PACKAGES}", *hooks, "bookworm", str(root))
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(root / "opt" / "site")]
     run(*pip, "--require-hashes", "-r", str(REPOSITORY / "requirements.lock"))
+    if SPEECH.is_dir():
+        shutil.copytree(SPEECH, root / SPEECH.relative_to("/"), symlinks=True)
     (root / "opt" / "agent.py").write_text(_AGENT)
     (root / "opt" / "tapdeck").mkdir()
     units = root / "etc" / "systemd" / "system"
@@ -113,8 +141,8 @@ def build_root(folder: Path) -> tuple[Path, Path, Path]:
     return disk, next((root / "boot").glob("vmlinuz-*")), next((root / "boot").glob("initrd.img-*"))
 
 
-def build_project(folder: Path) -> Path:
-    """A disk with the project as it is installed on the box, and its units."""
+def build_project(folder: Path, home: Path | None = None) -> Path:
+    """A disk with the project as it is installed on the box, its units, and perhaps a home to move into."""
     shutil.rmtree(folder / "copy", ignore_errors=True)
     shutil.rmtree(folder / "opt", ignore_errors=True)
     for name in ("firmware", "drivers", "recorder", "crm_client_api"):
@@ -129,7 +157,10 @@ def build_project(folder: Path) -> Path:
         file.write_text(text)
         file.chmod(0o755)
     shutil.copytree(REPOSITORY / "systemd", folder / "opt" / "systemd")
-    shutil.copy(Path(__file__).with_name("stick_job.py"), folder / "opt")
+    for name in GUEST_SCRIPTS:
+        shutil.copy(Path(__file__).with_name(name), folder / "opt")
+    if home is not None:
+        shutil.copytree(home, folder / "opt" / "home", ignore=shutil.ignore_patterns("run", "doorbells"))
     disk = folder / "project.img"
     run("mke2fs", "-q", "-F", "-t", "ext4", "-d", str(folder / "opt"), str(disk), "96M")
     return disk
@@ -147,9 +178,12 @@ class StickMachine:
     def __init__(self, system: System, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._looked_at = folder / "looked-at.img"
+        self._looked_at.touch()
+        os.truncate(self._looked_at, LOOK_BYTES)
         self._process = subprocess.Popen(
             [
-                "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max", "-smp", "2",
+                "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", CPU, "-smp", "2",
                 "-m", "1536", "-display", "none", "-nodefaults", "-no-reboot",
                 "-serial", f"file:{folder / 'console.log'}",
                 "-chardev", f"socket,id=hands,path={folder / 'hands'},server=on,wait=off", "-serial", "chardev:hands",
@@ -158,6 +192,8 @@ class StickMachine:
                 "-device", "virtio-blk-pci,drive=d0",
                 "-drive", f"file={system.project},format=raw,if=none,id=d1,readonly=on",
                 "-device", "virtio-blk-pci,drive=d1", "-device", "virtio-rng-pci", "-device", "qemu-xhci,id=usb",
+                "-drive", f"file={self._looked_at},format=raw,if=none,id=d2,readonly=on,file.locking=off",
+                "-device", "virtio-blk-pci,drive=d2",
                 "-kernel", str(system.kernel), "-initrd", str(system.initrd),
                 "-append", "root=/dev/vda rw console=ttyS0 quiet mitigations=off panic=-1 systemd.log_color=0",
             ],
@@ -179,6 +215,26 @@ class StickMachine:
     def set_up(self) -> None:
         """Install the units as on the box, and start the keeper."""
         self.run(_SET_UP, within_s=300)
+
+    def move_in(self) -> None:
+        """Take over the home that the project's disk holds, and let the courier work there."""
+        self.run(_MOVE_IN, within_s=300)
+
+    def ask_office(self, verb: str, *given: object) -> Any:
+        """What the office says; see ``guest_office.Office``."""
+        question = shlex.quote(json.dumps([verb, *given]))
+        told = json.loads(self.run(f"echo {question} > /run/questions; head -n 1 /run/answers", within_s=300))
+        assert "failed" not in told, (verb, given, told)
+        return told["told"]
+
+    def look_at(self, image: Path, file_system: str) -> Any:
+        """What the office sees on a stick of ``LOOK_BYTES`` that is not plugged in."""
+        shutil.copyfile(image, self._looked_at)
+        self.run(f"{_LOOK}{_MOUNT_LOOK[file_system]}")
+        try:
+            return self.ask_office("look", "/run/look")
+        finally:
+            self.run("umount /run/look")
 
     def media(self) -> list[Medium]:
         """What the keeper tells."""
@@ -245,6 +301,12 @@ class StickMachine:
         serial = f"TAPDECK{name}"
         stick = {"driver": "usb-storage", "id": f"stick-{name}", "drive": name, "serial": serial, "removable": True}
         self._order("device_add", bus="usb.0", **stick)
+
+    def disk_of(self, name: str) -> str:
+        """The kernel's name of a stick that was plugged in."""
+        found = f"readlink -f /dev/disk/by-id/usb-*TAPDECK{name}-0:0"
+        told = self.run(f'until [ -b "$({found})" ]; do sleep 0.2; done; udevadm settle; {found}')
+        return told.strip().removeprefix("/dev/")
 
     def pull(self, name: str) -> None:
         """Pull it out, whatever goes on."""

@@ -2,81 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from stick_job import NAME
-from stick_machine import StickMachine, System, build_project, build_root, run
-from virtual_machine import missing_tools
-
-from firmware.media.medium import Medium
+from stick_machine import StickMachine, System, build_project, run
+from virtual_stick import CHECK, Stick
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.soak, pytest.mark.timeout(1800)]
-FORMAT = {
-    "vfat": "mkfs.vfat -n {label} {node}",
-    "exfat": "mkfs.exfat -L {label} {node}",
-    "ntfs": "mkfs.ntfs -q -F -L {label} {node}",
-    "ext4": "mkfs.ext4 -q -F -L {label} {node}",
-    "btrfs": "mkfs.btrfs -q -f -L {label} {node}",
-}
-CHECK = {
-    "vfat": "fsck.fat -n", "exfat": "fsck.exfat -n", "ntfs": "ntfsfix --no-action", "ext4": "e2fsck -f -n",
-}  # fmt: skip
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StickMachine]:
-    if missing_tools() or os.geteuid() != 0:
-        pytest.skip(f"needs root and {', '.join(missing_tools()) or 'nothing else'}")
+def machine(stick_root: tuple[Path, Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[StickMachine]:
     folder = tmp_path_factory.mktemp("sticks")
-    root, kernel, initrd = build_root(folder)
+    root, kernel, initrd = stick_root
     opened = StickMachine(System(root, build_project(folder), kernel, initrd), folder / "machine")
     try:
         opened.set_up()
         yield opened
     finally:
         opened.close()
-
-
-class Stick:
-    """A virtual stick, formatted inside the machine; its label is its name."""
-
-    def __init__(self, machine: StickMachine, folder: Path, file_system: str = "vfat", *, parted: bool = True) -> None:
-        self._machine = machine
-        self.name = f"S{next(_numbers)}"
-        self.image = folder / f"{self.name}.img"
-        self.image.touch()
-        os.truncate(self.image, 128 << 20)
-        self.file_system = file_system
-        self.plug()
-        disk = self._disk()
-        machine.wait_for("refused")  # a new stick has no file system, and the box says so
-        node = f"{disk}1" if parted else disk
-        if parted:
-            machine.run(f"echo ',,{'L' if file_system == 'ext4' else '7'}' | sfdisk -q {disk} && udevadm settle")
-        machine.run(f"{FORMAT[file_system].format(label=self.name, node=node)} >&2 && sync && udevadm settle")
-
-    def _disk(self) -> str:
-        found = f"readlink -f /dev/disk/by-id/usb-*TAPDECK{self.name}-0:0"
-        return self._machine.run(f'until [ -b "$({found})" ]; do sleep 0.2; done; udevadm settle; {found}').strip()
-
-    def plug(self, *, readonly: bool = False, dying: bool = False) -> None:
-        self._machine.plug(self.name, self.image, readonly=readonly, dying=dying)
-
-    def mounted(self) -> Medium:
-        return self._machine.wait_for("mounted", label=self.name)
-
-    def pull(self, medium: Medium) -> None:
-        self._machine.pull(self.name)
-        self._machine.wait_gone(medium.id)
-
-    def digest(self) -> str:
-        return hashlib.sha256(self.image.read_bytes()).hexdigest()
 
 
 @pytest.fixture

@@ -53,6 +53,14 @@ def test_without_the_right() -> None:
     assert asked(ask="clear") == {}
 
 
+@pytest.mark.parametrize("file_system", ["vfat", "exfat", "ext4"])
+def test_pulled_out_before_it_is_looked_at_or_while_it_is_checked(file_system: str, tmp_path: Path) -> None:
+    for touch in (mounter._is_unclean, mounter._mend):
+        with pytest.raises(mounter.Trouble) as trouble:
+            touch(str(tmp_path / "sda"), file_system)
+        assert trouble.value.code == "gone"
+
+
 def fat32(linux: int = 0, entry: int = 0x0FFF_FFFF) -> tuple[bytes, bytes]:
     head = bytearray(HEAD_BYTES)
     struct.pack_into("<HBH", head, 11, 512, 8, 32)
