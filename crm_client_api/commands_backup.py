@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import sqlite_utils
 
-from firmware.clock import iso_utc
+from firmware.clock import iso_utc, now_ms
 from firmware.config import Home
 from firmware.errors import BoxError, ConfigError, NotFound, Refused
 from firmware.store.connection import open_store, write
@@ -20,6 +20,7 @@ from firmware.store.migrations import require_current_schema
 if TYPE_CHECKING:
     from crm_client_api.courier.jobs import Job
 
+_DAY_MS = 86_400_000
 _SOURCE = click.Path(exists=True, path_type=Path)
 _PHRASES = {
     "snapshot": "copies the stores 复制数据库",
@@ -78,7 +79,7 @@ def place_command(
 ) -> None:
     """Set where the backup of every night goes: file:///path, sftp://user@host/path, s3://bucket/…, usb:STICK."""
     from crm_client_api.backup.access import keep_s3_access, keep_sftp_access
-    from crm_client_api.backup.addresses import check_address, medium_of
+    from crm_client_api.backup.addresses import check_address, medium_of, require_outside
     from crm_client_api.backup.parameters import PLACE
     from crm_client_api.domain import audit
     from crm_client_api.domain.audit import CONSOLE, Actor
@@ -86,6 +87,7 @@ def place_command(
     from recorder.library.archive.places import split_url
 
     check_address(address)
+    require_outside(home, address, follow=True)
     line = ""
     scheme = "usb" if medium_of(address) is not None else split_url(address)[0].scheme
     with _crm(home) as crm:
@@ -174,12 +176,18 @@ def list_command(home: Home, folder: Path | None) -> None:
 
     if folder is not None:
         for one in found_in(folder):
-            click.echo(f"{iso_utc(one.head.made_ms)}\t{one.bytes / 2**20:.1f} MiB\t{one.head.device[:8]}\t{one.path}")
+            device = one.opening.head.device[:8]
+            click.echo(f"{iso_utc(one.made_ms)}\t{one.bytes / 2**20:.1f} MiB\t{device}\t{one.path}")
         return
     with _crm(home) as crm:
         for made in list_made(crm):
             audio = "-" if made.recordings is None else f"{made.recordings} recordings"
-            click.echo(f"{iso_utc(made.made_ms)}\t{made.bytes / 2**20:.1f} MiB\t{audio}\t{made.place}\t{made.name}")
+            where = f"{made.address}\tmedium {made.medium[:8] or '-'}\t{made.name}"
+            click.echo(f"{iso_utc(made.made_ms)}\t{made.bytes / 2**20:.1f} MiB\t{audio}\t{where}")
+
+
+def _warn(text: str) -> None:
+    click.echo(f"passed over 已跳过: {text}", err=True)
 
 
 @backup_group.command("check")
@@ -193,9 +201,10 @@ def check_command(source: Path, passphrase: str) -> None:
     from crm_client_api.backup.sealing import Unlocker
     from crm_client_api.backup.trial import try_out
 
-    file = find_backup(source)
+    unlocker = Unlocker(passphrase)
+    file = find_backup(source, unlocker, _warn)
     with tempfile.TemporaryDirectory(prefix="tapdeck-") as folder:
-        about, kept, end = try_out(file, Unlocker(passphrase).file_key, Path(folder), lambda _: None)
+        about, kept, end = try_out(file, unlocker.file_key, Path(folder), lambda _: None)
         absent = sum(not (file.parent / one.object).is_file() for one in kept.read())
     rows = {name: count for store in end.rows.values() for name, count in store.items()}
     click.echo(f"{file}: whole; made {iso_utc(about.made_ms)} by version {about.software}")
@@ -224,8 +233,12 @@ def restore_command(home: Home, source: Path, passphrase: str, replace: bool, ye
     """Put the backup SOURCE, a file or a folder with backups (the newest), into a blank home. Stop the box first."""
     from crm_client_api.backup.finding import find_backup
     from crm_client_api.backup.restoring import is_blank, restore
+    from crm_client_api.backup.sealing import Unlocker, opening_of
 
-    file = find_backup(source)
+    file = find_backup(source, Unlocker(passphrase), _warn)
+    made_ms = opening_of(file).head.made_ms
+    days = (now_ms() - made_ms) // _DAY_MS
+    click.echo(f"{file.name}: made 制作于 {iso_utc(made_ms)}, {days} days ago 天前")
     if replace and not yes and not is_blank(home):
         text = f"What is in {home.root} is set aside and {file.name} takes its place. Type 'replace' 输入 replace 确认"
         if click.prompt(text, default="", show_default=False) != "replace":

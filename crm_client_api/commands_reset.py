@@ -51,3 +51,4 @@ def factory_reset_command(
     files = sum(kind["files"] for kind in done.said["removed"].values())
     click.echo(f"{files} files removed 已删除 {files} 个文件, {iso_utc(done.said['at_ms'])}")
     click.echo("Copies in archives, backups and anchors elsewhere are untouched. 归档、备份等外部副本不受影响。")
+    click.echo("So are disks that are mounted in the home. 挂载在数据目录内的其他磁盘也不受影响。")

@@ -6,12 +6,15 @@ import msgspec
 
 
 class BackupInfo(msgspec.Struct, frozen=True):
-    """A backup that was tried out. ``place``: an address; ``recordings``: how many lie beside it, null without."""
+    """A backup that was tried out. ``place``: an address; ``medium``: the id of the disk, stick or share there;
+    ``recordings``: how many lie beside it, null without.
+    """
 
     name: str
     made_at: str
     tried_at: str
     place: str
+    medium: str
     bytes: int
     recordings: int | None
 

@@ -32,6 +32,11 @@ _NOT_KEPT_ENDINGS = (".part", ".set-aside", ".set-aside-wal", ".set-aside-shm", 
 _LARGEST_ROOT_FILE_BYTES = 64 << 20
 _PIECE_BYTES = 1 << 20
 _DEEPEST = 12
+_MOST_TOLD_BYTES = 16 << 20
+"""Of what is read into memory: the first and the last member."""
+_MOST_HEADER_BYTES = 8 << 20
+"""Between two members; tar reads a long name into memory. Twice ``_STREAM_BYTES`` is read ahead."""
+_LONGEST_LINE_BYTES = 1 << 16
 _STREAM_BYTES = 1 << 20
 _Part = TypeVar("_Part", bound=msgspec.Struct)
 
@@ -81,7 +86,7 @@ class KeptList:
         if not self.count:
             return
         with self.file.open("rb") as lines:
-            for line in lines:
+            while line := lines.readline(_LONGEST_LINE_BYTES):
                 try:
                     yield msgspec.json.decode(line, type=Kept)
                 except msgspec.DecodeError as error:
@@ -248,6 +253,24 @@ def _is_name(name: str) -> bool:
     return "\\" not in name
 
 
+class _Rationed:
+    """A stream that gives no more than was granted, so that nothing small by rights can be large."""
+
+    def __init__(self, stream: Input) -> None:
+        self._stream = stream
+        self._left = 0
+
+    def grant(self, size: int) -> None:
+        self._left = size
+
+    def read(self, size: int, /) -> bytes:
+        piece = self._stream.read(size)
+        self._left -= len(piece)
+        if self._left < 0:
+            raise BadInput("the backup is larger than it may be. 备份内容超出允许的大小。")
+        return piece
+
+
 def unpack(stream: Input, take: Callable[[str, int], BinaryIO | None]) -> tuple[About, End]:
     """Read everything to its end. ``take``: where a member goes (closed afterwards), None for nowhere; the list of
     recordings is one of them.
@@ -256,13 +279,17 @@ def unpack(stream: Input, take: Callable[[str, int], BinaryIO | None]) -> tuple[
     """
     found: dict[str, bytes] = {}
     digest, members, size = hashlib.sha256(), 0, 0
+    rationed = _Rationed(stream)
+    rationed.grant(_MOST_HEADER_BYTES)
     try:
-        with tarfile.open(fileobj=stream, mode="r|", bufsize=_STREAM_BYTES) as tar:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=rationed, mode="r|", bufsize=_STREAM_BYTES) as tar:  # type: ignore[call-overload]
             for entry in tar:
-                if END in found or not entry.isreg():
+                own = entry.name in (ABOUT, END)
+                plain = entry.type == tarfile.REGTYPE and entry.sparse is None
+                if END in found or not plain or (own and entry.size > _MOST_TOLD_BYTES):
                     raise BadInput(f"{entry.name[:100]!r} has no place in a backup")
                 check_name(entry.name)
-                own = entry.name in (ABOUT, END)
+                rationed.grant(entry.size + _MOST_HEADER_BYTES)
                 target = io.BytesIO() if own else take(entry.name, entry.size)
                 sha256 = _receive(tar, entry, target)
                 if isinstance(target, io.BytesIO) and own:
@@ -274,7 +301,7 @@ def unpack(stream: Input, take: Callable[[str, int], BinaryIO | None]) -> tuple[
                     note_member(digest, entry.name, entry.size, sha256)
     except tarfile.TarError as error:
         raise BadInput(f"the backup is damaged: {error}") from error
-    while stream.read(_PIECE_BYTES):  # to the seal of the last chunk
+    while rationed.read(_PIECE_BYTES):  # to the seal of the last chunk
         pass
     about, end = _told(found, ABOUT, About), _told(found, END, End)
     if (end.members, end.bytes, end.digest) != (members, size, digest.hexdigest()):

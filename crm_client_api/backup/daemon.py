@@ -1,7 +1,8 @@
 """The daemon of backups: makes those that somebody asked for and that of every night, and tells when none came about.
 
-It is a process of its own, for it reads the keys of the box and reaches servers, and the courier may do neither. While
-there is nothing to do it stays small: what makes backups is loaded with the first of them.
+A dead share lets whoever looks at it wait for ever, so a thread that never touches a place tells. The daemon is a
+process of its own, for it reads the keys of the box and reaches servers, and the courier may do neither. While there is
+nothing to do it stays small: what makes backups is loaded with the first of them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from firmware.errors import BoxError
 DAEMON = "backup"
 _WAIT_S = 1.0
 _LOOK_EVERY_S = 20.0
-_TELL_EVERY_S = 600.0
+_TELL_EVERY_S = 60.0
 _AFTER_FAILURE_S = 3.0
 _OPEN = (
     f"SELECT 1 FROM jobs WHERE kind = '{BACKUP}' AND state IN ('waiting', 'running') AND (held = '' OR cancel_asked)"
@@ -41,7 +42,7 @@ class BackupKeeper:
         self._home = home
         self._pool = StorePool(home)
         self.stop = threading.Event()
-        self._looked_s = self._told_s = -_TELL_EVERY_S
+        self._looked_s = -_LOOK_EVERY_S
 
     def run(self) -> None:
         """Do jobs until ``stop``."""
@@ -64,14 +65,12 @@ class BackupKeeper:
             if now_s - self._looked_s >= _LOOK_EVERY_S:
                 self._looked_s = now_s
                 ask_when_due(stores, now_ms())
-            if now_s - self._told_s >= _TELL_EVERY_S:
-                self._told_s = now_s
-                tell_overdue(stores, now_ms())
             if stores.crm.conn.execute(_OPEN).fetchone() is None:
                 return False
         worked = self._work()
         if worked:
-            self._told_s = -_TELL_EVERY_S  # it ends the alarm, or says why not
+            with self._pool.use() as stores:
+                tell_overdue(stores, now_ms())  # it ends the alarm, or says why not
         return worked
 
     def _work(self) -> bool:
@@ -85,6 +84,27 @@ class BackupKeeper:
             courier.close()
 
 
+class OverdueTeller:
+    """See ``courier.life.Worker``: it waits for no place. Thread: ``run`` in one."""
+
+    lane = "overdue"
+
+    def __init__(self, home: Home) -> None:
+        self._pool = StorePool(home)
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        """Let the alarm stand while it is true, until ``stop``."""
+        while not self.stop.is_set():
+            try:
+                with self._pool.use() as stores:
+                    tell_overdue(stores, now_ms())
+            except (BoxError, OSError, sqlite3.Error) as error:
+                _log.error("whether backups are overdue is not known: %s", error)
+            self.stop.wait(_TELL_EVERY_S)
+        self._pool.close()
+
+
 def run_backups(home: Home) -> None:
     """Work until SIGTERM or SIGINT. Raises ConfigError when another one works here, StoreError."""
-    work_until_stopped(home, DAEMON, [BackupKeeper(home)])
+    work_until_stopped(home, DAEMON, [BackupKeeper(home), OverdueTeller(home)])

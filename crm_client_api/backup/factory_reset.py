@@ -19,6 +19,7 @@ from typing import Any, Literal
 import msgspec
 
 from crm_client_api.backup.contents import STORES
+from crm_client_api.backup.mounts import mounts_below
 from crm_client_api.backup.places import FOLDER
 from firmware.clock import now_ms
 from firmware.config import Home
@@ -110,8 +111,9 @@ def factory_reset(home: Home, mode: Mode, *, overwrite: bool, told: Progress) ->
             begun = _Begun(mode, said, signer.public_key, signer.sign(said))
             write_whole(home.root / RESET_MARK, msgspec.json.encode(begun))
         _remove(home, files, overwrite, told)
-        for folder in _roots(home, mode):
-            _remove_folders(folder)
+        mounts = mounts_below(home.root)
+        for folder in _roots(home, mode, mounts):
+            _remove_folders(folder, mounts)
         left = [str(one) for one in _going(home, mode)]
     if mode == "wipe":
         _remove_run(home)
@@ -157,41 +159,53 @@ def _require_all_cut(home: Home) -> None:
         raise Refused(f"{waiting} recordings are on the tape only: start the box once more, so that they are cut")
 
 
-def _roots(home: Home, mode: Mode) -> list[Path]:
-    """Folders of which everything goes. A link to a disk in the place of recordings or tapes means what is ours there;
-    no other link is entered.
+def _roots(home: Home, mode: Mode, mounts: frozenset[Path]) -> list[Path]:
+    """Folders of which everything goes. A disk in the place of recordings or tapes, linked or mounted, means what is
+    ours there; nothing else that is linked or mounted is entered, but for mounted folders of keys and evidence.
     """
     kept = _kept_folders(mode)
-    return [one for one in sorted(home.root.iterdir()) if _is_entered(one) and one.name not in kept]
+    return [one for one in sorted(home.root.iterdir()) if _is_entered(one, mounts) and one.name not in kept]
 
 
 def _kept_folders(mode: Mode) -> set[str]:
     return {*_KEPT, "run"} if mode == "keep_recordings" else {"run"}
 
 
-def _is_entered(entry: Path) -> bool:
-    return entry.is_dir() and (not entry.is_symlink() or entry.name in _OWN_DISKS)
+def _is_entered(entry: Path, mounts: frozenset[Path]) -> bool:
+    if entry.name in _OWN_DISKS:
+        return entry.is_dir()
+    return not entry.is_symlink() and entry.is_dir() and (entry not in mounts or entry.name in _MUST_BE_HERE)
 
 
 def _going(home: Home, mode: Mode) -> Iterator[Path]:
     """Files that go, those first without which others are worth nothing."""
     kept = {*_kept_folders(mode), RESET_MARK, *(_KEPT_FILES if mode == "keep_recordings" else ())}
-    files = [one for one in sorted(home.root.iterdir()) if not _is_entered(one) and one.name not in kept]
-    for folder in _roots(home, mode):
-        for path, _, names in _walk(folder):
+    mounts = mounts_below(home.root)
+    files = [
+        one
+        for one in sorted(home.root.iterdir())
+        if not _is_entered(one, mounts) and one not in mounts and one.name not in kept
+    ]
+    for folder in _roots(home, mode, mounts):
+        for path, _, names in _walk(folder, mounts):
             files += [path / name for name in sorted(names)]
     yield from sorted(files, key=lambda one: not _is_key(home, one))
 
 
-def _walk(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Each folder with its folders and its files that are ours, links among the files. Backups are never ours."""
-    own = _OWN_DISKS[top.name] if top.is_symlink() else None
+def _walk(top: Path, mounts: frozenset[Path]) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder with its folders and its files that are ours, links among the files. Backups are never ours, nor is
+    what is mounted further below.
+    """
+    own = _OWN_DISKS.get(top.name) if top.is_symlink() or top in mounts else None
     for path, folders, files in os.walk(top):
         here = Path(path)
         links = [name for name in folders if (here / name).is_symlink()]
         ours = [
             [name for name in names if own is None or own.fullmatch((here / name).relative_to(top).as_posix())]
-            for names in ([name for name in folders if name != FOLDER and name not in links], [*files, *links])
+            for names in (
+                [name for name in folders if name != FOLDER and name not in links and here / name not in mounts],
+                [*(name for name in files if here / name not in mounts), *links],
+            )
         ]
         folders[:] = ours[0]
         yield here, ours[0], ours[1]
@@ -254,9 +268,9 @@ def _write_over(file: Path) -> None:
         os.fsync(opened.fileno())
 
 
-def _remove_folders(top: Path) -> None:
+def _remove_folders(top: Path, mounts: frozenset[Path]) -> None:
     """Empty folders of ours, deepest first; one that is a disk or a link stays, empty."""
-    folders = [top, *(path / name for path, names, _ in _walk(top) for name in names)]
+    folders = [top, *(path / name for path, names, _ in _walk(top, mounts) for name in names)]
     for folder in reversed(folders):
         with suppress(OSError):
             folder.rmdir()
@@ -266,7 +280,10 @@ def _remove_folders(top: Path) -> None:
 
 def _remove_run(home: Home) -> None:
     """What is lost with the power anyway; the folder itself stays where it leads to a memory disk."""
+    mounts = mounts_below(home.root)
     for one in home.run.iterdir():
+        if one in mounts or any(one in mount.parents for mount in mounts):
+            continue
         if one.is_dir() and not one.is_symlink():
             shutil.rmtree(one, ignore_errors=True)
         else:

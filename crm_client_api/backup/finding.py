@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from crm_client_api.backup.places import ENDING, FOLDER
-from crm_client_api.backup.sealing import Head, head_of
-from firmware.errors import BadInput, NotFound, Refused
+from crm_client_api.backup.sealing import Opening, Unlocker, opening_of
+from firmware.errors import BadInput, BoxError, NotFound, Refused
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A backup whose head can be read; ``path``: of its file."""
+    """A backup whose beginning can be read, which proves nothing yet; ``path``: of its file."""
 
     path: Path
-    head: Head
+    opening: Opening
     bytes: int
+
+    @property
+    def made_ms(self) -> int:
+        """When it says that it was made, Unix ms UTC."""
+        return self.opening.head.made_ms
 
 
 def found_in(folder: Path) -> list[Found]:
@@ -33,17 +39,27 @@ def found_in(folder: Path) -> list[Found]:
     found = []
     for file in files:
         with suppress(OSError, BadInput, Refused):
-            head = head_of(file)
-            if head.kind == "backup":
-                found.append(Found(file, head, file.stat().st_size))
-    return sorted(found, key=lambda one: one.head.made_ms, reverse=True)
+            opening = opening_of(file)
+            if opening.head.kind == "backup":
+                found.append(Found(file, opening, file.stat().st_size))
+    return sorted(found, key=lambda one: one.made_ms, reverse=True)
 
 
-def find_backup(source: Path) -> Path:
-    """The file that is meant: the file itself, or the newest backup of a folder. Raises NotFound."""
+def find_backup(source: Path, unlocker: Unlocker, told: Callable[[str], None]) -> Path:
+    """The file that is meant: the file itself, or of a folder the newest backup that the passphrase proves.
+
+    ``told``: of a newer one that somebody else made up. Raises NotFound; Refused, BadInput: what the newest one lacks.
+    """
     if source.is_file():
         return source
-    found = found_in(source) if source.is_dir() else []
-    if not found:
-        raise NotFound(f"there is no backup in {source}. 此处没有备份文件。")
-    return found[0].path
+    problem: BoxError | None = None
+    for one in found_in(source) if source.is_dir() else []:
+        try:
+            unlocker.file_key(one.opening)
+        except (BadInput, Refused) as error:
+            problem = problem or error
+            if isinstance(error, BadInput):  # with another passphrase it is another box's: they may share a place
+                told(f"{one.path.name}: {error}")
+        else:
+            return one.path
+    raise problem or NotFound(f"there is no backup in {source}. 此处没有备份文件。")

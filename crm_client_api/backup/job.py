@@ -12,14 +12,15 @@ from pathlib import Path
 import msgspec
 
 from crm_client_api.backup import records
+from crm_client_api.backup.addresses import at_medium
 from crm_client_api.backup.asking import NEEDED, Wanted
 from crm_client_api.backup.contents import STORES, About, KeptList, pack
-from crm_client_api.backup.generations import Policy, thinned
-from crm_client_api.backup.keys import BackupKey
-from crm_client_api.backup.parameters import DAILY, MONTHLY, WEEKLY
+from crm_client_api.backup.generations import policy_of, thinned
+from crm_client_api.backup.keys import OwnKey
+from crm_client_api.backup.media import is_own, name_of, recognise, relist
 from crm_client_api.backup.places import ENDING, Place, open_for_backup
-from crm_client_api.backup.recordings import Bringing, clear_recordings, recognise
-from crm_client_api.backup.sealing import Hashing, Sealer, sync
+from crm_client_api.backup.recordings import Bringing, clear_recordings
+from crm_client_api.backup.sealing import FORGED, Hashing, Opening, Sealer, sync
 from crm_client_api.backup.snapshot import snapshot
 from crm_client_api.backup.trial import try_out
 from crm_client_api.courier.context import Context
@@ -28,7 +29,7 @@ from crm_client_api.domain.audit import BOX, CONSOLE
 from crm_client_api.domain.invalid import Invalid
 from firmware.clock import now_ms
 from firmware.config import Home
-from firmware.errors import StoreError, StoreFull
+from firmware.errors import BadInput, StoreError, StoreFull
 from firmware.media.asking import eject
 from firmware.media.medium import MediumRefused
 from firmware.parameters import get_all
@@ -53,10 +54,11 @@ def run_backup(context: Context) -> None:
     try:
         _require_room(context.home, folder)
         with open_for_backup(context.home, wanted.place, f"job {context.job.id}") as place:
-            _forget_unfinished(context, wanted.place, place)
-            recognise(context, wanted.place, place, folder)
-            made = _Making(context, wanted, key, folder, place).make()
-            _thin_out(context, wanted.place, place, made)
+            at = at_medium(wanted.place, recognise(place, folder))
+            _forget_unfinished(context, at, place)
+            place.look(lambda folder: relist(context.crm, at, folder))
+            made = _Making(context, wanted, key, folder, place, at).make()
+            _thin_out(context, place, made)
             place.done()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -65,9 +67,9 @@ def run_backup(context: Context) -> None:
 
 
 class _Making:
-    def __init__(self, context: Context, wanted: Wanted, key: BackupKey, folder: Path, place: Place) -> None:
+    def __init__(self, context: Context, wanted: Wanted, key: OwnKey, folder: Path, place: Place, at: str) -> None:
         self._context, self._wanted, self._key = context, wanted, key
-        self._folder, self._place = folder, place
+        self._folder, self._place, self._at = folder, place, at
         self._made_ms = now_ms()
         self._stepped_s = 0.0
         self._device = device_of_box(context.home)
@@ -82,7 +84,7 @@ class _Making:
         file, sha256, file_key = self._pack(stores, kept)
         shutil.rmtree(stores)
         self._try_out(file, file_key)
-        name = f"tapdeck-{self._stamp}-{self._device[:8] or 'new'}-{self._context.job.id}{ENDING}"
+        name = f"tapdeck-{self._stamp}-{name_of(self._device)}-{self._context.job.id}{ENDING}"
         self._context.note(phase="writing", result={"name": name})
         self._step("writing", 0, file.stat().st_size)
         self._place.put(name, file)
@@ -90,12 +92,12 @@ class _Making:
             self._place.remove(name)
             raise TargetError("what was read back is not what was written: the medium is failing")
         made = records.Made(
-            0, self._made_ms, now_ms(), self._wanted.place, name, file.stat().st_size, sha256, self._key.id,
+            0, self._made_ms, now_ms(), self._at, name, file.stat().st_size, sha256, self._key.id,
             None if kept is None else kept.count,
         )  # fmt: skip
         with write(self._context.crm) as connection:
             records.note_made(connection, made)
-            told = {"place": self._wanted.place, "bytes": made.bytes, "recordings": made.recordings}
+            told = {"place": made.address, "medium": made.medium, "bytes": made.bytes, "recordings": made.recordings}
             audit.append(connection, self._context.job.actor, "backup.make", name, told)
         return made
 
@@ -107,7 +109,7 @@ class _Making:
             self._context.step(phase, done, whole)
 
     def _recordings(self, stores: Path) -> KeptList:
-        bringing = Bringing(self._context, self._key, self._wanted.place, self._place, self._folder, self._device)
+        bringing = Bringing(self._context, self._key, self._at, self._place, self._folder, self._device)
         return bringing.bring(stores / "calls.db", self._made_ms)
 
     def _pack(self, stores: Path, kept: KeptList | None) -> tuple[Path, str, bytes]:
@@ -120,7 +122,10 @@ class _Making:
         try:
             with file.open("xb") as plain:
                 hashed = Hashing(plain)
-                sealer = Sealer(hashed, self._key, "backup", self._stamp, self._made_ms, self._device, software)
+                sealer = Sealer(
+                    hashed, self._key, "backup", self._stamp, self._made_ms, self._device, software,
+                    None if kept is None else kept.count,
+                )  # fmt: skip
                 with sealer:
                     pack(
                         self._context.home, stores, about, kept, sealer,
@@ -135,7 +140,13 @@ class _Making:
         folder = self._folder / "trial"
         folder.mkdir()
         size = file.stat().st_size
-        try_out(file, lambda head: file_key, folder, lambda done: self._step("trying", done, size))
+
+        def known(opening: Opening) -> bytes:
+            if not self._key.made(opening.signed, opening.signature):
+                raise BadInput(FORGED)
+            return file_key
+
+        try_out(file, known, folder, lambda done: self._step("trying", done, size))
         shutil.rmtree(folder)
 
 
@@ -170,26 +181,25 @@ def _require_room(home: Home, folder: Path) -> None:
         raise StoreFull(f"the box needs {2 * size + _KEPT_FREE_BYTES >> 20} MiB of its own disk to make a backup")
 
 
-def _forget_unfinished(context: Context, address: str, place: Place) -> None:
+def _forget_unfinished(context: Context, at: str, place: Place) -> None:
     """What an earlier try of this job left at the place was never entered."""
-    place.tidy()
+    place.tidy(is_own(records.read_keys(context.crm), device_of_box(context.home)))
     name = context.job.result.get("name")
-    if name is not None and all(one.name != name for one in records.list_made(context.crm, address)):
+    if name is not None and all(one.name != name for one in records.list_made(context.crm, at)):
         place.remove(str(name))
 
 
-def _thin_out(context: Context, address: str, place: Place, now: records.Made) -> None:
+def _thin_out(context: Context, place: Place, now: records.Made) -> None:
     """Remove older backups that the policy does not keep, then recordings that none of the others names."""
-    values = get_all(context.crm, "system")
-    counts = [value if isinstance(value := values[name], int) else 0 for name in (DAILY, WEEKLY, MONTHLY)]
-    made = records.list_made(context.crm, address)
-    removed = thinned(made, now, Policy(*counts), context.settings().zone)
+    policy = policy_of(get_all(context.crm, "system"))
+    made = records.list_made(context.crm, now.place)
+    removed = thinned(made, now, policy, context.settings().zone)
     for one in removed:
         place.remove(one.name)
         records.note_removed(context.crm, [one.id])
     kept = [one for one in made if one not in removed]
     naming = [one.made_ms for one in kept if one.recordings]
-    clear_recordings(context, address, place, min(naming or [one.made_ms for one in kept]))
+    clear_recordings(context, now.place, place, min(naming or [one.made_ms for one in kept]))
 
 
 def _eject(context: Context, wanted: Wanted) -> bool:

@@ -1,8 +1,12 @@
-"""Who can open backups: a key pair whose private half is known to nobody without the office's passphrase.
+"""Who can open backups, and who can make them.
 
-The box keeps the public half and the private half wrapped by the passphrase, so it makes backups every night without
-knowing the passphrase, and could open none of them. The wrapped half stands in the head of every backup: whoever has
-one file and the passphrase needs nothing else.
+A key pair opens them, whose private half is known to nobody without the office's passphrase. The box keeps the public
+half and the private half wrapped by the passphrase, so it makes backups every night without knowing the passphrase, and
+could open none of them. The wrapped half stands in the head of every backup: whoever has one file and the passphrase
+needs nothing else.
+
+A second pair signs them. Its private half never leaves the box unsealed; its public half is wrapped together with what
+opens backups. So whoever has the passphrase knows whose signature counts, and nobody else can name another one.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import base64
 import binascii
 import hashlib
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -18,6 +23,7 @@ import msgspec
 from firmware.errors import BadInput, Refused
 
 if TYPE_CHECKING:  # cryptography is loaded when the first backup is made or opened, not before
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
     from cryptography.hazmat.primitives.hpke import Suite
 
@@ -26,10 +32,13 @@ LOG2_N = 17
 """128 MiB and half a second for each try (scrypt, RFC 7914)."""
 _KEY_ABOUT = b"tapdeck backup key\0"
 _FILE_ABOUT = b"tapdeck backup file\0"
+_ORIGIN_ABOUT = b"tapdeck backup origin\0"
+_RAW_BYTES = 32  # RFC 7748, section 5; RFC 8032, section 5.1.5
 
 
 class WrappedKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The private half under the passphrase: AES-256-GCM, its key by scrypt; bytes are in base64.
+    """What opens backups (X25519, private) and proves them (Ed25519, public), raw, one behind the other, under the
+    passphrase: AES-256-GCM, its key by scrypt; bytes are in base64.
 
     The limits keep a made-up head from taking all memory.
     """
@@ -44,7 +53,7 @@ class WrappedKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BackupKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the box knows of a key pair: it can seal by it, and not open. ``public``: X25519, raw, in base64."""
+    """The key pair as everybody may know it, who can seal by it, and not open. ``public``: X25519, raw, in base64."""
 
     public: Annotated[str, msgspec.Meta(max_length=100)]
     private: WrappedKey
@@ -55,25 +64,66 @@ class BackupKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return hashlib.sha256(_bytes(self.public)).hexdigest()[:16]
 
 
-def make_key(passphrase: str, log2_n: int = LOG2_N) -> BackupKey:
-    """A new pair, wrapped by the passphrase. Raises Refused: the passphrase is too short or too long."""
+class OwnKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the box alone knows: by which pair it seals, and with what it signs (Ed25519, private, raw, in base64)."""
+
+    key: BackupKey
+    origin: str
+
+    @property
+    def id(self) -> str:
+        """See ``BackupKey.id``."""
+        return self.key.id
+
+    def sign(self, content: bytes) -> bytes:
+        """64 bytes by which ``Unlocked.made`` knows the content again."""
+        return self._private().sign(_ORIGIN_ABOUT + content)
+
+    def made(self, content: bytes, signature: bytes) -> bool:
+        """Whether it was signed with this key."""
+        return _is_signed(self._private().public_key(), content, signature)
+
+    def _private(self) -> Ed25519PrivateKey:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        return Ed25519PrivateKey.from_private_bytes(_bytes(self.origin))
+
+
+@dataclass(frozen=True, slots=True)
+class Unlocked:
+    """What the passphrase gives."""
+
+    private: X25519PrivateKey
+    origin: Ed25519PublicKey
+
+    def made(self, content: bytes, signature: bytes) -> bool:
+        """Whether the box that the passphrase is for signed this."""
+        return _is_signed(self.origin, content, signature)
+
+
+def make_key(passphrase: str, log2_n: int = LOG2_N) -> OwnKey:
+    """New pairs, wrapped by the passphrase. Raises Refused: the passphrase is too short or too long."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     if not SHORTEST_PASSPHRASE <= len(passphrase) <= LONGEST_PASSPHRASE:
         raise Refused(f"the passphrase has {SHORTEST_PASSPHRASE} to {LONGEST_PASSPHRASE} characters")
-    private = X25519PrivateKey.generate()
+    private, origin = X25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     public = private.public_key().public_bytes_raw()
     salt, nonce = os.urandom(32), os.urandom(12)
     wrapped = WrappedKey("scrypt", log2_n, 8, 1, _text(salt), _text(nonce), "")
     cipher = AESGCM(_derived(wrapped, passphrase))
-    sealed = cipher.encrypt(nonce, private.private_bytes_raw(), _KEY_ABOUT + public)
-    return BackupKey(_text(public), msgspec.structs.replace(wrapped, sealed=_text(sealed)))
+    known = private.private_bytes_raw() + origin.public_key().public_bytes_raw()
+    sealed = cipher.encrypt(nonce, known, _KEY_ABOUT + public)
+    key = BackupKey(_text(public), msgspec.structs.replace(wrapped, sealed=_text(sealed)))
+    return OwnKey(key, _text(origin.private_bytes_raw()))
 
 
-def unlock(key: BackupKey, passphrase: str) -> X25519PrivateKey:
-    """The private half. Raises Refused: another passphrase, or an altered head."""
+def unlock(key: BackupKey, passphrase: str) -> Unlocked:
+    """What is wrapped. Raises Refused: another passphrase, or an altered head."""
     from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -81,11 +131,23 @@ def unlock(key: BackupKey, passphrase: str) -> X25519PrivateKey:
         cipher = AESGCM(_derived(key.private, passphrase))
         about = _KEY_ABOUT + _bytes(key.public)
         raw = cipher.decrypt(_bytes(key.private.nonce), _bytes(key.private.sealed), about)
-        return X25519PrivateKey.from_private_bytes(raw)
+        return Unlocked(
+            X25519PrivateKey.from_private_bytes(raw[:_RAW_BYTES]), Ed25519PublicKey.from_public_bytes(raw[_RAW_BYTES:])
+        )
     except (InvalidTag, ValueError, MemoryError) as error:
         raise Refused(
             "this passphrase does not open the backup, or its head was altered. 口令不正确,或备份文件头已被改动。"
         ) from error
+
+
+def _is_signed(public: Ed25519PublicKey, content: bytes, signature: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        public.verify(signature, _ORIGIN_ABOUT + content)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def seal_file_key(key: BackupKey, file_key: bytes, file_id: str) -> str:

@@ -96,14 +96,15 @@ def tell_overdue(stores: Stores, now_ms: int) -> None:
 
 def _last_good_ms(stores: Stores, now_ms: int, place: str | None = None) -> int | None:
     """When the last good backup was made. One of the future is of a clock that was wrong: nobody knows its age."""
-    made = (one.made_ms for one in records.list_made(stores.crm, place))
-    return max((one for one in made if one <= now_ms), default=None)
+    made = (one for one in records.list_made(stores.crm) if place in (None, one.address))
+    return max((one.made_ms for one in made if one.made_ms <= now_ms), default=None)
 
 
 def _last_try(crm: sqlite3.Connection, place: str) -> _LastTry:
     """The last job for this place, whoever asked for it: one that works or waits is not asked for again."""
     row = crm.execute(
-        "SELECT created_ms, state, error FROM jobs WHERE kind = ? AND json_extract(wanted, '$.place') = ?"
+        "SELECT created_ms, state, CASE WHEN state = 'running' THEN 'the last try has not ended: its place may not"
+        " answer' ELSE error END FROM jobs WHERE kind = ? AND json_extract(wanted, '$.place') = ?"
         " ORDER BY state IN ('waiting', 'running') DESC, id DESC LIMIT 1",
         (BACKUP, place),
     ).fetchone()

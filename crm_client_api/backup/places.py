@@ -14,17 +14,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
 
-from crm_client_api.backup.addresses import medium_of
+from crm_client_api.backup.addresses import medium_of, require_outside
 from crm_client_api.take_home.landing import make_folder
 from crm_client_api.take_home.media import medium_now, writable
 from firmware.config import Home
-from firmware.errors import BadInput
 from firmware.media.asking import Wanted as Stick
 from recorder.library.archive.folder import FolderTarget
 from recorder.library.archive.places import open_place, split_url
@@ -55,8 +54,11 @@ class Place(Protocol):
     def remove(self, name: str) -> None:
         """Remove a file; one that is not there is removed already."""
 
-    def tidy(self) -> None:
-        """Remove what a cut left half written."""
+    def tidy(self, is_own: Callable[[str], bool]) -> None:
+        """Remove what a cut left half written, of the files with such names."""
+
+    def look(self, at: Callable[[Path], None]) -> None:
+        """Let somebody see what lies in ``FOLDER``; not on a server, whose files nobody can list."""
 
     def done(self) -> None:
         """All is written: let the medium be safe."""
@@ -73,19 +75,10 @@ def open_for_backup(home: Home, address: str, who: str) -> Iterator[Place]:
     parts, _ = split_url(address)
     with open_place(home, ACCESS_NAME, address) as target:
         if parts.scheme == "file":
-            _require_outside(home, Path(unquote(parts.path)))
+            require_outside(home, address, follow=True)
             yield _InFolder(target, Path(unquote(parts.path)))
         else:
             yield _FarAway(target)
-
-
-def _require_outside(home: Home, folder: Path) -> None:
-    """Raises BadInput: what lies in the home goes with the home."""
-    if folder.resolve().is_relative_to(home.root.resolve()):
-        raise BadInput(
-            f"{folder} lies in the box's own folder {home.root}: choose another disk."
-            " 备份位置不能在录音盒自己的数据目录内。"
-        )
 
 
 class _FarAway:
@@ -106,7 +99,10 @@ class _FarAway:
     def remove(self, name: str) -> None:
         self._target.remove(f"{FOLDER}/{name}")
 
-    def tidy(self) -> None:
+    def tidy(self, is_own: Callable[[str], bool]) -> None:
+        pass
+
+    def look(self, at: Callable[[Path], None]) -> None:
         pass
 
     def done(self) -> None:
@@ -141,12 +137,20 @@ class _InFolder(_FarAway):
             raise TargetError(f"{self._root}: {error.strerror}") from error
         return found.st_size == size
 
-    def tidy(self) -> None:
-        for folder, _, names in os.walk(self._root / FOLDER):
+    def tidy(self, is_own: Callable[[str], bool]) -> None:
+        top = self._root / FOLDER
+        for folder, _, names in os.walk(top):
             for name in names:
-                if _UNFINISHED.search(name):
+                file = Path(folder) / name
+                if _UNFINISHED.search(name) and is_own(file.relative_to(top).as_posix()):
                     with suppress(OSError):
-                        (Path(folder) / name).unlink()
+                        file.unlink()
+
+    def look(self, at: Callable[[Path], None]) -> None:
+        try:
+            at(self._root / FOLDER)
+        except OSError as error:
+            raise TargetError(f"{self._root}: {error.strerror}") from error
 
 
 class _OnStick(_InFolder):
@@ -197,6 +201,10 @@ class _OnStick(_InFolder):
     def remove(self, name: str) -> None:
         with self._explained(self._stick):
             super().remove(name)
+
+    def look(self, at: Callable[[Path], None]) -> None:
+        with self._explained(self._stick):
+            super().look(at)
 
     def done(self) -> None:
         self._stick.done()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,7 +15,7 @@ import msgspec
 
 from crm_client_api.backup import records
 from crm_client_api.backup.contents import Kept, KeptList
-from crm_client_api.backup.keys import BackupKey
+from crm_client_api.backup.keys import OwnKey
 from crm_client_api.backup.places import ENDING, Place
 from crm_client_api.backup.records import Beside
 from crm_client_api.backup.sealing import Hashing, Sealer, sync
@@ -28,16 +27,14 @@ from recorder.library.archive.target import TargetError
 _log = logging.getLogger(__name__)
 _BATCH = 200
 _PIECE_BYTES = 1 << 20
-_MARK = "this-place"
-_FOR_EVER_MS = 1 << 62
 _READY = "FROM recordings WHERE state = 'ready' AND path IS NOT NULL AND sha256 IS NOT NULL"
 
 
 class Bringing:
-    """Brings to a place what it lacks. Thread: one."""
+    """Brings to a place what it lacks; ``at``: where that is, as ``records`` have it. Thread: one."""
 
-    def __init__(self, context: Context, key: BackupKey, address: str, place: Place, folder: Path, device: str) -> None:
-        self._context, self._key, self._address, self._place = context, key, address, place
+    def __init__(self, context: Context, key: OwnKey, at: str, place: Place, folder: Path, device: str) -> None:
+        self._context, self._key, self._at, self._place = context, key, at, place
         self._spool, self._device = folder / f"recording{ENDING}", device
         self._list = folder / "recordings.jsonl"
 
@@ -70,7 +67,7 @@ class Bringing:
 
     def _note(self, named: list[Beside], made_ms: int) -> None:
         if named:
-            records.note_beside(self._context.crm, self._address, named, made_ms)
+            records.note_beside(self._context.crm, self._at, named, made_ms)
             named.clear()
 
     def _object(self, sha256: str, size: int, name: str) -> str:
@@ -79,7 +76,7 @@ class Bringing:
         return f"recordings/{self._key.id}/{what[:2]}/{what}{ENDING}"
 
     def _one(self, path: str, name: str, sha256: str, made_ms: int) -> Beside | None:
-        known = records.beside(self._context.crm, self._address, name)
+        known = records.beside(self._context.crm, self._at, name)
         good = known is not None and sha256 in ("", known.content_sha256)
         if known is not None and good and self._place.holds(name, known.bytes) is not False:
             return known
@@ -121,26 +118,10 @@ def _ready(store: sqlite3.Connection) -> Iterator[tuple[str, str, int, str]]:
         yield str(row[0]), str(row[1]), int(row[2]), str(row[3])
 
 
-def recognise(context: Context, address: str, place: Place, folder: Path) -> None:
-    """A place that is not the one it was, as when another disk is mounted there, has none of the recordings. Each has a
-    small file by which it is known. Raises BoxError.
-    """
-    known = records.beside(context.crm, address, _MARK)
-    if known is not None and place.sha256(_MARK) == known.content_sha256:
-        return
-    records.forget_place(context.crm, address)
-    mark = folder / _MARK
-    mark.write_bytes(secrets.token_hex(32).encode())
-    place.put(_MARK, mark)
-    sha256 = hashlib.sha256(mark.read_bytes()).hexdigest()
-    size = mark.stat().st_size
-    records.note_beside(context.crm, address, [Beside(_MARK, size, size, sha256)], _FOR_EVER_MS)
-
-
-def clear_recordings(context: Context, address: str, place: Place, oldest_ms: int) -> None:
-    """Remove recordings that no backup since then names. Raises BoxError."""
-    while names := records.unnamed(context.crm, address, oldest_ms, _BATCH):
+def clear_recordings(context: Context, at: str, place: Place, oldest_ms: int) -> None:
+    """Remove recordings that no backup since then names; ``at``: where that is. Raises BoxError."""
+    while names := records.unnamed(context.crm, at, oldest_ms, _BATCH):
         for name in names:
             place.remove(name)
             context.step("clearing", 0, None)
-        records.forget_beside(context.crm, address, names)
+        records.forget_beside(context.crm, at, names)

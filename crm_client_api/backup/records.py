@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import msgspec
 import sqlite_utils
 
-from crm_client_api.backup.keys import BackupKey
+from crm_client_api.backup.addresses import split_place
+from crm_client_api.backup.keys import OwnKey
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
 from firmware.clock import now_ms
@@ -20,7 +21,8 @@ from firmware.store.connection import write
 class Made:
     """A backup that was tried out. Times: Unix ms UTC; ``recordings``: how many lie beside it, None when not asked for.
 
-    ``place``: an address; ``name``: of the file below ``places.FOLDER`` there.
+    ``place``: an address and the medium there (``addresses``); ``name``: of the file below ``places.FOLDER`` there;
+    ``sha256``: of the file, "" when it was found there and not read since.
     """
 
     id: int
@@ -32,6 +34,16 @@ class Made:
     sha256: str
     key_id: str
     recordings: int | None
+
+    @property
+    def address(self) -> str:
+        """Where the medium was when the backup was made."""
+        return split_place(self.place)[0]
+
+    @property
+    def medium(self) -> str:
+        """The id of the medium."""
+        return split_place(self.place)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +59,18 @@ class Beside:
 _MADE = "id, made_ms, tried_ms, place, name, bytes, sha256, key_id, recordings"
 
 
-def read_key(crm: sqlite_utils.Database) -> BackupKey | None:
-    """The key that backups are sealed by; None before somebody set a passphrase."""
-    row = crm.conn.execute("SELECT key FROM backup_keys ORDER BY made_ms DESC, rowid DESC LIMIT 1").fetchone()
-    return None if row is None else msgspec.json.decode(row[0], type=BackupKey)
+def read_key(crm: sqlite_utils.Database) -> OwnKey | None:
+    """The key that backups are sealed and signed by; None before somebody set a passphrase."""
+    return next(iter(read_keys(crm)), None)
 
 
-def set_key(crm: sqlite_utils.Database, key: BackupKey, actor: Actor) -> None:
+def read_keys(crm: sqlite_utils.Database) -> list[OwnKey]:
+    """All keys that there were, newest first."""
+    rows = crm.conn.execute("SELECT key FROM backup_keys ORDER BY made_ms DESC, rowid DESC")
+    return [msgspec.json.decode(row[0], type=OwnKey) for row in rows]
+
+
+def set_key(crm: sqlite_utils.Database, key: OwnKey, actor: Actor) -> None:
     """Seal backups by this key from now on; older ones open with their own passphrase. Raises StoreError."""
     text = msgspec.json.encode(key).decode()
     with write(crm) as connection:
@@ -62,7 +79,7 @@ def set_key(crm: sqlite_utils.Database, key: BackupKey, actor: Actor) -> None:
 
 
 def list_made(crm: sqlite_utils.Database, place: str | None = None) -> list[Made]:
-    """Backups that are there, newest first; only of one place."""
+    """Backups that are there, newest first; only those of one place."""
     rows = crm.conn.execute(
         f"SELECT {_MADE} FROM backups WHERE removed_ms IS NULL AND place = coalesce(?, place)"
         " ORDER BY made_ms DESC, id DESC",
@@ -75,11 +92,23 @@ def note_made(connection: sqlite3.Connection, made: Made) -> None:
     """Enter a backup that was tried out, inside the caller's transaction; its id is given here."""
     connection.execute(
         "INSERT INTO backups (made_ms, tried_ms, place, name, bytes, sha256, key_id, recordings)"
-        " VALUES (?,?,?,?,?,?,?,?)",
+        " VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (place, name) DO UPDATE SET removed_ms = NULL"
+        " WHERE bytes = excluded.bytes",
         (
             made.made_ms, made.tried_ms, made.place, made.name, made.bytes, made.sha256, made.key_id, made.recordings,
         ),
     )  # fmt: skip
+
+
+def note_found(crm: sqlite_utils.Database, place: str, found: Collection[Made]) -> None:
+    """These backups are at a place, and were not listed: they may name any recording there. Raises StoreError."""
+    newest_ms = max((one.made_ms for one in found if one.recordings is not None), default=0)
+    with write(crm) as connection:
+        for one in found:
+            note_made(connection, one)
+        connection.execute(
+            "UPDATE backup_recordings SET named_ms = max(named_ms, ?) WHERE place = ?", (newest_ms, place)
+        )
 
 
 def note_removed(crm: sqlite_utils.Database, ids: Collection[int]) -> None:
@@ -124,9 +153,3 @@ def forget_beside(crm: sqlite_utils.Database, place: str, names: Collection[str]
         connection.executemany(
             "DELETE FROM backup_recordings WHERE place = ? AND object = ?", [(place, name) for name in names]
         )
-
-
-def forget_place(crm: sqlite_utils.Database, place: str) -> None:
-    """Nobody knows any more what a place has. Raises StoreError."""
-    with write(crm) as connection:
-        connection.execute("DELETE FROM backup_recordings WHERE place = ?", (place,))

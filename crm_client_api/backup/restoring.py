@@ -28,7 +28,7 @@ from crm_client_api.backup.contents import (
     unpack,
 )
 from crm_client_api.backup.factory_reset import RESET_MARK
-from crm_client_api.backup.sealing import Head, Opened, Unlocker, read_head
+from crm_client_api.backup.sealing import Head, Opened, Unlocker, read_opening
 from crm_client_api.backup.settling import require_known_steps, settle
 from crm_client_api.backup.trial import require_rows
 from crm_client_api.take_home.landing import sync_file_system
@@ -80,18 +80,21 @@ def is_blank(home: Home) -> bool:
 
 
 def restore(home: Home, file: Path, passphrase: str, *, replace: bool, told: Progress) -> Restored:
-    """Put the backup ``file`` in the place of what is here. Raises Refused: the home is not blank and not to be
-    replaced, another passphrase, a newer version; BadInput: altered or damaged; ConfigError, StoreBusy: the box runs.
+    """Put the backup ``file`` in the place of what is here.
+
+    Raises Refused: the home is not blank and not to be replaced, another passphrase, a newer version; BadInput:
+    altered, damaged, made by somebody else; ConfigError, StoreBusy: the box runs.
     """
     unlocker = Unlocker(passphrase)
     try:
         with file.open("rb") as sealed:
-            head, _ = read_head(sealed)
+            opening = read_opening(sealed)
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror}") from error
+    head = opening.head
     if head.kind != "backup":
         raise BadInput("this is one recording out of a backup: give the file tapdeck-….tapdeck beside it")
-    unlocker.file_key(head)
+    unlocker.file_key(opening)
     blank = is_blank(home)
     if not blank and not replace:
         raise Refused(
@@ -105,7 +108,7 @@ def restore(home: Home, file: Path, passphrase: str, *, replace: bool, told: Pro
         require_known_steps(about, stage.folder)
         require_rows(stage.folder, end)
         recordings, absent, damaged = _recordings(home, file.parent, kept, unlocker, stage, told)
-        steps = settle(Home(stage.folder), about, head)
+        steps = settle(Home(stage.folder), about, head, file.parent)
         aside = datetime.fromtimestamp(now_ms() / 1000, UTC).strftime("before-restore-%Y%m%dT%H%M%SZ")
         _put_in_place(home, stage, aside, damaged)
         return Restored(head, end, steps, recordings, absent, aside if damaged or not blank else None)
@@ -227,7 +230,7 @@ def _recording(folder: Path, one: Kept, unlocker: Unlocker, stage: _Stage) -> No
         if content.head.kind != "recording":
             raise BadInput("not a recording")
         with stage.take(f"recordings/{one.path}", one.bytes) as audio:
-            while piece := content.read(_PIECE_BYTES):
+            while (piece := content.read(_PIECE_BYTES)) and audio.tell() <= one.bytes:
                 hashed.update(piece)
                 audio.write(piece)
     if hashed.hexdigest() != one.sha256:
@@ -244,9 +247,9 @@ def check_object(name: str) -> None:
 def _put_in_place(home: Home, stage: _Stage, aside: str, damaged: list[str]) -> None:
     """Everything by renames within its disk, the stores last; until then the box refuses to start."""
     try:
+        _keep_longer_logs(home, stage)
         stage.sync()
         mark_damaged(home.crm_db, _CUT_OFF)
-        _keep_longer_logs(home, stage)
         for path in damaged:
             place = home.recordings / aside / path
             (home.recordings / aside).mkdir(exist_ok=True, mode=0o700)

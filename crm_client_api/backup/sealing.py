@@ -2,12 +2,13 @@
 
 Layout (integers big-endian)::
 
-    magic "TDBACKUP" · format version u16 · length of the head u32 · head, JSON
+    magic "TDBACKUP" · format version u16 · length of the head u32 · head, JSON · signature over all this, 64 bytes
     chunk 0 · chunk 1 · … each 1 MiB of content (the last one less, or none) and its 16-byte tag
 
 Every file has a key of its own. Nonce: the chunk's number. Additional data: SHA-256 of everything before chunk 0, the
 chunk's number (u64) and a byte that is 1 for the last chunk. So no byte can be altered, added, left out, moved or taken
-from another file unnoticed. The content is compressed (gzip) before it is sealed.
+from another file unnoticed. The signature says that the box chose the file's key, and nobody who lacks the passphrase
+learns that key: so all that opens with it is the box's own. The content is compressed (gzip) before it is sealed.
 """
 
 from __future__ import annotations
@@ -17,27 +18,34 @@ import os
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, BinaryIO, Literal, Protocol
 
 import msgspec
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from crm_client_api.backup.keys import BackupKey, open_file_key, seal_file_key, unlock
+from crm_client_api.backup.keys import BackupKey, OwnKey, Unlocked, open_file_key, seal_file_key, unlock
 from firmware.errors import BadInput, Refused
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 was in no release: its files did not prove who made them."""
 CHUNK_BYTES = 1 << 20
 _MAGIC = b"TDBACKUP"
 _FIXED = struct.Struct(">8sHI")
 _PLACE = struct.Struct(">32sQB")
 _TAG_BYTES = 16  # NIST SP 800-38D, section 5.2.1.2
+_SIGNATURE_BYTES = 64  # RFC 8032, section 5.1.6
 _MOST_HEAD_BYTES = 64 * 1024
 _GZIP = 31  # zlib's name for a gzip head and end
 _LEVELS = {"backup": 3, "recording": 0}  # recordings are compressed already
+FORGED = (
+    "this file was not made by the box that the passphrase is for, or its head was altered: nothing was changed, and"
+    " none of it should be believed. 此文件不是该录音盒制作的,或文件头已被改动;请勿使用,未作任何更改。"
+)
+"""What is said of a file without a true signature."""
 _ALTERED = "the file was altered or is damaged: nothing was changed. 备份文件已损坏或被改动,未作任何更改。"
 
 Kind = Literal["backup", "recording"]
@@ -47,7 +55,8 @@ _Text = Annotated[str, msgspec.Meta(max_length=200)]
 class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What stands in clear at the beginning of a file. ``id``: of the file; ``made_ms``: Unix ms UTC.
 
-    ``device``: the device id of the box, "" when it has none yet; ``file_key``: see ``keys.seal_file_key``.
+    ``device``: the device id of the box, "" when it has none yet; ``file_key``: see ``keys.seal_file_key``;
+    ``recordings``: how many lie beside a backup, None without.
     """
 
     kind: Kind
@@ -57,6 +66,21 @@ class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     software: _Text
     key: BackupKey
     file_key: Annotated[str, msgspec.Meta(max_length=400)]
+    recordings: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a file begins with. ``signature``: over ``signed``, all bytes before it."""
+
+    head: Head
+    signed: bytes
+    signature: bytes
+
+    @property
+    def about(self) -> bytes:
+        """The hash that all chunks are bound to."""
+        return hashlib.sha256(self.signed + self.signature).digest()
 
 
 class Output(Protocol):
@@ -86,19 +110,29 @@ class Sealer:
     """
 
     def __init__(
-        self, file: Output, key: BackupKey, kind: Kind, file_id: str, made_ms: int, device: str, software: str
+        self,
+        file: Output,
+        own: OwnKey,
+        kind: Kind,
+        file_id: str,
+        made_ms: int,
+        device: str,
+        software: str,
+        recordings: int | None = None,
     ) -> None:
         secret = AESGCM.generate_key(256)
-        self.head = Head(kind, file_id, made_ms, device, software, key, seal_file_key(key, secret, file_id))
+        sealed = seal_file_key(own.key, secret, file_id)
+        head = Head(kind, file_id, made_ms, device, software, own.key, sealed, recordings)
         self.file_key = secret
         """For reading the file back at once, while it is known."""
-        text = msgspec.json.encode(self.head)
-        before = _FIXED.pack(_MAGIC, FORMAT_VERSION, len(text)) + text
-        self._file, self._cipher, self._about = file, AESGCM(secret), hashlib.sha256(before).digest()
+        text = msgspec.json.encode(head)
+        signed = _FIXED.pack(_MAGIC, FORMAT_VERSION, len(text)) + text
+        opening = Opening(head, signed, own.sign(signed))
+        self._file, self._cipher, self._about = file, AESGCM(secret), opening.about
         self._press = zlib.compressobj(_LEVELS[kind], zlib.DEFLATED, _GZIP)
         self._waiting = bytearray()
         self._index = 0
-        file.write(before)
+        file.write(signed + opening.signature)
 
     def write(self, content: bytes | memoryview) -> int:
         """Seal what follows; returns how much that was. Raises OSError."""
@@ -131,18 +165,30 @@ class Unlocker:
 
     def __init__(self, passphrase: str) -> None:
         self._passphrase = passphrase
-        self._known: dict[str, X25519PrivateKey] = {}
+        self._known: dict[str, Unlocked | Refused] = {}
 
-    def file_key(self, head: Head) -> bytes:
-        """The key of a file. Raises Refused: another passphrase; BadInput: an altered head."""
+    def file_key(self, opening: Opening) -> bytes:
+        """The key of a file. Raises Refused: another passphrase; BadInput: somebody else made it, or altered it."""
+        head = opening.head
         name = hashlib.sha256(msgspec.json.encode(head.key)).hexdigest()
         if name not in self._known:
-            self._known[name] = unlock(head.key, self._passphrase)
-        return open_file_key(self._known[name], head.file_key, head.id)
+            try:
+                self._known[name] = unlock(head.key, self._passphrase)
+            except Refused as error:
+                self._known[name] = error
+        known = self._known[name]
+        if isinstance(known, Refused):
+            raise known
+        if not known.made(opening.signed, opening.signature):
+            raise BadInput(FORGED)
+        return open_file_key(known.private, head.file_key, head.id)
 
 
-def read_head(file: BinaryIO) -> tuple[Head, bytes]:
-    """The head, and the hash that all chunks are bound to. Raises BadInput; Refused: made by a newer version."""
+def read_opening(file: BinaryIO) -> Opening:
+    """What a file begins with; only the passphrase shows whether it is true.
+
+    Raises BadInput; Refused: made by a newer version.
+    """
     fixed = file.read(_FIXED.size)
     if len(fixed) != _FIXED.size or not fixed.startswith(_MAGIC):
         raise BadInput("this is no backup of a Tapdeck box. 这不是录音盒的备份文件。")
@@ -152,14 +198,20 @@ def read_head(file: BinaryIO) -> tuple[Head, bytes]:
             f"this backup has the format {version}, and this version knows formats up to {FORMAT_VERSION}: update the"
             " box first. 备份由更新的版本制作,请先升级本机软件。"
         )
+    if version < FORMAT_VERSION:
+        raise Refused(
+            f"this backup has the format {version} of a test version, which does not prove who made it: it cannot be"
+            " used. 此备份由测试版本制作,无法证明来源,不能使用。"
+        )
     text = file.read(size) if size <= _MOST_HEAD_BYTES else b""
+    signature = file.read(_SIGNATURE_BYTES)
     try:
         head = msgspec.json.decode(text, type=Head)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadInput(_ALTERED) from error
-    if version < 1 or len(text) != size or msgspec.json.encode(head) != text:
+    if len(text) != size or len(signature) != _SIGNATURE_BYTES or msgspec.json.encode(head) != text:
         raise BadInput(_ALTERED)
-    return head, hashlib.sha256(fixed + text).digest()
+    return Opening(head, fixed + text, signature)
 
 
 class Opened:
@@ -170,11 +222,12 @@ class Opened:
     """
 
     def __init__(
-        self, file: BinaryIO, file_key: Callable[[Head], bytes], told: Callable[[int], None] = lambda done: None
+        self, file: BinaryIO, file_key: Callable[[Opening], bytes], told: Callable[[int], None] = lambda done: None
     ) -> None:
         """Raises BadInput, Refused."""
-        self.head, self._about = read_head(file)
-        self._cipher = AESGCM(file_key(self.head))
+        opening = read_opening(file)
+        self.head, self._about = opening.head, opening.about
+        self._cipher = AESGCM(file_key(opening))
         self._file, self._told = file, told
         self._unpress = zlib.decompressobj(_GZIP)
         self._next = file.read(CHUNK_BYTES + _TAG_BYTES)
@@ -224,10 +277,10 @@ class Opened:
         return plain
 
 
-def head_of(path: Path) -> Head:
-    """The head of a file. Raises BadInput, Refused, OSError."""
+def opening_of(path: Path) -> Opening:
+    """What a file begins with. Raises BadInput, Refused, OSError."""
     with path.open("rb") as file:
-        return read_head(file)[0]
+        return read_opening(file)
 
 
 def sync(file: BinaryIO) -> None:

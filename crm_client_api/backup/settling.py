@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from crm_client_api.backup.contents import STORES, About
+from crm_client_api.backup.media import relist_restored
 from crm_client_api.backup.sealing import Head
 from crm_client_api.backup.snapshot import applied_steps
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import CONSOLE, Actor
 from firmware.clock import iso_utc, now_ms, uuid7
 from firmware.config import Home
-from firmware.errors import Refused, StoreError
+from firmware.errors import BoxError, Refused, StoreError
 from firmware.store.connection import open_store, write
 from firmware.store.migrations import apply_steps, require_current_schema
 
@@ -33,8 +34,11 @@ def require_known_steps(about: About, folder: Path) -> None:
                 )
 
 
-def settle(home: Home, about: About, head: Head) -> list[str]:
-    """Make both stores in ``home`` ready to be worked with; the steps of schema that were taken. Raises StoreError."""
+def settle(home: Home, about: About, head: Head, folder: Path) -> list[str]:
+    """Make both stores in ``home`` ready to be worked with; the steps of schema that were taken.
+
+    ``folder``: where the backup lies. Raises StoreError.
+    """
     try:
         steps = [step for name in STORES for step in apply_steps(Path(name).stem, home.root / name)]
         require_current_schema(home)
@@ -52,6 +56,8 @@ def settle(home: Home, about: About, head: Head) -> list[str]:
                 connection.execute("UPDATE jobs SET state = 'waiting' WHERE cancel_asked AND state = 'needs_answer'")
                 made = {"made_at": iso_utc(about.made_ms), "software": about.software, "backup": head.id}
                 audit.append(connection, Actor(CONSOLE), "box.restore", head.id, made)
+            with suppress(OSError, BoxError):  # the next backup there looks again
+                relist_restored(db, folder)
             _into_one_file(crm)
         return steps
     except sqlite3.Error as error:

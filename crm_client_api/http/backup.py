@@ -60,7 +60,15 @@ def get_backups(request: Request) -> Backups:
         next_at=iso_utc(next_night_ms(now_ms(), int(str(hour)), request.settings.zone)) if night else None,
         last_try=_last_try(request),
         backups=[
-            BackupInfo(one.name, iso_utc(one.made_ms), iso_utc(one.tried_ms), one.place, one.bytes, one.recordings)
+            BackupInfo(
+                one.name,
+                iso_utc(one.made_ms),
+                iso_utc(one.tried_ms),
+                one.address,
+                one.medium,
+                one.bytes,
+                one.recordings,
+            )
             for one in records.list_made(crm)
         ],
     )

@@ -17,6 +17,8 @@ from crm_client_api.answers.staff import (
     SettingInfo,
     SettingsInfo,
 )
+from crm_client_api.backup.addresses import require_outside
+from crm_client_api.backup.parameters import PLACE as BACKUP_PLACE
 from crm_client_api.domain.addresses import PARAMETER as ALLOWED_ADDRESSES
 from crm_client_api.domain.addresses import refuse_own_lockout
 from crm_client_api.domain.parameter_values import Changes, Setting, change_values, copy_values, read_values
@@ -79,6 +81,9 @@ def patch_system_parameters(request: Request, body: ParameterChanges) -> Setting
     networks = body.values.get(ALLOWED_ADDRESSES)
     if isinstance(networks, str):
         refuse_own_lockout(networks, request.address)
+    backups = body.values.get(BACKUP_PLACE)
+    if isinstance(backups, str) and backups:
+        require_outside(request.api.home, backups, follow=False)
     change_values(request.stores.crm, "system", Changes(body.values, body.reset), request.actor)
     return _settings(request, "system", "")
 

@@ -12,7 +12,8 @@ def add_backups(db: sqlite_utils.Database) -> None:
 
 
 _STATEMENTS = (
-    # key: JSON of backup.keys.BackupKey, whose private half only the passphrase opens. The newest one is used.
+    # key: JSON of backup.keys.OwnKey: what opens backups is wrapped in it by the passphrase, what signs them is not.
+    # The newest one is used.
     """
     CREATE TABLE backup_keys (
         id TEXT PRIMARY KEY,
@@ -21,7 +22,8 @@ _STATEMENTS = (
         key TEXT NOT NULL
     ) STRICT
     """,
-    # place: an address; name: of the file there. Only such as were tried out. removed_ms: a newer one took its place.
+    # place: an address, # and the medium there; name: of the file there. Only such as were tried out. removed_ms: a
+    # newer one took its place, or it was found to be gone.
     """
     CREATE TABLE backups (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,4 +1,7 @@
-"""An office that is worth a backup: people, customers, calls with recordings and evidence, keys, parameters."""
+"""An office that is worth a backup: people, customers, calls with recordings and evidence, keys, parameters.
+
+A file of tests takes the fixtures that it needs: ``office, disk = backup_office.office, backup_office.disk``.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from crm_office import ROOT, Exchange, hire
 from stick_office import StickOffice
 
@@ -57,6 +61,26 @@ def office_in(home: Home) -> Iterator[StickOffice]:
         office = StickOffice(home, exchange)
         with closing(office):
             yield office
+
+
+@pytest.fixture
+def office(home: Home) -> Iterator[StickOffice]:
+    with office_in(home) as one:
+        yield one
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    """A second disk, empty."""
+    folder = tmp_path / "第二块盘"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def blank(tmp_path: Path) -> Home:
+    """Where a backup can be brought back."""
+    return Home(tmp_path / "blank")
 
 
 def ask_for(home: Home, address: str, *, recordings: bool = False) -> int:

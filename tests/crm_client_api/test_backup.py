@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import backup_office
 import pytest
 from backup_office import (
     CHEAP_LOG2_N,
@@ -22,7 +23,7 @@ from crm_office import ROOT
 
 from crm_client_api.backup.keys import make_key
 from crm_client_api.backup.records import set_key
-from crm_client_api.backup.sealing import head_of
+from crm_client_api.backup.sealing import opening_of
 from crm_client_api.courier.daemon import Courier
 from crm_client_api.courier.kinds import BACKUPS
 from firmware.config import Home
@@ -31,6 +32,8 @@ from firmware.store.connection import open_store, write
 from firmware.store.migrations import migrate, require_current_schema
 from recorder.library.audio.vault import open_recording
 from recorder.library.verification.everything import Summary, verify_box
+
+office, disk, blank = backup_office.office, backup_office.disk, backup_office.blank
 
 MOVED_ON = (
     "meta",
@@ -43,24 +46,6 @@ MOVED_ON = (
     "_sqlite_migrations",
 )
 NEWS = (*MOVED_ON, "events")
-
-
-@pytest.fixture
-def office(home):
-    with office_in(home) as one:
-        yield one
-
-
-@pytest.fixture
-def disk(tmp_path):
-    folder = tmp_path / "第二块盘"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def blank(tmp_path):
-    return Home(tmp_path / "blank")
 
 
 def test_everything_comes_back(office, home, disk, blank):
@@ -247,8 +232,8 @@ def test_two_boxes_may_share_one_place(office, home, disk, tmp_path):
     migrate(other)
     with office_in(other):
         back_up(other, f"file://{disk}")
-    heads = [head_of(one) for one in (disk / "tapdeck-backup").glob("*.tapdeck")]
-    assert len({one.key.id for one in heads}) == 2
+    openings = [opening_of(one) for one in (disk / "tapdeck-backup").glob("*.tapdeck")]
+    assert len({one.head.key.id for one in openings}) == 2
 
 
 def test_the_courier_leaves_backups_to_their_daemon(office, home, disk):

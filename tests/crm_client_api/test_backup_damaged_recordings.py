@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
+import backup_office
 import pytest
-from backup_office import back_up, bring_back, file_of, office_in
+from backup_office import back_up, bring_back, file_of
 
+from crm_client_api.backup.sealing import opening_of
 from firmware.config import Home
 
-
-@pytest.fixture
-def office(home):
-    with office_in(home) as one:
-        yield one
-
-
-@pytest.fixture
-def disk(tmp_path):
-    folder = tmp_path / "第二块盘"
-    folder.mkdir()
-    return folder
+office, disk = backup_office.office, backup_office.disk
 
 
 @pytest.mark.parametrize("damage", ["empty", "other", "cut"])
@@ -64,16 +55,22 @@ def test_a_damaged_recording_is_not_sealed_as_good(office, home, disk):
 
 
 def test_what_a_cut_left_half_written_is_tidied_away(office, home, disk):
-    folder = disk / "tapdeck-backup"
-    (folder / "recordings" / "k").mkdir(parents=True)
+    """And nothing that another box is writing beside it."""
+    file = file_of(disk, back_up(home, f"file://{disk}"))
+    folder, own = disk / "tapdeck-backup", opening_of(file).head
     parts = [
-        folder / "tapdeck-x.tapdeck.0a1b2c3d.part",
-        folder / "recordings" / "k" / "aa.tapdeck.ffffffff.part",
-        folder / "tapdeck-y.tapdeck.part",
+        folder / f"tapdeck-x-{own.device[:8] or 'new'}-7.tapdeck.0a1b2c3d.part",
+        folder / "recordings" / own.key.id / "aa.tapdeck.ffffffff.part",
+        folder / f"tapdeck-y-{own.device[:8] or 'new'}-8.tapdeck.part",
     ]
-    mine = folder / "draft.part"
-    for one in (*parts, mine):
+    theirs = [
+        folder / "draft.part",
+        folder / "tapdeck-x-ffff0000-7.tapdeck.0a1b2c3d.part",
+        folder / "recordings" / "k" / "aa.tapdeck.ffffffff.part",
+    ]
+    for one in (*parts, *theirs):
+        one.parent.mkdir(parents=True, exist_ok=True)
         one.write_bytes(b"half")
     file_of(disk, back_up(home, f"file://{disk}"))
     assert [one for one in parts if one.exists()] == []
-    assert mine.exists()
+    assert [one for one in theirs if not one.exists()] == []

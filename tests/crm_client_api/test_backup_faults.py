@@ -11,8 +11,9 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import backup_office
 import pytest
-from backup_office import PASSPHRASE, ask_for, back_up, bring_back, file_of, files_below, job_of, office_in, tomorrow_ms
+from backup_office import PASSPHRASE, ask_for, back_up, bring_back, file_of, files_below, job_of, tomorrow_ms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stick_office import stick_box
@@ -31,25 +32,9 @@ from firmware.parameters import set_value
 from firmware.store.connection import open_store, write
 from firmware.store.migrations import migrate, require_current_schema
 
+office, disk, blank = backup_office.office, backup_office.disk, backup_office.blank
+
 DAY_MS = 86_400_000
-
-
-@pytest.fixture
-def office(home):
-    with office_in(home) as one:
-        yield one
-
-
-@pytest.fixture
-def disk(tmp_path):
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def blank(tmp_path):
-    return Home(tmp_path / "blank")
 
 
 def test_a_daemon_killed_at_any_moment_leaves_whole_backups_only(office, home, disk, blank):
@@ -167,9 +152,9 @@ def test_a_backup_of_a_newer_version_is_refused(office, home, disk, blank):
         bring_back(blank, file)
     assert files_below(blank.root) == []
     content = bytearray(file.read_bytes())
-    content[9] = 2  # the format's version
+    content[9] = 3  # the format's version
     file.write_bytes(content)
-    with pytest.raises(Refused, match="format 2"):
+    with pytest.raises(Refused, match="format 3"):
         bring_back(blank, file)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import UTC
 
-import pytest
-from backup_office import back_up, bring_back, file_of, office_in, tomorrow_ms
+import backup_office
+from backup_office import back_up, bring_back, file_of, tomorrow_ms
 
 from crm_client_api.backup import job as making
 from crm_client_api.backup.generations import Policy, thinned
@@ -18,21 +18,10 @@ from firmware.config import Home
 from firmware.parameters import set_value
 from firmware.store.connection import open_store, write
 
+office, disk = backup_office.office, backup_office.disk
+
 DAY_MS = 86_400_000
 YEAR_2099_MS = 4_070_908_800_000
-
-
-@pytest.fixture
-def office(home):
-    with office_in(home) as one:
-        yield one
-
-
-@pytest.fixture
-def disk(tmp_path):
-    folder = tmp_path / "第二块盘"
-    folder.mkdir()
-    return folder
 
 
 def made(at_ms, recordings=None, name=None):

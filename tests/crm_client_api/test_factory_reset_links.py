@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+from contextlib import contextmanager
+
 import pytest
 from backup_office import back_up, bring_back, file_of, office_in
 from click.testing import CliRunner
+from crm_office import hire
 
 from crm_client_api.backup import factory_reset as resetting
 from crm_client_api.backup.factory_reset import confirmation, factory_reset, require_box
@@ -91,6 +95,17 @@ def test_no_backup_goes_into_the_home(home, tmp_path):
             assert (job.state, "own folder" in job.error) == ("failed", True)
 
 
+def test_a_place_in_the_home_is_refused_when_it_is_set(home, crm, browse):
+    hire(crm, "1", "super")
+    for place in (home.root, home.root / "disk", home.root / "x" / ".." / "disk"):
+        answer = browse("1").ask("PATCH", "/system-parameters", {"values": {"backup_place": f"file://{place}"}})
+        assert (answer.status, "own folder" in answer.json["error"]["message"]) == (400, True)
+        done = CliRunner().invoke(root, ["--home", str(home.root), "backup", "place", f"file://{place}"])
+        assert (done.exit_code != 0, "own folder" in str(done.output) + str(done.exception)) == (True, True)
+    outside = f"file://{home.root}-2"
+    assert browse("1").ask("PATCH", "/system-parameters", {"values": {"backup_place": outside}}).status == 200
+
+
 def test_removals_that_are_owed_stay_with_the_recordings(stopped):
     owed = [put(stopped.root / "copies-to-remove" / "nas" / "1"), put(stopped.root / "removals" / "1.json")]
     reset(stopped, "keep_recordings")
@@ -170,3 +185,50 @@ def test_a_reset_that_was_cut_off_is_finished_and_recordings_stay(stopped):
     assert statement.said["left"] == 0
     assert sorted(stopped.recordings.rglob("*.flac")) == kept != []
     assert not (stopped.root / resetting.RESET_MARK).exists()
+
+
+@contextmanager
+def mounted(place):
+    place.mkdir(parents=True, exist_ok=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "none", place], capture_output=True, check=False).returncode:
+        pytest.skip("mounting needs root")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.parametrize("mode", ["wipe", "keep_recordings"])
+@pytest.mark.parametrize("place", ["第二块 盘", "jobs/7/share", "run/share"])
+def test_what_is_mounted_in_the_home_is_not_entered(stopped, mode, place):
+    with mounted(stopped.root / place) as share:
+        mine = put(share / "照片" / "mine.jpg")
+        reset(stopped, mode)
+        assert mine.read_text() == "资料"
+    assert not stopped.crm_db.exists()
+
+
+def test_a_folder_that_is_shown_again_in_the_home_is_not_entered(stopped, tmp_path):
+    mine = put(tmp_path / "nas" / "mine.jpg")
+    shown = stopped.root / "nas"
+    with mounted(shown):
+        subprocess.run(["umount", shown], check=True)
+        subprocess.run(["mount", "--bind", mine.parent, shown], check=True)
+        reset(stopped, "wipe")
+        assert mine.read_text() == "资料"
+
+
+def test_of_a_disk_mounted_in_the_place_of_recordings_only_ours_goes(stopped):
+    stopped.recordings.rename(stopped.root / "before")
+    with mounted(stopped.recordings) as disk:
+        ours, theirs = put(disk / "2026/11/22/CH001/a.flac"), put(disk / "照片/a.jpg")
+        reset(stopped, "wipe")
+        assert (ours.exists(), theirs.exists()) == (False, True)
+
+
+def test_keys_on_a_disk_of_their_own_go(stopped):
+    stopped.vault.rename(stopped.root / "before")
+    with mounted(stopped.vault) as disk:
+        key = put(disk / "vault.pem")
+        reset(stopped, "wipe")
+        assert not key.exists()

@@ -9,6 +9,8 @@ export interface Backup {
   made_at: string;
   tried_at: string;
   place: string;
+  /** The id of the disk, stick or share that was there: disks may take turns. */
+  medium: string;
   bytes: number;
   recordings: number | null;
 }
