@@ -197,7 +197,8 @@ class History(msgspec.Struct, frozen=True):
 
 
 class SavedView(msgspec.Struct, frozen=True):
-    """Filters, columns and order of a list under a name; ``body`` belongs to the user interface."""
+    """Filters, columns and order of a list under a name; ``body`` belongs to the user interface. ``may_change``: one's
+    own, or for a super operator one that was shared by who may not log in any more."""
 
     id: int
     list: str
@@ -206,6 +207,7 @@ class SavedView(msgspec.Struct, frozen=True):
     shared: bool
     owner: str
     changed_at: str
+    may_change: bool
 
 
 class SavedViews(msgspec.Struct, frozen=True):

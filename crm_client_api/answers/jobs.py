@@ -53,6 +53,7 @@ class JobInfo(msgspec.Struct, frozen=True):
     after the preview, and that stayed so. ``hand_overs``: those that the job does, or takes back.
     ``held``: why a job is set aside (``paused``, or what is the matter with its stick), "" when it is not.
     ``ahead``: how many jobs for sticks are done before one that waits in their queue.
+    ``numbers``: those of a number list that was read, as a parameter spells them; ``problems`` has what is none.
     """
 
     id: int
@@ -78,6 +79,7 @@ class JobInfo(msgspec.Struct, frozen=True):
     file: JobFile | None = None
     held: str = ""
     ahead: int | None = None
+    numbers: list[str] | None = None
     take_home: TakeHomeProgress | None = None
 
 

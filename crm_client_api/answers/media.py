@@ -44,8 +44,7 @@ class AutoExportInfo(msgspec.Struct, frozen=True):
 
     ``from_at``: calls that began then or later. ``ran_at``, ``job_id``: when it last began, and the job.
     ``problem``: why nothing was begun when the stick was plugged in last: ``asker_gone`` (who set it up works here no
-    more), ``permission_missing``, ``level_missing``, ``file_too_large`` (the last job waits: a recording is larger than
-    the stick's file system takes), ``paused`` (somebody paused it); "" otherwise.
+    more), ``permission_missing``, ``level_missing``, ``paused`` (the last job waits: somebody paused it); "" otherwise.
     """
 
     set_by: str
@@ -60,7 +59,7 @@ class AutoExportInfo(msgspec.Struct, frozen=True):
     communications: bool
     ran_at: str | None
     job_id: int | None
-    problem: Literal["", "asker_gone", "permission_missing", "level_missing", "file_too_large", "paused"]
+    problem: Literal["", "asker_gone", "permission_missing", "level_missing", "paused"]
 
 
 class KnownMedium(msgspec.Struct, frozen=True):

@@ -72,7 +72,8 @@ class Groups(msgspec.Struct, frozen=True):
 
 
 class BelongingsInfo(msgspec.Struct, frozen=True):
-    """How much an operator would leave behind; tasks and call-backs: open ones. ``deleted_customers`` stay."""
+    """How much an operator would leave behind; tasks and call-backs: open ones. ``saved_views``: with the
+    ``shared_views``. ``deleted_customers`` stay."""
 
     customers: int
     communications: int
@@ -80,6 +81,7 @@ class BelongingsInfo(msgspec.Struct, frozen=True):
     call_backs: int
     drafts: int
     shared_phrases: int
+    shared_views: int
     saved_views: int
     deleted_customers: int
     sessions: int
@@ -89,7 +91,7 @@ class BelongingsInfo(msgspec.Struct, frozen=True):
 class MovedOnInfo(msgspec.Struct, frozen=True):
     """A record that did not come back: it has another owner by now, or is gone."""
 
-    kind: Literal["customer", "communication", "task", "call_back", "draft", "phrase"]
+    kind: Literal["customer", "communication", "task", "call_back", "draft", "phrase", "saved_view"]
     id: str
 
 

@@ -42,15 +42,16 @@ def seed_command(
 
 @bench.command("api")
 @click.option("--requests", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Of each kind.")
+@click.option("--only", default="", metavar="TEXT", help="Only questions that have this in their name.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def api_command(requests: int, as_json: bool, directory: Path) -> None:
+def api_command(requests: int, only: str, as_json: bool, directory: Path) -> None:
     """Ask the API, over HTTP, everything that people wait for; in a home made by ``bench seed``."""
     import msgspec
 
     from crm_client_api.bench.api import measure
 
-    figures = measure(directory, requests, lambda text: click.echo(f"bench api: {text}", err=True))
+    figures = measure(directory, requests, only, lambda text: click.echo(f"bench api: {text}", err=True))
     if as_json:
         click.echo(msgspec.json.encode(figures).decode())
         return
@@ -167,15 +168,20 @@ def excel_command(rows: int, place: Path | None, as_json: bool) -> None:
 @click.option(
     "--place", type=click.Path(path_type=Path, exists=True, file_okay=False), default=None, help="On the medium."
 )
+@click.option(
+    "--record", "channels", type=click.IntRange(0, 4096), default=0, show_default=True, help="Lines recorded meanwhile."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
-def take_home_command(recordings: int, each_bytes: int, rounds: int, place: Path | None, as_json: bool) -> None:
+def take_home_command(
+    recordings: int, each_bytes: int, rounds: int, place: Path | None, channels: int, as_json: bool
+) -> None:
     """Take recordings home, and copy the same bytes with cp, sync and a cold read-back, by turns."""
     import msgspec
 
     from crm_client_api.bench.take_home import measure
 
     figures = measure(
-        recordings, each_bytes, rounds, place, lambda text: click.echo(f"bench take-home: {text}", err=True)
+        recordings, each_bytes, rounds, place, channels, lambda text: click.echo(f"bench take-home: {text}", err=True)
     )
     if as_json:
         click.echo(msgspec.json.encode(figures).decode())

@@ -95,8 +95,9 @@ def customers_of(count: int) -> Callable[[Route], None]:
         query = parse_qs(urlsplit(route.request.url).query)
         begin, limit = int(query.get("after", ["0"])[0]), int(query["limit"][0])
         end = min(begin + limit, count)
+        back = "backwards" in query
         page = {
-            "customers": [_customer(number) for number in range(begin, end)],
+            "customers": [_customer(count - 1 - number if back else number) for number in range(begin, end)],
             "next": str(end) if end < count else None,
         }
         route.fulfill(status=200, content_type="application/json", body=json.dumps(page))

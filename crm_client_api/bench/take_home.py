@@ -10,10 +10,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
+from crm_client_api.bench.recording_meanwhile import Recorded, recording
 from crm_client_api.courier.daemon import Courier
 from crm_client_api.courier.jobs import add_job, get_job
 from crm_client_api.domain.audit import CONSOLE, Actor
@@ -35,10 +38,15 @@ from firmware.store.migrations import migrate
 _STAFF_NO = "1"
 _A_FOLDER = 200
 _PATIENCE_S = 20.0
+_ROOM = 1.8
+"""A recorder runs so much longer than the rounds should take: it slows them down, and files are removed between."""
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """What came of it; rates in MB/s, medians of the rounds. ``percent``: ours of the plain copy's."""
+    """What came of it; rates in MB/s, medians of the rounds. ``percent``: ours of the plain copy's. ``…_cpu_ms``:
+    processor time for each recording, the reading back included. ``recorder``: what the recorder beside lost, null
+    without one; ``recorder_outlasted``: it recorded to the end of the last round.
+    """
 
     recordings: int
     bytes: int
@@ -47,10 +55,24 @@ class Figures(msgspec.Struct, frozen=True):
     ours_mb_s: float
     percent: float
     rounds_percent: list[float]
+    plain_cpu_ms: float
+    ours_cpu_ms: float
+    recorder: Recorded | None = None
+    recorder_outlasted: bool | None = None
 
 
-def measure(recordings: int, each_bytes: int, rounds: int, place: Path | None, say: Callable[[str], None]) -> Figures:
-    """Make a home, then copy by turns. ``place``: a folder on the medium, else a temporary one. Raises BoxError."""
+class _Took(NamedTuple):
+    """Seconds by the clock, and of the processor."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def measure(
+    recordings: int, each_bytes: int, rounds: int, place: Path | None, channels: int, say: Callable[[str], None]
+) -> Figures:
+    """Make a home, then copy by turns. ``place``: a folder on the medium, else a temporary one. ``channels``: as many
+    lines are recorded meanwhile, 0: none. Raises BoxError."""
     with tempfile.TemporaryDirectory(prefix="tapdeck-") as root, tempfile.TemporaryDirectory(dir=place) as medium:
         home = Home(Path(root) / "home")
         home.create()
@@ -61,25 +83,44 @@ def measure(recordings: int, each_bytes: int, rounds: int, place: Path | None, s
         (sticks / "bench").mkdir(parents=True)
         thread = MediaThread(home, sticks)
         thread.start()
-        plain, ours = [], []
+        plain, ours, beside = list[_Took](), list[_Took](), None
         try:
-            for number in range(rounds):
-                plain.append(_plain(home, files, Path(medium) / "plain"))
-                ours.append(_ours(home, sticks / "bench", recordings))
-                say(f"round {number + 1}: plain {plain[-1]:.1f} s, ours {ours[-1]:.1f} s")
+            with ExitStack() as open_until:
+                if channels:
+                    seconds = _seconds_of(rounds, _plain(home, files, Path(medium) / "plain").wall_s)
+                    say(f"records {channels} lines for {seconds} s meanwhile")
+                    beside = open_until.enter_context(recording(channels, seconds))
+                for number in range(rounds):
+                    plain.append(_plain(home, files, Path(medium) / "plain"))
+                    ours.append(_ours(home, sticks / "bench", recordings))
+                    say(f"round {number + 1}: plain {plain[-1].wall_s:.1f} s, ours {ours[-1].wall_s:.1f} s")
         finally:
             thread.stop()
     size = recordings * each_bytes
-    each = [100 * before / after for before, after in zip(plain, ours, strict=True)]
+    each = [100 * before.wall_s / after.wall_s for before, after in zip(plain, ours, strict=True)]
     return Figures(
         recordings,
         size,
         rounds,
-        size / statistics.median(plain) / 1e6,
-        size / statistics.median(ours) / 1e6,
+        size / statistics.median(one.wall_s for one in plain) / 1e6,
+        size / statistics.median(one.wall_s for one in ours) / 1e6,
         statistics.median(each),
         each,
+        1000 * statistics.median(one.cpu_s for one in plain) / recordings,
+        1000 * statistics.median(one.cpu_s for one in ours) / recordings,
+        None if beside is None else beside.found,
+        None if beside is None else beside.outlasted,
     )
+
+
+def _seconds_of(rounds: int, plain_s: float) -> int:
+    """How long a recorder shall run beside so many rounds, by what a plain copy took alone."""
+    return 60 + round(_ROOM * rounds * 2 * plain_s)
+
+
+def _cpu_s() -> float:
+    """Of this process and those that it waited for."""
+    return sum(os.times()[:4])
 
 
 def _make(home: Home, recordings: int, each_bytes: int) -> list[Path]:
@@ -132,22 +173,22 @@ def _forget(files: list[Path]) -> None:
             os.posix_fadvise(open_file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def _plain(home: Home, files: list[Path], target: Path) -> float:
-    """Seconds that copy, sync, and reading back with a hash take."""
+def _plain(home: Home, files: list[Path], target: Path) -> _Took:
+    """What copy, sync, and reading back with a hash take."""
     _forget(files)
-    begun_s = time.monotonic()
+    begun_s, cpu_s = time.monotonic(), _cpu_s()
     subprocess.run(["cp", "--reflink=never", "-r", str(home.recordings), str(target)], check=True)
     subprocess.run(["sync", "-f", str(target)], check=True)
     for file in files:
         read_back(target / file.relative_to(home.recordings))
-    took_s = time.monotonic() - begun_s
+    took = _Took(time.monotonic() - begun_s, _cpu_s() - cpu_s)
     shutil.rmtree(target)
     subprocess.run(["sync", "-f", str(target.parent)], check=True)
-    return took_s
+    return took
 
 
-def _ours(home: Home, stick: Path, recordings: int) -> float:
-    """Seconds that a job of the courier takes for everything: choice, copies, lists, flush."""
+def _ours(home: Home, stick: Path, recordings: int) -> _Took:
+    """What a job of the courier takes for everything: choice, copies, lists, flush."""
     stick.mkdir(exist_ok=True)
     medium = _mounted(home)
     _forget(list(home.recordings.rglob("*.flac")))
@@ -157,9 +198,9 @@ def _ours(home: Home, stick: Path, recordings: int) -> float:
         with write(stores.crm) as connection:
             asked = msgspec.to_builtins(wanted)
             job_id = add_job(connection, TAKE_HOME, Actor(_STAFF_NO), asked, ALL_PERMISSIONS)
-        begun_s = time.monotonic()
+        begun_s, cpu_s = time.monotonic(), _cpu_s()
         Courier(home).turn()
-        took_s = time.monotonic() - begun_s
+        took = _Took(time.monotonic() - begun_s, _cpu_s() - cpu_s)
         job = get_job(stores.crm, job_id)
         if job.state != "done" or job.result["recordings"] != recordings:
             raise BoxError(f"the job did not end well: {job.state} {job.held} {job.error} {job.result}")
@@ -170,7 +211,7 @@ def _ours(home: Home, stick: Path, recordings: int) -> float:
     end_s = time.monotonic() + _PATIENCE_S
     while read_media(home) and time.monotonic() < end_s:  # ejected: it is used again when it comes back
         time.sleep(0.05)
-    return took_s
+    return took
 
 
 def _mounted(home: Home) -> Medium:

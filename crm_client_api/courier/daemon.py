@@ -9,7 +9,7 @@ import threading
 
 from crm_client_api.courier.context import AskerGone, Cancelled, Context, SetAside, Stopping
 from crm_client_api.courier.jobs import ANSWER_WITHIN_MS, KEPT_FOR_MS, PAUSED, Job, get_job, next_job, set_job
-from crm_client_api.courier.kinds import KINDS, LANES, kinds_of
+from crm_client_api.courier.kinds import KINDS, LANES, is_fetching, kinds_of
 from crm_client_api.courier.life import work_until_stopped
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.stores import StorePool, Stores
@@ -76,7 +76,7 @@ class Courier:
                 let_go_on(stores)
                 begin_auto_exports(stores)
             kinds, only = kinds_of(self.lane)
-            job = next_job(stores.crm, kinds, only=only)
+            job = next_job(stores.crm, kinds, only=only, fetching=is_fetching(self.lane))
             if job is None:
                 return False
             try:

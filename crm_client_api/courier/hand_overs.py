@@ -142,8 +142,8 @@ def _expected(context: Context, wanted: Wanted, asker: Operator, done: int) -> i
     """How many records there are to hand over, None where only the end will tell."""
     if wanted.all_of is not None:
         found = belongings_of(context.crm, wanted.all_of, asker.viewer)
-        desk = found.tasks + found.call_backs + found.drafts + found.shared_phrases if wanted.desk_too else 0
-        return done + found.customers + found.communications + desk
+        desk = found.tasks + found.call_backs + found.drafts + found.shared_phrases + found.shared_views
+        return done + found.customers + found.communications + (desk if wanted.desk_too else 0)
     if wanted.selection is None:
         return len(wanted.customers) + len(wanted.communications)
     site = context.settings().site

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from crm_client_api.courier.context import Context
 from crm_client_api.courier.from_stick import fetch_upload
-from crm_client_api.courier.jobs import get_job
+from crm_client_api.courier.jobs import FETCHING, get_job
 from crm_client_api.domain.customers import news
 from crm_client_api.domain.operators import get_operator
 from crm_client_api.domain.permissions import Level, Permission
@@ -25,6 +25,7 @@ from firmware.store.connection import write
 NEEDED: Mapping[str, tuple[Permission, ...]] = {
     "import_customers": (Permission.CUSTOMER_MANAGE, Permission.CUSTOMER_IMPORT_DELETE),
     "import_communications": (Permission.COMMUNICATION_MANAGE, Permission.COMMUNICATION_IMPORT_DELETE),
+    "import_numbers": (Permission.CHANNEL_SETUP,),
 }
 """The permissions that an import needs, by kind of job."""
 
@@ -69,7 +70,9 @@ def _kind_within(context: Context, customers: RecordScope, communications: Recor
 def run_import_job(context: Context) -> None:
     """The next step of an import."""
     kind = _kind(context)
-    fetch_upload(context)
+    if context.job.phase == FETCHING:
+        fetch_upload(context)
+        return
     run_import(context, kind)
     if context.job.kind == "import_customers" and get_job(context.crm, context.job.id).state == "done":
         _tell(context)

@@ -29,15 +29,17 @@ ANSWER_WITHIN_MS = 86_400_000
 _OPEN = ("waiting", "running", "needs_answer")
 PAUSED = "paused"
 """Why a job is set aside that somebody paused."""
+FETCHING = "fetching"
+"""The phase of an import whose file lies on a stick still: a lane of its own waits for the stick."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job as stored. ``wanted`` is what was asked for, ``result`` what is known so far; times Unix ms UTC.
 
-    ``phase``: reading, inserting, applying, writing, clearing, handing_over, taking_back, choosing, checking, copying;
-    ``question``, in ``result``, while ``state`` is needs_answer. ``held``: why it is set aside until somebody lets it
-    go on (``paused``, or what is the matter with its stick), "" when it is not.
+    ``phase``: fetching, reading, inserting, applying, writing, clearing, handing_over, taking_back, choosing, checking,
+    copying; ``question``, in ``result``, while ``state`` is needs_answer. ``held``: why it is set aside until somebody
+    lets it go on (``paused``, or what is the matter with its stick), "" when it is not.
     """
 
     id: int
@@ -146,15 +148,19 @@ def list_jobs(crm: sqlite_utils.Database, staff_no: str, limit: int, before: int
     return [_job(row) for row in rows]
 
 
-def next_job(crm: sqlite_utils.Database, kinds: Collection[str] = (), *, only: bool = False) -> Job | None:
-    """The oldest job that is to be done, or that a courier left unfinished; not of these kinds, or ``only`` of these.
+def next_job(
+    crm: sqlite_utils.Database, kinds: Collection[str] = (), *, only: bool = False, fetching: bool | None = None
+) -> Job | None:
+    """The oldest job that is to be done, or that a courier left unfinished; not of these kinds, or ``only`` of these;
+    with ``fetching`` only those that wait for a stick, or only the others.
 
     One that is set aside waits until it is let go on, or given up.
     """
     row = crm.conn.execute(
         f"SELECT {_COLUMNS} FROM jobs WHERE state IN ('waiting', 'running') AND (held = '' OR cancel_asked)"
-        f" AND kind {'IN' if only else 'NOT IN'} ({','.join('?' * len(kinds))}) ORDER BY state = 'waiting', id LIMIT 1",
-        tuple(kinds),
+        f" AND kind {'IN' if only else 'NOT IN'} ({','.join('?' * len(kinds))})"
+        " AND (? IS NULL OR (phase = ?) = ?) ORDER BY state = 'waiting', id LIMIT 1",
+        (*kinds, fetching, FETCHING, fetching),
     ).fetchone()
     return None if row is None else _job(row)
 

@@ -17,6 +17,7 @@ from crm_client_api.courier.hand_overs import (
     take_back_hand_over,
 )
 from crm_client_api.courier.imports import run_import_job, take_back_import
+from crm_client_api.courier.number_lists import NUMBER_LIST, run_number_list
 from crm_client_api.take_home.job import TAKE_HOME, end_take_home, run_take_home
 
 
@@ -32,7 +33,7 @@ class Work:
     lane: str = "office"
 
 
-LANES = ("office", "sticks")
+LANES = ("office", "sticks", "fetching")
 BACKUPS = "backups"
 """The lane of a process of its own: it reads keys and reaches servers, which the courier may not."""
 
@@ -46,6 +47,7 @@ def _make_backup(context: Context) -> None:
 KINDS: Mapping[str, Work] = {
     "import_customers": Work(run_import_job, take_back_import),
     "import_communications": Work(run_import_job, take_back_import),
+    NUMBER_LIST: Work(run_number_list),
     "export_customers": Work(run_export),
     "export_communications": Work(run_export),
     "export_calls": Work(run_export),
@@ -60,7 +62,15 @@ KINDS: Mapping[str, Work] = {
 
 
 def kinds_of(lane: str) -> tuple[tuple[str, ...], bool]:
-    """Which kinds of jobs a lane does: these only, or with False all but these. Without a lane: all."""
-    if lane in ("", LANES[0]):
-        return tuple(kind for kind, work in KINDS.items() if lane and work.lane != lane), False
+    """Which kinds of jobs a lane does: these only, or with False all but these. Without a lane: all.
+
+    What is fetched from a stick is of the office's kinds: see ``is_fetching``.
+    """
+    if lane in ("", LANES[0], LANES[2]):
+        return tuple(kind for kind, work in KINDS.items() if lane and work.lane != LANES[0]), False
     return tuple(kind for kind, work in KINDS.items() if work.lane == lane), True
+
+
+def is_fetching(lane: str) -> bool | None:
+    """Whether a lane does what waits for a stick and nothing else, or all but that; None: whatever there is."""
+    return lane == LANES[2] if lane else None

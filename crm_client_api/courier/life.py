@@ -15,6 +15,7 @@ from typing import Protocol
 
 import psutil
 
+from crm_client_api.courier.garbage import collect_rarely
 from firmware.config import Home
 from firmware.doorbell import ring
 from firmware.errors import ConfigError
@@ -40,6 +41,7 @@ class Worker(Protocol):
 def work_until_stopped(home: Home, name: str, workers: Sequence[Worker]) -> None:
     """Let them work until SIGTERM or SIGINT. Raises ConfigError: another process ``name`` works here; StoreError."""
     make_structs_ready()
+    collect_rarely()
     asked_to_stop = _stop_signals()
     require_current_schema(home)
     with only_one(home, name):

@@ -12,13 +12,13 @@ from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.permissions import Level
 from crm_client_api.domain.scope import Sql, Viewer
+from crm_client_api.domain.staff.people import PRESENT
 from firmware.clock import now_ms
 from firmware.errors import NotFound
 from firmware.store.connection import write
 
 MOST_PHRASES = 100
 LONGEST_CHARACTERS = 500
-_PRESENT = "SELECT staff_no FROM operators WHERE deleted_ms IS NULL AND active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def list_phrases(crm: sqlite_utils.Database, staff_no: str) -> list[Phrase]:
 
 def changeable(viewer: Viewer) -> Sql:
     """A condition on ``phrases``: one's own, and for a super operator those that were shared by who left."""
-    left = f"shared AND staff_no NOT IN ({_PRESENT})" if viewer.level is Level.SUPER else "0"
+    left = f"shared AND staff_no NOT IN ({PRESENT})" if viewer.level is Level.SUPER else "0"
     return f"(staff_no = ? OR ({left}))", (viewer.staff_no,)
 
 

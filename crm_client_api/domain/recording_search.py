@@ -39,7 +39,7 @@ class RecordingSearch:
     """What to find. Times are Unix ms; ``from_ms`` to ``to_ms`` must overlap the recording.
 
     ``number``: any spelling, or digits within it. ``numbers``: one of these numbers (a customer's). ``call_ids``: calls
-    that something was written about. ``holds``: those that stand, when ``held`` is asked for.
+    that something was written about, or that have a tag. ``holds``: those that stand, when ``held`` is asked for.
     """
 
     channel: int | None = None
@@ -100,8 +100,8 @@ def _plan(connection: sqlite3.Connection, wanted: RecordingSearch, scope: Channe
         bounds = (wanted.duration_from_ms, wanted.duration_to_ms)
         return Plan(
             "recordings", "r", "r.duration_ms", "r.id", "r.segment", columns, _CALL_OF_IT,
-            length_branches(connection, wanted.channel, scope), in_scope,
-            conditions + _of_call(connection, wanted, site), bounds,
+            _length_branches(connection, wanted, scope), in_scope, conditions + _of_call(connection, wanted, site),
+            bounds,
         )  # fmt: skip
     low = None if wanted.from_ms is None else wanted.from_ms - _longest(connection, wanted.channel, scope)
     descending = wanted.sort == "newest"
@@ -159,6 +159,7 @@ def _of_recording(wanted: RecordingSearch) -> list[Sql]:
 
 
 def _of_call(connection: sqlite3.Connection, wanted: RecordingSearch, site: Site) -> list[Sql]:
+    """Without ``call_ids``, which are branches."""
     found: list[Sql] = [
         (text, (value,))
         for text, value in (
@@ -172,8 +173,6 @@ def _of_call(connection: sqlite3.Connection, wanted: RecordingSearch, site: Site
         found.append(number_condition(connection, wanted.number, site))
     if wanted.numbers is not None:
         found.append(numbers_condition(connection, wanted.numbers, site))
-    if wanted.call_ids is not None:
-        found.append((f"c.id IN ({','.join('?' * len(wanted.call_ids))})", wanted.call_ids))
     return found
 
 
@@ -192,6 +191,13 @@ def _call_branches(
     if wanted.operator is not None:
         return handler_branches(connection, wanted.operator, wanted.channel, scope)
     return channel_branches(connection, "calls", "c", wanted.channel, scope)
+
+
+def _length_branches(connection: sqlite3.Connection, wanted: RecordingSearch, scope: ChannelScope) -> list[Branch]:
+    if wanted.call_ids is None:
+        return length_branches(connection, wanted.channel, scope)
+    marks = ",".join("?" * len(wanted.call_ids))
+    return [Branch("", (f"r.call_id IN ({marks})", wanted.call_ids), few=True)] if wanted.call_ids else []
 
 
 def _recording_branches(connection: sqlite3.Connection, wanted: RecordingSearch, scope: ChannelScope) -> list[Branch]:

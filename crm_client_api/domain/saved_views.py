@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -12,11 +13,21 @@ import sqlite_utils
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.invalid import Invalid
+from crm_client_api.domain.permissions import Level, Permission
+from crm_client_api.domain.scope import Sql, Viewer
+from crm_client_api.domain.staff.people import PRESENT
 from firmware.clock import now_ms
 from firmware.errors import NotFound
 from firmware.store.connection import write
 
 ListName = Literal["customers", "communications", "calls", "recordings", "tasks"]
+LISTS: tuple[str, ...] = get_args(ListName)
+NEEDED: Mapping[str, frozenset[Permission]] = {
+    "customers": frozenset({Permission.CUSTOMER_MANAGE}),
+    "communications": frozenset({Permission.COMMUNICATION_MANAGE}),
+    "recordings": frozenset({Permission.RECORDING_QUERY}),
+}
+"""What somebody needs to work with a list at all; nothing for the others."""
 MOST_VIEWS = 100
 _LONGEST_NAME_CHARACTERS = 60
 _LONGEST_BODY_BYTES = 10_000
@@ -50,11 +61,24 @@ def _view(row: tuple[Any, ...]) -> View:
     return View(key, which, name, msgspec.json.decode(body, type=dict[str, Any]), bool(shared), owner, changed_ms)
 
 
-def get_own_view(crm: sqlite_utils.Database, key: int, staff_no: str) -> View:
+def changeable(viewer: Viewer) -> Sql:
+    """A condition on ``saved_views``: one's own, and for a super operator those that were shared by who left."""
+    left = f"shared AND staff_no NOT IN ({PRESENT})" if viewer.level is Level.SUPER else "0"
+    return f"(staff_no = ? OR ({left}))", (viewer.staff_no,)
+
+
+def changeable_ids(crm: sqlite_utils.Database, viewer: Viewer) -> set[int]:
+    """The views that somebody may change."""
+    condition, given = changeable(viewer)
+    return {row[0] for row in crm.conn.execute(f"SELECT id FROM saved_views WHERE {condition}", given)}
+
+
+def get_changeable_view(connection: sqlite3.Connection, key: int, viewer: Viewer) -> View:
     """Raises NotFound, also for somebody else's."""
-    row = crm.conn.execute(
-        "SELECT id, list, name, body, shared, staff_no, changed_ms FROM saved_views WHERE id = ? AND staff_no = ?",
-        (key, staff_no),
+    condition, given = changeable(viewer)
+    row = connection.execute(
+        f"SELECT id, list, name, body, shared, staff_no, changed_ms FROM saved_views WHERE id = ? AND {condition}",
+        (key, *given),
     ).fetchone()
     if row is None:
         raise NotFound("there is no such view of yours")
@@ -64,8 +88,8 @@ def get_own_view(crm: sqlite_utils.Database, key: int, staff_no: str) -> View:
 def _checked(which: str, name: str, body: Mapping[str, Any]) -> str:
     """The body as it is stored. Raises Invalid."""
     encoded = msgspec.json.encode(body)
-    if which not in get_args(ListName):
-        raise Invalid("view_wrong", f"views are of {', '.join(get_args(ListName))}")
+    if which not in LISTS:
+        raise Invalid("view_wrong", f"views are of {', '.join(LISTS)}")
     if not 1 <= len(name.strip()) <= _LONGEST_NAME_CHARACTERS or len(encoded) > _LONGEST_BODY_BYTES:
         raise Invalid("view_wrong", f"a view has a name of at most {_LONGEST_NAME_CHARACTERS} characters")
     return encoded.decode()
@@ -77,41 +101,60 @@ def add_view(
     """Save a view. Raises Invalid."""
     text = _checked(which, name, body)
     with write(crm) as connection:
-        if len([one for one in list_views(crm, actor.staff_no) if one.owner == actor.staff_no]) >= MOST_VIEWS:
+        own = connection.execute("SELECT count(*) FROM saved_views WHERE staff_no = ?", (actor.staff_no,)).fetchone()[0]
+        if own >= MOST_VIEWS:
             raise Invalid("view_wrong", f"everybody has at most {MOST_VIEWS} views")
+        at_ms = now_ms()
         key = connection.execute(
             "INSERT INTO saved_views (staff_no, list, name, body, shared, changed_ms) VALUES (?,?,?,?,?,?)",
-            (actor.staff_no, which, name.strip(), text, shared, now_ms()),
+            (actor.staff_no, which, name.strip(), text, shared, at_ms),
         ).lastrowid
-        added = get_own_view(crm, int(key or 0), actor.staff_no)
+        added = View(int(key or 0), which, name.strip(), body, shared, actor.staff_no, at_ms)
         audit.append(connection, actor, "saved_view.add", str(key), {"before": {}, "after": _picture(added)})
     return added
 
 
 def change_view(
-    crm: sqlite_utils.Database, key: int, name: str, body: Mapping[str, Any], shared: bool, actor: Actor
+    crm: sqlite_utils.Database,
+    key: int,
+    name: str | None,
+    body: Mapping[str, Any] | None,
+    shared: bool | None,
+    actor: Actor,
+    viewer: Viewer,
 ) -> View:
-    """Change one's own view. Raises NotFound, Invalid."""
+    """Change one's own view, or as a super operator one of who left, which is one's own from then on; None: as it is.
+
+    Raises NotFound, Invalid.
+    """
     with write(crm) as connection:
-        old = get_own_view(crm, key, actor.staff_no)
-        connection.execute(
-            "UPDATE saved_views SET name = ?, body = ?, shared = ?, changed_ms = ? WHERE id = ?",
-            (name.strip(), _checked(old.list, name, body), shared, now_ms(), key),
+        old = get_changeable_view(connection, key, viewer)
+        new = View(
+            key,
+            old.list,
+            old.name if name is None else name.strip(),
+            old.body if body is None else body,
+            old.shared if shared is None else shared,
+            viewer.staff_no,
+            now_ms(),
         )
-        new = get_own_view(crm, key, actor.staff_no)
+        connection.execute(
+            "UPDATE saved_views SET name = ?, body = ?, shared = ?, staff_no = ?, changed_ms = ? WHERE id = ?",
+            (new.name, _checked(old.list, new.name, new.body), new.shared, new.owner, new.changed_ms, key),
+        )
         data = {"before": _picture(old), "after": _picture(new)}
         audit.append(connection, actor, "saved_view.change", str(key), data)
     return new
 
 
-def remove_view(crm: sqlite_utils.Database, key: int, actor: Actor) -> None:
-    """Remove one's own view. Raises NotFound."""
+def remove_view(crm: sqlite_utils.Database, key: int, actor: Actor, viewer: Viewer) -> None:
+    """Remove one's own view, or as a super operator one of who left. Raises NotFound."""
     with write(crm) as connection:
-        old = get_own_view(crm, key, actor.staff_no)
+        old = get_changeable_view(connection, key, viewer)
         connection.execute("DELETE FROM saved_views WHERE id = ?", (key,))
         audit.append(connection, actor, "saved_view.remove", str(key), {"before": _picture(old), "after": {}})
 
 
 def _picture(view: View) -> dict[str, object]:
     """Without the filter: it may hold a name or a number, which the log could not forget."""
-    return {"list": view.list, "name": view.name, "shared": view.shared}
+    return {"list": view.list, "name": view.name, "shared": view.shared, "owner": view.owner}

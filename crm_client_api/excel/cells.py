@@ -68,8 +68,8 @@ def serial_of_local(local: datetime) -> float | None:
 
 def local_of_ms(at_ms: int) -> datetime:
     """Unix ms UTC as local time of the box, without a zone, to the millisecond."""
-    local = datetime.fromtimestamp(at_ms // 1000, zone_here()).replace(tzinfo=None)
-    return local + timedelta(milliseconds=at_ms % 1000)
+    seconds, rest_ms = divmod(at_ms, 1000)
+    return datetime.fromtimestamp(seconds, zone_here()).replace(tzinfo=None, microsecond=rest_ms * 1000)
 
 
 def ms_of_local(local: datetime) -> int:

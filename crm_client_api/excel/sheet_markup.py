@@ -76,13 +76,16 @@ class SheetMarkup:
 
     def row(self, number: int, values: Iterable[Value | Linked]) -> str:
         """One row; None and "" leave a cell empty."""
+        given = list(values)
+        # One look at all texts of the row: no pattern of what is special goes across a tab.
+        plain = _SPECIAL.search("\t".join([value for value in given if type(value) is str])) is None
         cells = [f'<row r="{number}">']
-        for (letters, style), value in zip(self._cells, values, strict=False):
+        for (letters, style), value in zip(self._cells, given, strict=False):
             if value is None or value == "":
                 continue
             if isinstance(value, str):
-                text = spelt(value[:LONGEST_CELL_CHARACTERS])
-                outer = ' xml:space="preserve"' if text[0].isspace() or text[-1].isspace() else ""
+                text = value[:LONGEST_CELL_CHARACTERS] if plain else spelt(value[:LONGEST_CELL_CHARACTERS])
+                outer = ' xml:space="preserve"' if len(text.strip()) < len(text) else ""
                 cells.append(f'<c r="{letters}{number}" s="{TEXT}" t="inlineStr"><is><t{outer}>{text}</t></is></c>')
             elif isinstance(value, datetime):
                 serial = serial_of_local(value)

@@ -142,8 +142,10 @@ class _PlainRows:
                 place = columns.get(letters) or column(letters)
                 if place > refusal.MOST_COLUMNS:
                     return None
+                value: Cell
                 if kind == "inlineStr":
-                    value = _text(unescaped(raw))
+                    plain = "_x" not in raw and len(raw) <= LONGEST_CELL_CHARACTERS
+                    value = raw if plain else _text(unescaped(raw))
                 else:
                     value = _value(raw, kind or "n", style or "0", False, facts)
                 if value is not None:

@@ -103,10 +103,13 @@ class CustomerFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CustomerQuery(CustomerFilter, frozen=True, forbid_unknown_fields=True):
-    """A page of the customers that a filter lets through. ``order``: asc or desc, as suits ``sort`` when left out."""
+    """A page of the customers that a filter lets through. ``order``: asc or desc, as suits ``sort`` when left out;
+    ``backwards``: the same order from its end.
+    """
 
     sort: Sort = "created"
     order: Annotated[str, msgspec.Meta(pattern="^(asc|desc)$")] | None = None
+    backwards: bool = False
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
     after: Annotated[str, msgspec.Meta(max_length=2000)] | None = None
 
@@ -168,4 +171,11 @@ def filter_of(query: CustomerFilter) -> Filter:
     if not isinstance(query, CustomerQuery):
         return wanted
     ascending = query.order == "asc" or (query.order is None and query.sort in ("name", "company", "next_contact"))
-    return replace(wanted, sort=query.sort, ascending=ascending, limit=query.limit, after=query.after)
+    return replace(
+        wanted,
+        sort=query.sort,
+        ascending=ascending,
+        backwards=query.backwards,
+        limit=query.limit,
+        after=query.after,
+    )

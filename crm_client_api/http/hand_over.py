@@ -133,4 +133,4 @@ def _info(request: Request, one: HandOver) -> HandOverInfo:
     )
 
 
-_Kinds = Literal["customer", "communication", "task", "call_back", "draft", "phrase"]
+_Kinds = Literal["customer", "communication", "task", "call_back", "draft", "phrase", "saved_view"]

@@ -21,9 +21,12 @@ from firmware.store.connection import write
 
 
 class ImportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is in the file, in which language problems are told, and the file's name (only shown again)."""
+    """What is in the file, in which language problems are told, and the file's name (only shown again).
 
-    kind: Literal["customers", "communications"]
+    ``numbers``: a number list. Its job asks nothing and changes nothing, it tells the ``numbers`` that it found.
+    """
+
+    kind: Literal["customers", "communications", "numbers"]
     language: Literal["zh", "en"] = "zh"
     name: Annotated[str, msgspec.Meta(max_length=200)] = ""
 

@@ -64,7 +64,8 @@ class JobAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def job_info(request: Request, job: Job) -> JobInfo:
     """A job as the API shows one; of somebody else's only how far it is."""
-    result = job.result if job.staff_no == request.operator.staff_no else {}
+    own = job.staff_no == request.operator.staff_no
+    result = job.result if own else {}
     counts = result.get("counts")
     file = job_folder(request.api.home, job.id) / result["file"] if "file" in result else None
     asking = job.state == "needs_answer"
@@ -78,7 +79,7 @@ def job_info(request: Request, job: Job) -> JobInfo:
         created_at=iso_utc(job.created_ms),
         changed_at=iso_utc(job.changed_ms),
         error_code=job.error_code,
-        error=job.error,
+        error=job.error if own else None,
         question=result.get("question") if asking else None,
         counts=None if counts is None else ImportCounts(**counts),
         problems=[ImportProblem(**one) for one in result.get("problems", ())],
@@ -92,6 +93,7 @@ def job_info(request: Request, job: Job) -> JobInfo:
         file=JobFile(file.name, file.stat().st_size) if file is not None and file.exists() else None,
         held=job.held,
         ahead=jobs_ahead(request.stores.crm, job, (TAKE_HOME,)),
+        numbers=result.get("numbers"),
         take_home=TakeHomeProgress(**result, medium=job.wanted["medium"]) if "folder" in result else None,
     )
 

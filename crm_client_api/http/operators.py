@@ -89,7 +89,8 @@ class NewPermissions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LeavingTo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who takes over what a leaver had: customers in turn, drafts the first, shared phrases the first who may."""
+    """Who takes over what a leaver had: customers in turn, drafts the first, shared phrases and views the first who
+    may."""
 
     to: Annotated[list[StaffNo], msgspec.Meta(min_length=1, max_length=50)]
     reason: Reason = ""
@@ -218,7 +219,7 @@ def get_belongings(request: Request, staff_no: str) -> BelongingsInfo:
     answer=Leaving, permissions=_MANAGE, also=(202,),
 )  # fmt: skip
 def post_leaving(request: Request, staff_no: str, body: LeavingTo) -> bottle.HTTPResponse:
-    """Deactivate an operator at once; customers, records, tasks, call-backs, drafts and shared phrases go to
+    """Deactivate an operator at once; customers, records, tasks, call-backs, drafts, shared phrases and views go to
     colleagues.
 
     202: a job goes on with it.

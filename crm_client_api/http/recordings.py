@@ -12,6 +12,7 @@ import msgspec
 from crm_client_api.answers.recordings import PeaksInfo, RecordingCount, RecordingPage
 from crm_client_api.audio.encoded import Coding, encode_in_memory
 from crm_client_api.domain import audit
+from crm_client_api.domain.call_tags import tagged_calls
 from crm_client_api.domain.calls import get_call
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.recording_search import RecordingSearch, Sort, count_recordings, search_recordings
@@ -55,7 +56,8 @@ class RecordingFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
     ``number``: any spelling, or digits within it. ``customer``: calls with one of a customer's numbers, which needs
     customer_manage. ``text``: words of communication records about the call (the newest 1000 of them), which needs
-    communication_manage. ``operator``: who handled the call. ``held``: protected by a hold; needs hold_manage.
+    communication_manage. ``tag``: of the call, several with commas: all of them (the newest 5000 calls). ``operator``:
+    who handled the call. ``held``: protected by a hold; needs hold_manage.
     """
 
     channel: Annotated[int, msgspec.Meta(ge=1, le=9999)] | None = None
@@ -70,6 +72,7 @@ class RecordingFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     direction: Literal["incoming", "outgoing"] | None = None
     machine: Literal["fax", "modem"] | None = None
     text: Words | None = None
+    tag: Words | None = None
     held: bool | None = None
 
 
@@ -118,11 +121,20 @@ def _search(request: Request, query: RecordingFilter, sort: Sort) -> RecordingSe
         operator=query.operator,
         direction=query.direction,
         machine=query.machine,
-        call_ids=written_about(request, query.text) if query.text is not None else None,
+        call_ids=_calls_of(request, query),
         held=query.held,
         holds=standing_holds(request) if query.held is not None else (),
         sort=sort,
     )
+
+
+def _calls_of(request: Request, query: RecordingFilter) -> tuple[str, ...] | None:
+    """The calls that text and tag leave, None for all. Raises PermissionMissing."""
+    written = None if query.text is None else written_about(request, query.text)
+    if query.tag is None:
+        return written
+    tagged = tagged_calls(request.stores.crm, query.tag.split(","), request.desk.channels)
+    return tagged if written is None else tuple(sorted(set(tagged) & set(written)))
 
 
 @route(

@@ -124,7 +124,7 @@ def post_communication_restore(request: Request, body: Chosen) -> Done:
     answer=Done, permissions=_DELETE_COMMUNICATIONS,
 )  # fmt: skip
 def post_communication_purge(request: Request, body: Chosen) -> Done:
-    """Purge records that lie in the recycle bin, all or none; only a super operator may."""
+    """Purge records that lie in the recycle bin, unless a hold protects one; only a super operator may."""
     _require_super(request)
     scope, site = reach_of(request.desk).records, request.settings.site
     return Done(communication_bin.purge_many(request.stores.crm, body.ids, request.actor, scope, site))

@@ -12,7 +12,7 @@ from crm_client_api.domain.saved_views import (
     View,
     add_view,
     change_view,
-    get_own_view,
+    changeable_ids,
     list_views,
     remove_view,
 )
@@ -43,16 +43,18 @@ class ViewQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     list: ListName | Literal[""] = ""
 
 
-def _info(view: View) -> SavedView:
+def _info(view: View, *, may_change: bool = True) -> SavedView:
     return SavedView(
-        view.id, view.list, view.name, dict(view.body), view.shared, view.owner, iso_utc(view.changed_ms)
-    )  # fmt: skip
+        view.id, view.list, view.name, dict(view.body), view.shared, view.owner, iso_utc(view.changed_ms), may_change
+    )
 
 
 @route("GET", "/saved-views", "Saved views", answer=SavedViews)
 def get_saved_views(request: Request, query: ViewQuery) -> SavedViews:
     """One's own views and those that others share."""
-    return SavedViews([_info(one) for one in list_views(request.stores.crm, request.operator.staff_no, query.list)])
+    crm, viewer = request.stores.crm, request.operator.viewer
+    own = changeable_ids(crm, viewer)
+    return SavedViews([_info(one, may_change=one.id in own) for one in list_views(crm, viewer.staff_no, query.list)])
 
 
 @route("POST", "/saved-views", "Save a view", answer=SavedView, status=201)
@@ -63,20 +65,21 @@ def post_saved_view(request: Request, body: NewView) -> SavedView:
 
 @route("PATCH", "/saved-views/{view_id}", "Change one's own view", answer=SavedView)
 def patch_saved_view(request: Request, view_id: int, body: ViewChange) -> SavedView:
-    """Change name, content, or who sees it."""
-    old = get_own_view(request.stores.crm, view_id, request.operator.staff_no)
+    """Change name, content, or who sees it. A super operator also changes one that somebody shared who may not log in
+    any more, and it is the super operator's then."""
     changed = change_view(
         request.stores.crm,
         view_id,
-        old.name if body.name is msgspec.UNSET else body.name,
-        old.body if body.body is msgspec.UNSET else body.body,
-        old.shared if body.shared is msgspec.UNSET else body.shared,
+        None if body.name is msgspec.UNSET else body.name,
+        None if body.body is msgspec.UNSET else body.body,
+        None if body.shared is msgspec.UNSET else body.shared,
         request.actor,
+        request.operator.viewer,
     )
     return _info(changed)
 
 
 @route("DELETE", "/saved-views/{view_id}", "Remove one's own view", status=204)
 def delete_saved_view(request: Request, view_id: int) -> None:
-    """Remove a view."""
-    remove_view(request.stores.crm, view_id, request.actor)
+    """Remove a view. As with a change, a super operator also one of who left."""
+    remove_view(request.stores.crm, view_id, request.actor, request.operator.viewer)

@@ -11,7 +11,7 @@ import msgspec
 from crm_client_api.answers.imports import ImportStick, ImportSticks, StickFileInfo
 from crm_client_api.answers.jobs import JobInfo
 from crm_client_api.courier.imports import NEEDED
-from crm_client_api.courier.jobs import add_job, get_job, wake_courier
+from crm_client_api.courier.jobs import FETCHING, add_job, get_job, set_job, wake_courier
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.excel.refusal import LARGEST_FILE_BYTES
 from crm_client_api.http.errors import PermissionMissing
@@ -33,7 +33,7 @@ class WantedStickImport(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     medium: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     place: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
-    kind: Literal["customers", "communications"]
+    kind: Literal["customers", "communications", "numbers"]
     language: Literal["zh", "en"] = "zh"
 
 
@@ -77,5 +77,6 @@ def post_import_from_stick(request: Request, body: WantedStickImport) -> JobInfo
     wanted = {"language": body.language, "name": name, "medium": body.medium, "place": body.place}
     with write(request.stores.crm) as connection:
         job_id = add_job(connection, kind, request.actor, wanted, request.operator.permissions)
+        set_job(connection, job_id, phase=FETCHING)
     wake_courier(request.api.home)
     return job_info(request, get_job(request.stores.crm, job_id))

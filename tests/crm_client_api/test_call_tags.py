@@ -138,3 +138,34 @@ def test_whoever_is_told_is_worked_out_once_and_before_the_store_is_locked(crm, 
     assert locked == [False, False]
     events = crm.conn.execute("SELECT count(*) FROM events WHERE kind = ?", (EVENT,)).fetchone()
     assert events[0] == 3
+
+
+def test_recordings_of_calls_with_a_tag(crm, exchange, browser, browse):
+    hire(crm, "2", "ordinary", None, (2,))
+    hire(crm, "3", "ordinary", None, (2,), ALL_PERMISSIONS - {Permission.RECORDING_QUERY})
+    mine, both, bare = (exchange.call(number) for number in (1, 2, 2))
+    recorded = {
+        call["id"]: exchange.recording(call, f"{n}.flac", duration_ms=n * 1000, started_ms=call["started_ms"])
+        for n, call in enumerate((mine, both, bare), 1)
+    }
+    browser.ask("PUT", f"/calls/{mine['id']}/tags", {"tags": ["投诉"]})
+    browser.ask("PUT", f"/calls/{both['id']}/tags", {"tags": ["投诉", "VIP"]})
+    first, second = recorded[mine["id"]], recorded[both["id"]]
+
+    def found(one, query: str) -> list[str]:
+        return [row["id"] for row in one.get(f"/recordings?{query}")["recordings"]]
+
+    complaint = "%E6%8A%95%E8%AF%89"
+    assert found(browser, f"tag={complaint}") == found(browser, f"tag={complaint}&sort=longest") == [second, first]
+    assert found(browser, f"tag={complaint}&sort=oldest") == [first, second]
+    assert found(browser, f"tag={complaint},VIP") == [second]
+    assert found(browser, f"tag={complaint}&channel=1") == [first]
+    assert found(browser, "tag=none") == found(browser, "tag=,") == found(browser, "tag=VIP&text=none") == []
+    assert browser.get(f"/recordings/count?tag={complaint}") == {"count": 2, "complete": True}
+    colleague = browse("2")
+    assert found(colleague, f"tag={complaint}") == [second], "the other call is on a channel of others"
+    assert colleague.get(f"/recordings/count?tag={complaint}") == {"count": 1, "complete": True}
+    assert browse("3").ask("GET", "/recordings?tag=VIP").code == "permission_missing"
+    page = browser.get(f"/recordings?tag={complaint}&limit=1&sort=longest")
+    assert [one["id"] for one in page["recordings"]] == [second]
+    assert found(browser, f"tag={complaint}&limit=1&sort=longest&before={page['next']}") == [first]

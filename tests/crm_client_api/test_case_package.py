@@ -106,3 +106,18 @@ def test_it_needs_the_audit_log_and_calls_in_scope(office, crm, browse, stick):
     body = {"medium": medium, "calls": [call["id"]], **CASE}
     assert browse("2").ask("POST", "/case-packages", body).code == "permission_missing"
     assert browse("3").ask("POST", "/case-packages", body).status == 404
+
+
+def test_the_report_names_what_the_package_lacks(office, home, browse, stick):
+    place, medium = stick
+    (call, lost, _), browser = office.recorded(), browse("1")
+    office.recording_of(call, segment=1)
+    next((home.recordings / "2026").glob(f"{call['id']}-0.flac")).unlink()
+    answer = browser.ask("POST", "/case-packages", {"medium": medium, "calls": [call["id"]], **CASE})
+    work(home)
+    job = browser.get(f"/jobs/{answer.json['id']}")
+    assert (job["state"], job["take_home"]["recordings"], job["take_home"]["lost"]) == ("done", 1, 1)
+    text = (folder_of(place, job) / REPORT).read_text(encoding="utf-8")
+    for said in ("录音盒读不出此录音", "the box cannot read this recording"):
+        assert text.count(f"{lost}</h3><p>") == 2
+        assert said in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
@@ -106,13 +107,8 @@ def test_every_order_and_page_agrees_with_looking_at_every_row(crm, rows, typed,
         made[add(crm, name, owner, company=company, level=level, next_contact_ms=moment)] = (name, owner, level)
     mine = RecordScope(staff_no="1")
     wanted = Filter(text=typed, level="A", limit=2, sort=sort, ascending=ascending)
-    page, seen = find_page(crm, wanted, mine, SITE), []
-    while True:
-        seen += [one.id for one in page.customers]
-        if page.next is None:
-            break
-        page = find_page(crm, Filter(text=typed, level="A", limit=2, sort=sort, ascending=ascending, after=page.next),
-                         mine, SITE)  # fmt: skip
+    seen = _paged(crm, wanted, mine)
+    assert _paged(crm, replace(wanted, backwards=True), mine) == seen[::-1]
     expected = {key for key, (name, owner, level) in made.items()
                 if owner == "1" and level == "A" and all(term in fold(name) + "\n" + "\n".join(spelled(name))
                                                          for term in fold(typed).split())}  # fmt: skip
@@ -121,6 +117,16 @@ def test_every_order_and_page_agrees_with_looking_at_every_row(crm, rows, typed,
     assert count_customers(crm, wanted, mine, SITE) == (len(expected), False)
     keys = [_key(get_customer(crm, one, ALL), sort, ascending) for one in seen]
     assert keys == sorted(keys, reverse=not ascending)
+
+
+def _paged(crm, wanted, scope):
+    """The ids of all pages."""
+    page, seen = find_page(crm, wanted, scope, SITE), []
+    while True:
+        seen += [one.id for one in page.customers]
+        if page.next is None:
+            return seen
+        page = find_page(crm, replace(wanted, after=page.next), scope, SITE)
 
 
 def _key(one, sort, ascending):
@@ -149,6 +155,7 @@ def test_many_candidates_are_walked_in_their_order(crm, monkeypatch, sort, steps
     page = find_page(crm, Filter(category="成交", sort=sort, ascending=True, limit=3), ALL, SITE)
     rest = find_page(crm, Filter(category="成交", sort=sort, ascending=True, limit=3, after=page.next), ALL, SITE)
     assert [one.id for one in (*page.customers, *rest.customers)] == found
+    assert _paged(crm, Filter(category="成交", sort=sort, ascending=True, limit=3, backwards=True), ALL) == found[::-1]
 
 
 def test_filters_by_value_tag_and_time(crm):
@@ -257,5 +264,7 @@ def test_suggestions_and_counts_over_http(crm, server, browse):
     assert stranger.get(f"/customers/suggest?q={quote('王小明')}")["customers"] == []
     assert stranger.get("/customers/count")["count"] == 0
     assert browser.get("/customers?sort=name&order=asc&limit=2")["next"]
+    ways = [browser.get(f"/customers?sort=name&{way}")["customers"] for way in ("order=asc", "backwards=true")]
+    assert ways[0] == ways[1][::-1]
     assert browser.ask("GET", "/customers?sort=phone").status == 400
     assert ROOT

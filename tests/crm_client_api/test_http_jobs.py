@@ -70,6 +70,21 @@ def test_jobs_are_seen_by_those_who_asked_for_them_alone(home, crm, browse):
     assert ([one["id"] for one in page["jobs"]], page["next"]) == ([job["id"]], None)
 
 
+def test_why_a_job_of_somebody_else_failed_is_told_without_what_its_file_says(home, crm, browse):
+    hire(crm, "1", "super")
+    hire(crm, "2", "super")
+    altered = preview(
+        home, browse("2"), book({"客户资料": [["客户编号", "13812345678 王伟", "姓名"], ["", "甲", "乙"]]})
+    )
+    failed = preview(home, browse("2"), b"PK\x03\x04 no workbook")
+    assert failed["error"]
+    boss = browse("1")
+    seen = {one["id"]: one for one in boss.get("/jobs?staff_no=2")["jobs"]}
+    assert seen[failed["id"]]["error_code"] == failed["error_code"] == "file_damaged"
+    assert [seen[one["id"]]["error"] for one in (failed, altered)] == [None, None]
+    assert "13812345678" not in str(seen)
+
+
 def test_who_lost_the_right_meanwhile_imports_and_fetches_nothing(home, crm, browse):
     hire(crm, "1", "super")
     browser = browse("1")

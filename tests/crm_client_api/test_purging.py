@@ -72,7 +72,7 @@ def test_a_customer_restored_between_two_transactions_of_a_purge_stays(crm, peop
     monkeypatch.setattr(customer_bin, "PURGED_AT_ONCE", 1)
     first, second = add_customer_of(crm, "1", "王伟"), add_customer_of(crm, "1", "李娜")
     customer_bin.delete_many(crm, [first, second], BOSS, ALL)
-    before_write(monkeypatch, customer_bin, 3, lambda: customer_bin.restore_many(crm, [second], BOSS, ALL))
+    before_write(monkeypatch, customer_bin, 2, lambda: customer_bin.restore_many(crm, [second], BOSS, ALL))
     assert customer_bin.purge_many(crm, [first, second], BOSS, ALL, SITE).count == 1
     assert living(crm, "customers") == [int(second)]
 

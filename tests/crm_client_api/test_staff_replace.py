@@ -181,7 +181,7 @@ def test_who_leaves_is_shut_out_and_colleagues_take_over(crm, server, browse):
     counts = leader.get("/operators/21/belongings")
     assert counts == {
         "customers": 9, "communications": 1, "tasks": 2, "call_backs": 1, "drafts": 2, "saved_views": 1,
-        "deleted_customers": 0, "sessions": 1, "tokens": 1, "shared_phrases": 0,
+        "deleted_customers": 0, "sessions": 1, "tokens": 1, "shared_phrases": 0, "shared_views": 0,
     }  # fmt: skip
     answer = leader.ask("POST", "/operators/21/leaving", {"to": ["22", "23"], "reason": "离职"})
     hand_overs = handed(leader, answer)

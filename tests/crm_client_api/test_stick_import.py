@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
+import time
 
 import pytest
 from crm_office import hire
@@ -12,6 +14,7 @@ from excel_office import communications_book, confirm, customer, customers_book,
 from stick_office import one_turn
 
 from crm_client_api.courier import from_stick
+from crm_client_api.courier.daemon import Courier
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.excel import refusal
 from firmware.media import looking, reader
@@ -170,10 +173,71 @@ def test_a_stick_that_hangs_holds_nobody_up(home, lists, monkeypatch, tmp_path):
         list(looking.file_pieces(find_medium(home, medium), "a.xlsx", 10))
 
 
+def test_while_a_stick_hangs_the_office_works_on(home, lists, tmp_path, monkeypatch):
+    """Whoever exports meanwhile has the workbook while the stick still says nothing."""
+    browser, place, medium = lists
+    (place / "名单.xlsx").write_bytes(BOOK)
+    here, go = tmp_path / "here", tmp_path / "go"
+    hanging = tmp_path / "hanging.py"
+    hanging.write_text(
+        "import pathlib, runpy, sys, time\n"
+        f"pathlib.Path({str(here)!r}).touch()\n"
+        f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)\n"
+        f"runpy.run_path({reader.__file__!r}, run_name='__main__')\n"
+    )
+    monkeypatch.setattr(reader, "__file__", str(hanging))
+    fetched = ask(browser, medium, "名单.xlsx").json["id"]
+    office, fetching = Courier(home, "office"), Courier(home, "fetching")
+    hand = threading.Thread(target=fetching.turn)
+    hand.start()
+    try:
+        while not here.exists():
+            time.sleep(0.01)
+        exported = browser.ask("POST", "/exports", {"kind": "customers"}).json["id"]
+        while office.turn():
+            pass
+        assert browser.get(f"/jobs/{exported}")["state"] == "done"
+        assert browser.get(f"/jobs/{fetched}")["phase"] == "fetching"
+    finally:
+        go.touch()
+        hand.join()
+    assert not fetching.turn(), "what was fetched is read where other imports are"
+    while office.turn():
+        pass
+    assert browser.get(f"/jobs/{fetched}")["question"] == "confirm"
+
+
+def test_a_stick_that_never_comes_to_its_end_is_given_up(home, lists, monkeypatch):
+    browser, place, medium = lists
+    (place / "名单.xlsx").write_bytes(BOOK)
+    monkeypatch.setattr(from_stick, "_WITHIN_S", 0.0)
+    job = ask(browser, medium, "名单.xlsx").json["id"]
+    work(home)
+    told = browser.get(f"/jobs/{job}")
+    assert (told["state"], told["error_code"]) == ("failed", "medium_not_answering")
+    assert "slow" in told["error"]
+    assert not list((home.root / "jobs").rglob("upload"))
+
+
+def test_a_power_cut_while_it_is_fetched_fetches_it_again(home, lists, crm):
+    browser, place, medium = lists
+    (place / "名单.xlsx").write_bytes(BOOK)
+    job = ask(browser, medium, "名单.xlsx").json["id"]
+    with crm.conn:
+        crm.execute("UPDATE jobs SET state = 'running', tries = 1 WHERE id = ?", [job])
+    folder = home.root / "jobs" / str(job)
+    folder.mkdir(parents=True)
+    (folder / "upload.part").write_bytes(b"half")
+    (folder / "upload").write_bytes(b"its name came, and not the news of it")
+    work(home)
+    told = browser.get(f"/jobs/{job}")
+    assert (told["question"], told["counts"]["new"]) == ("confirm", 2)
+
+
 def test_who_may(crm, browse, stick):
     _, medium = stick
     hire(crm, "1", "super")
-    lacking = {Permission.CUSTOMER_IMPORT_DELETE, Permission.COMMUNICATION_IMPORT_DELETE}
+    lacking = {Permission.CUSTOMER_IMPORT_DELETE, Permission.COMMUNICATION_IMPORT_DELETE, Permission.CHANNEL_SETUP}
     hire(crm, "2", "super", permissions=ALL_PERMISSIONS - lacking)
     hire(crm, "3", "ordinary", permissions=ALL_PERMISSIONS - {Permission.CUSTOMER_IMPORT_DELETE})
     assert browse("2").ask("GET", "/imports/sticks").status == 403

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import soundfile
 from crm_office import hire
-from excel_office import cells, customer, customers_book, take_in
-from stick_office import ask, audio_of, folder_of, listed, take
+from excel_office import cells, customer, customers_book, take_in, work
+from made_calls import Made, put_calls
+from stick_office import ask, audio_of, folder_of, listed, one_turn, take
 
+from crm_client_api.domain import watching
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from crm_client_api.excel.columns import CALLS
 from crm_client_api.http import take_home as take_homes
-from crm_client_api.take_home import choice
+from crm_client_api.take_home import choice, folder, landing
+from firmware.clock import now_ms
+from firmware.parameters import set_value
 from firmware.store.connection import write
 
 
@@ -97,8 +105,6 @@ def test_who_lost_a_channel_meanwhile_gets_nothing_of_it(office, home, crm, brow
     answer = ask(browse("2"), medium)
     with write(crm) as connection:
         connection.execute("UPDATE operators SET deleted_ms = 1, active = 0 WHERE staff_no = '2'")
-    from excel_office import work
-
     work(home)
     row = crm.conn.execute("SELECT state, error_code FROM jobs WHERE id = ?", (answer.json["id"],)).fetchone()
     assert tuple(row) == ("failed", "asker_gone")
@@ -149,13 +155,42 @@ def test_since_the_last_one_takes_what_is_new_and_what_was_not_ready(office, hom
 def test_the_audit_log_names_every_call_before_it_leaves(office, home, crm, browse, stick):
     _, medium = stick
     call, _, _ = office.recorded()
-    job = take(home, browse("1"), medium)
+    browser = browse("1")
+    take_in(home, browser, customers_book(customer(name="张三"), customer(name="李四")))
+    job = take(home, browser, medium, customers=True, communications=True)
     rows = crm.conn.execute(
-        "SELECT action, subject, actor FROM audit WHERE action LIKE 'recording.take_home' ORDER BY id"
+        "SELECT action, subject, actor, data FROM audit WHERE action LIKE 'recording.%' OR action LIKE '%.export'"
+        " ORDER BY id"
     ).fetchall()
-    assert [tuple(row) for row in rows] == [
-        ("recording.take_home", call["id"], "1"), ("recording.take_home", str(job["id"]), "1"),
+    number = str(job["id"])
+    assert [tuple(row[:3]) for row in rows] == [
+        ("recording.export", number, "1"), ("recording.take_home", call["id"], "1"), ("customer.export", number, "1"),
+        ("communication.export", number, "1"), ("recording.take_home", number, "1"),
     ]  # fmt: skip
+    told = [json.loads(row["data"]) for row in rows if row["action"].endswith(".export")]
+    assert told == [{"rows": count, "medium": medium} for count in (1, 2, 0)]
+
+
+def test_very_much_taken_home_is_as_unusual_as_any_other_export(
+    office, home, crm, exchange, browse, stick, monkeypatch
+):
+    """Each begun thousand of calls (here ten) counts as one export of who asked."""
+    _, medium = stick
+    set_value(crm, "system", "watch_exports", 3)
+    monkeypatch.setattr(watching, "ROWS_OF_AN_EXPORT", 10)
+    browser, watcher = browse("1"), watching.Watcher()
+    put_calls(exchange.db, [Made(exchange.now_ms - 9_000_000 + number * 1000) for number in range(21)])
+    watcher.look(crm, now_ms())
+    job = ask(browser, medium, evidence=False).json["id"]
+    work(home)
+    assert browser.get(f"/jobs/{job}")["take_home"]["calls"] == 21
+    assert watcher.look(crm, now_ms()) == [], "three is usual"
+    ask(browser, medium, calls={"channel": 1, "number": "13812345678"}, evidence=False)
+    one_turn(home)
+    [found] = watcher.look(crm, now_ms())
+    assert (found.staff_no, found.kind, found.limit) == ("1", "exports", 3)
+    event = json.loads(crm.conn.execute("SELECT data FROM events WHERE kind = 'watch_unusual'").fetchone()[0])
+    assert (event["staff_no"], event["kind"]) == ("1", "exports")
 
 
 def test_workbooks_of_customers_are_those_in_scope(office, home, crm, browse, stick):
@@ -206,20 +241,49 @@ def test_a_tag_of_more_customers_than_are_asked_for_at_once(office, home, browse
     assert ask(browser, medium, tag="重要").code == "tag_too_wide"
 
 
-def test_what_is_larger_than_the_file_system_takes(office, home, browse, stick, monkeypatch):
-    """Told before it begins, and by the job itself; a smaller form goes."""
+def test_what_is_larger_than_the_file_system_takes_is_left_out_and_listed(
+    office, home, browse, sticks, stick, monkeypatch
+):
+    """FAT ends at 4 GiB a file: told before it begins, by the job, the page and the workbook; all others go."""
     place, medium = stick
     browser = browse("1")
-    office.recorded(seconds=4)
+    large, _, _ = office.recorded("13812345678", seconds=4)
+    small, _, _ = office.recorded("13900001111", seconds=1)
     monkeypatch.setattr(choice, "LARGEST_FILE_BYTES", {"folder": 100_000})
     for form, too_large in (("wav", 1), ("opus", 0)):
         told = browser.ask("POST", "/take-homes/estimate", {"medium": medium, "format": form}).json
-        assert (told["too_large"], told["fits"]) == (too_large, True)
-    job = take(home, browser, medium, format="wav")
-    assert (job["state"], job["held"]) == ("waiting", "file_too_large")
-    assert list(place.iterdir()) == [], "nothing was begun"
-    assert browser.ask("POST", f"/jobs/{job['id']}/cancel").status == 200
-    assert take(home, browser, medium, format="opus")["state"] == "done"
+        assert (told["too_large"], told["recordings"], told["fits"]) == (too_large, 2 - too_large, True)
+    for guessed in (True, False):
+        if not guessed:  # what is coded anew may become larger than anybody thought
+            monkeypatch.setattr(folder, "likely_bytes", lambda one, form: 1)
+            monkeypatch.setattr(landing, "_write", _written_up_to(100_000))
+            medium = sticks.replug(place)
+        job = take(home, browser, medium, format="wav")
+        figures = job["take_home"]
+        assert (job["state"], figures["recordings"], figures["too_large"], figures["lost"]) == ("done", 1, 1, 0)
+        there = folder_of(place, job)
+        (file,) = audio_of(there)
+        assert "13900001111" in file.name
+        head, rows = listed(there)
+        assert (head["complete"], head["left_out"]) == (True, 1)
+        assert {row[0]: (len(row[17]), row[19]) for row in rows} == {
+            large["id"]: (0, ["too_large"]),
+            small["id"]: (1, []),
+        }
+        (sheet,) = cells(there / "通话记录.xlsx").values()
+        files = {row[0]: row[CALLS.headings("zh").index("录音文件")] for row in sheet[1:]}
+        assert "未导出" in files[large["id"]]
+        assert (there / files[small["id"]]).is_file()
+
+
+def _written_up_to(most):
+    def write_some(file, piece):
+        if ".wav" in str(Path(f"/proc/self/fd/{file.fileno()}").readlink()) and file.tell() + len(piece) > most:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        return real(file, piece)
+
+    real = landing._write
+    return write_some
 
 
 def test_room_is_told_with_what_lists_and_pages_need(office, browse, stick, monkeypatch):

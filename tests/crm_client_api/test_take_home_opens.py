@@ -1,10 +1,7 @@
-"""What lands on a stick opens elsewhere: the page in a real browser from a disk, the workbook in LibreOffice."""
+"""What lands on a stick opens elsewhere: the page in a real browser from a disk; the workbook's links lead to files."""
 
 from __future__ import annotations
 
-import csv
-import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -18,6 +15,7 @@ from stick_office import folder_of, take, within
 from crm_client_api.excel.columns import CALLS, CUSTOMERS
 from crm_client_api.excel.sheet_markup import Linked
 from crm_client_api.excel.writing import BookWriter
+from crm_client_api.take_home import choice
 
 sys.path.append(str(Path(__file__).parents[1] / "acceptance"))
 
@@ -36,27 +34,6 @@ def test_every_row_leads_to_its_file(office, home, browse, stick):
     targets = [folder / unquote(link.target) for link in links]
     assert len({one for one in targets if one.is_file()}) == 3
     assert sheet.auto_filter.ref == f"A1:Y{sheet.max_row}"
-
-
-@pytest.mark.skipif(shutil.which("soffice") is None, reason="needs LibreOffice")
-def test_libreoffice_opens_the_workbook_and_its_links(office, home, browse, stick, tmp_path):
-    place, medium = stick
-    call, _, _ = office.recorded("13812345678")
-    folder = folder_of(place, take(home, browse("1"), medium))
-    profile = f"-env:UserInstallation=file://{tmp_path / 'profile'}"
-    for form in ("csv:Text - txt - csv (StarCalc):44,34,76", "fods"):
-        subprocess.run(
-            ["soffice", profile, "--headless", "--convert-to", form, "--outdir", str(tmp_path),
-             str(folder / "通话记录.xlsx")],
-            check=True, capture_output=True, timeout=240,
-        )  # fmt: skip
-    rows = list(csv.reader((tmp_path / "通话记录.csv").read_text(encoding="utf-8").splitlines()))
-    assert rows[0] == CALLS.headings("zh")
-    assert rows[1][0] == call["id"]
-    assert (folder / rows[1][link_column()]).is_file()
-    flat = (tmp_path / "通话记录.fods").read_text(encoding="utf-8")
-    found = [part.split('"')[0] for part in flat.split('xlink:href="')[1:]]
-    assert any(unquote(one).endswith(rows[1][link_column()]) for one in found), found
 
 
 def test_links_beyond_what_a_sheet_takes_lead_there_by_a_formula(tmp_path, monkeypatch):
@@ -139,6 +116,23 @@ def test_the_page_lists_searches_and_plays_from_a_disk(office, home, crm, browse
     page.click("#language")
     assert page.inner_text("#title") in ("Recordings", "录音导出")
     assert all(url.startswith("file://") for url in page.asked), page.asked
+    assert page.complaints == []
+
+
+@pytest.mark.browser
+def test_the_page_says_what_was_left_out_and_why(office, home, browse, stick, page, monkeypatch):
+    place, medium = stick
+    office.recorded("13812345678", seconds=4)
+    lost, _, _ = office.recorded("13900001111", seconds=0.5)
+    next((home.recordings / "2026").glob(f"{lost['id']}*.flac")).unlink()
+    monkeypatch.setattr(choice, "LARGEST_FILE_BYTES", {"folder": 100_000})
+    open_folder(page, folder_of(place, take(home, browse("1"), medium, format="wav")))
+    assert "未导出的录音：2 个" in page.inner_text("#about")
+    for number, why in (("13812345678", "FAT 为 4 GiB"), ("13900001111", "录音盒读不出")):
+        page.fill("#words", number)
+        assert ["未导出" in one and why in one for one in shown(page)] == [True]
+    page.click("#language")
+    assert "left out: 2" in page.inner_text("#about")
     assert page.complaints == []
 
 

@@ -20,7 +20,8 @@ from firmware.errors import NotFound, Refused
 from firmware.store.connection import write
 from recorder.numbers import Site
 
-_CLEARED_AT_ONCE = 150
+_CLEARED_AT_ONCE = _PURGED_AT_ONCE = 150
+_BINNED = " AND deleted_ms IS NOT NULL"
 _BIN = RecycleBin("communications", "communication")
 _MOST_TOLD = 20  # of more at once, nobody is told one by one
 
@@ -43,7 +44,7 @@ def restore_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, s
     """
     keys = _BIN.keys(ids, key_of)
     with write(crm) as connection:
-        owners = _owners(connection, "communications", keys, scope, " AND deleted_ms IS NOT NULL")
+        owners = _owners(connection, "communications", keys, scope, _BINNED)
         _BIN.take_out(connection, keys)
         living = connection.execute(
             f"SELECT count(*) FROM living_communications WHERE id IN ({','.join('?' * len(keys))})", keys
@@ -56,18 +57,23 @@ def restore_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, s
 
 
 def purge_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, scope: RecordScope, site: Site) -> int:
-    """Remove records from the recycle bin for good, all or none; how many.
+    """Remove records from the recycle bin for good, in short transactions; how many.
 
-    That only a super operator may is the caller's to check. Raises NotFound, Invalid; Refused: a hold protects one.
+    None unless all may go when it begins; of many, what somebody restores or holds before its turn stays. That only a
+    super operator may is the caller's to check. Raises NotFound, Invalid; Refused: a hold protects one.
     """
     keys = _BIN.keys(ids, key_of)
-    with write(crm) as connection:
-        _owners(connection, "communications", keys, scope, " AND deleted_ms IS NOT NULL")
-        going = _unprotected(connection, keys, site)
-        if len(going) != len(keys):
-            raise Refused("a hold protects a record")
-        _purge(connection, keys, actor)
-    return len(keys)
+    _owners(crm.conn, "communications", keys, scope, _BINNED)
+    if len(_unprotected(crm.conn, keys, site)) != len(keys):
+        raise Refused("a hold protects a record")
+    purged = 0
+    for first in range(0, len(keys), _PURGED_AT_ONCE):
+        with write(crm) as connection:
+            still = _found(connection, "communications", keys[first : first + _PURGED_AT_ONCE], scope, _BINNED)
+            going = _unprotected(connection, sorted(still), site)
+            _purge(connection, going, actor)
+        purged += len(going)
+    return purged
 
 
 def purge_old(crm: sqlite_utils.Database, before_ms: int, site: Site) -> int:
@@ -116,13 +122,21 @@ def _owners(
     connection: sqlite3.Connection, source: str, keys: Sequence[int], scope: RecordScope, more: str = ""
 ) -> dict[int, str]:
     """The owners of records in scope. Raises NotFound unless all are there."""
+    found = _found(connection, source, keys, scope, more)
+    if len(found) != len(keys):
+        raise NotFound("there is no such communication record")
+    return found
+
+
+def _found(
+    connection: sqlite3.Connection, source: str, keys: Sequence[int], scope: RecordScope, more: str
+) -> dict[int, str]:
+    """The owners of those of the records that are there and in scope."""
     condition, given = scope.sql("owner")
     rows = connection.execute(
         f"SELECT id, owner FROM {source} WHERE id IN ({','.join('?' * len(keys))}) AND {condition}{more}",
         (*keys, *given),
-    ).fetchall()
-    if len(rows) != len(keys):
-        raise NotFound("there is no such communication record")
+    )
     return {row[0]: row[1] for row in rows}
 
 

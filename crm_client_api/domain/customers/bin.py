@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import sqlite_utils
 
+from crm_client_api.domain import audit
 from crm_client_api.domain.audit import BOX, Actor
 from crm_client_api.domain.customers import index, news
 from crm_client_api.domain.customers.purged_tasks import TasksOfPurged, part_with
@@ -17,13 +18,15 @@ from crm_client_api.domain.customers.search import Filter, look_for_ids, still_w
 from crm_client_api.domain.recycling import PURGED_AT_ONCE, BackedUp, RecycleBin
 from crm_client_api.domain.scope import RecordScope, communication_scope
 from crm_client_api.domain.staff.people import last_appointment
-from crm_client_api.domain.standing_holds import StandingHolds
+from crm_client_api.domain.standing_holds import RECORD_COLUMNS, StandingHolds
 from firmware.errors import BadInput, NotFound, Refused
 from firmware.store.connection import write
 from recorder.numbers import Site
 
 _CLEARED_AT_ONCE = 40
 _LOOKED_FOR_AT_ONCE = 2_000
+_RECORDS_AT_ONCE = 150
+_Still = Callable[[sqlite3.Connection, Sequence[int]], list[int]]
 _BIN = RecycleBin("customers", "customer")
 _IN_BIN = (
     "c.deleted_ms IS NOT NULL AND c.merged_into IS NULL AND (c.import_id IS NULL OR c.import_id NOT IN unpublished)"
@@ -167,18 +170,12 @@ def purge_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, sco
     super operator may is the caller's to check. Raises NotFound, Invalid, Refused (a hold protects one).
     """
     keys = keys_of(ids)
-    with write(crm) as connection:
-        _require_binned(connection, keys, scope)
-        holds = StandingHolds(connection, site)
-        protected = [key for key in keys if holds.over_customer_with_records(key) is not None]
-        if protected:
-            raise Refused(f"a hold protects customer {protected[0]}")
-    purged = Purged()
-    for first in range(0, len(keys), PURGED_AT_ONCE):
-        with write(crm) as connection:
-            still = _binned(connection, keys[first : first + PURGED_AT_ONCE], scope)
-            purged += _purge(connection, still, actor, site)
-    return purged
+    _require_binned(crm.conn, keys, scope)
+    holds = StandingHolds(crm.conn, site)
+    protected = next((key for key in keys if holds.over_customer_with_records(key) is not None), None)
+    if protected is not None:
+        raise Refused(f"a hold protects customer {protected}")
+    return _purge_in_turn(crm, keys, lambda connection, some: _binned(connection, some, scope), actor, site)
 
 
 def purge_old(crm: sqlite_utils.Database, before_ms: int, site: Site) -> int:
@@ -186,12 +183,70 @@ def purge_old(crm: sqlite_utils.Database, before_ms: int, site: Site) -> int:
 
     Holds stop it, and communication records that whoever deleted the customer could not see: a super operator decides.
     """
+
+    def still(connection: sqlite3.Connection, keys: Sequence[int]) -> list[int]:
+        return [key for key in _BIN.still_old(connection, keys, before_ms) if not _hides(connection, key)]
+
     purged = 0
     for keys in _BIN.old(crm, before_ms):
-        with write(crm) as connection:
-            still = _BIN.still_old(connection, keys, before_ms)
-            purged += _purge(connection, [key for key in still if not _hides(connection, key)], Actor(BOX), site).count
+        holds = StandingHolds(crm.conn, site)
+        going = [key for key in still(crm.conn, keys) if holds.over_customer_with_records(key) is None]
+        purged += _purge_in_turn(crm, going, still, Actor(BOX), site).count
     return purged
+
+
+def _purge_in_turn(crm: sqlite_utils.Database, keys: Sequence[int], still: _Still, actor: Actor, site: Site) -> Purged:
+    """In short transactions, as far as they are ``still`` there. Of whom there are very many records, some go first;
+    when somebody restores the customer or holds one meanwhile, customer and rest stay."""
+    purged = Purged()
+    for some in _turns(crm.conn, keys):
+        if len(some) > 1 or _thin_out(crm, some[0], still, actor, site):
+            with write(crm) as connection:
+                purged += _purge(connection, still(connection, some), actor, site)
+    return purged
+
+
+def _turns(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[list[int]]:
+    """So many customers together as have not too many records for one transaction, or one who has."""
+    rows = connection.execute(
+        f"SELECT customer_id, count(*) FROM communications WHERE customer_id IN ({','.join('?' * len(keys))})"
+        " GROUP BY customer_id",
+        tuple(keys),
+    )
+    records: dict[int, int] = {row[0]: row[1] for row in rows}
+    turn: list[int] = []
+    together = 0
+    for key in keys:
+        own = records.get(key, 0)
+        if turn and (len(turn) == PURGED_AT_ONCE or together + own > _RECORDS_AT_ONCE):
+            yield turn
+            turn, together = [], 0
+        turn.append(key)
+        together += own
+    if turn:
+        yield turn
+
+
+def _thin_out(crm: sqlite_utils.Database, key: int, still: _Still, actor: Actor, site: Site) -> bool:
+    """Remove a customer's records until one transaction can take the rest; False: it must not go on."""
+    deleted_ms = _deleted_ms(crm.conn, key)
+    if not still(crm.conn, [key]):
+        return False
+    while True:
+        with write(crm) as connection:
+            rows = connection.execute(
+                f"SELECT id, {RECORD_COLUMNS} FROM communications WHERE customer_id = ? ORDER BY at_ms LIMIT ?",
+                (key, _RECORDS_AT_ONCE + 1),
+            ).fetchall()
+            if len(rows) <= _RECORDS_AT_ONCE:
+                return True
+            holds, going = StandingHolds(connection, site), rows[:_RECORDS_AT_ONCE]
+            again = _deleted_ms(connection, key) != deleted_ms
+            if again or any(holds.over_record(row) is not None for row in going):
+                return False
+            ids = [int(row["id"]) for row in going]
+            connection.executemany("DELETE FROM communications WHERE id = ?", [(one,) for one in ids])
+            audit.append(connection, actor, "communication.purge", "", {"count": len(ids), "ids": ids})
 
 
 def _purge(connection: sqlite3.Connection, keys: Sequence[int], actor: Actor, site: Site) -> Purged:
@@ -219,6 +274,12 @@ def _hides(connection: sqlite3.Connection, key: int) -> bool:
 
 def _deleted_by(connection: sqlite3.Connection, key: int) -> str:
     return str(connection.execute("SELECT deleted_by FROM customers WHERE id = ?", (key,)).fetchone()[0])
+
+
+def _deleted_ms(connection: sqlite3.Connection, key: int) -> int | None:
+    """Also None when the customer is gone."""
+    row = connection.execute("SELECT deleted_ms FROM customers WHERE id = ?", (key,)).fetchone()
+    return None if row is None else row[0]
 
 
 def forget(connection: sqlite3.Connection, key: int) -> None:

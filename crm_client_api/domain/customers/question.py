@@ -56,7 +56,7 @@ class Filter:
 
     ``text``: every word of it in names (Chinese, Pinyin, initials), companies, notes, tags, the
     office's own fields or numbers. ``number``: a whole number in any spelling. ``..._from`` is included, ``..._to`` is
-    not. ``after``: the ``next`` of the page before.
+    not. ``after``: the ``next`` of the page before. ``backwards``: the same order, read from its end.
     """
 
     text: str = ""
@@ -75,11 +75,17 @@ class Filter:
     created_to_ms: int | None = None
     sort: Sort = "created"
     ascending: bool = False
+    backwards: bool = False
 
     @property
     def order(self) -> Order:
         """How it is sorted."""
         return _ORDERS[self.sort, self.ascending]
+
+    @property
+    def rising(self) -> bool:
+        """Whether it is read from low keys to high ones."""
+        return self.ascending != self.backwards
 
 
 @dataclass(slots=True)

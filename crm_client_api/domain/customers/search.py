@@ -210,7 +210,7 @@ def _taken(rows: Generator[tuple[_Place, bool]], limit: int, look_ahead: int | N
 
 def _parts(wanted: Filter, place: _Place | None) -> list[Sql]:
     """What comes behind a place in the order, as conditions, one part after the other: first what has the same key."""
-    order, sign = wanted.order, ">" if wanted.ascending else "<"
+    order, sign = wanted.order, ">" if wanted.rising else "<"
     if place is None:
         return [("1", ())]
     return [(f"{order.key} = ? AND {order.row} {sign} ?", place), (f"{order.key} {sign} ?", place[:1])]
@@ -218,7 +218,7 @@ def _parts(wanted: Filter, place: _Place | None) -> list[Sql]:
 
 def _sorting(wanted: Filter, *, one_key: bool = False) -> str:
     """``one_key``: all have the same; SQLite would not see that they are in order already."""
-    direction = "ASC" if wanted.ascending else "DESC"
+    direction = "ASC" if wanted.rising else "DESC"
     return f"ORDER BY {'' if one_key else f'{wanted.order.key} {direction}, '}{wanted.order.row} {direction}"
 
 
@@ -304,20 +304,20 @@ def _by_row(
     others = [source for source in asked.sources if source[0] != PIECES]
     source = _least(connection, asked, _SOME) if others else None
     wants, given = asked.wants("s.id")
-    sign, direction = (">", "ASC") if wanted.ascending else ("<", "DESC")
+    sign, direction = (">", "ASC") if wanted.rising else ("<", "DESC")
     beyond = "1" if place is None else f"s.id {sign} ?"
     behind: list[object] = [] if place is None else [place[1]]
     if source is None:
         source = (PIECES, [asked.expression]) if asked.match else ("SELECT id FROM customers", [])
         for some, arguments in others:  # the first that a source has may be far away
             nearest = connection.execute(
-                f"SELECT {'min' if wanted.ascending else 'max'}(s.id) FROM ({some}) s WHERE {beyond}",
+                f"SELECT {'min' if wanted.rising else 'max'}(s.id) FROM ({some}) s WHERE {beyond}",
                 (*arguments, *behind),
             ).fetchone()[0]
             if nearest is None:
                 return
             beyond, behind = f"s.id {sign}= ?", [nearest]
-    for low, high, busy in _stretches(connection, wanted.ascending):
+    for low, high, busy in _stretches(connection, wanted.rising):
         finished: _Source = (_FINISHED, [low, high, low, high])
         some, arguments = finished if busy else source
         with closing(
@@ -357,8 +357,8 @@ def _running(connection: sqlite3.Connection) -> list[tuple[int, int]]:
     return sorted(spans)
 
 
-def _stretches(connection: sqlite3.Connection, ascending: bool) -> list[tuple[int, int, bool]]:
-    """Row ids from first to last, in the wanted order, each with whether a running import wrote most of it."""
+def _stretches(connection: sqlite3.Connection, rising: bool) -> list[tuple[int, int, bool]]:
+    """Row ids from first to last, in the order they are read, each with whether a running import wrote most of it."""
     found, free = [], 0
     for low, high in _running(connection):
         if high < free:
@@ -369,4 +369,4 @@ def _stretches(connection: sqlite3.Connection, ascending: bool) -> list[tuple[in
         found.append((start, high, True))
         free = high + 1
     found.append((free, (1 << 63) - 1, False))
-    return found if ascending else found[::-1]
+    return found if rising else found[::-1]

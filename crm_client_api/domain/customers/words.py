@@ -30,7 +30,8 @@ _SORT_CHARACTERS = 40
 
 def fold(text: str) -> str:
     """As it is compared: one width, small letters, single spaces."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    same = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(same.split())
 
 
 @lru_cache(maxsize=4096)
@@ -51,7 +52,8 @@ def words_of(
     lines += [fold(value) for value in custom.values() if isinstance(value, str)]
     lines += spelled(fields.get("name", ""))
     for number, key in numbers:
-        digits = "".join(character for character in fold(number) if character.isalnum())
+        plain = number.isascii() and number.isdigit()
+        digits = number if plain else "".join([character for character in fold(number) if character.isalnum()])
         key = key.removeprefix("+")
         lines += [digits] if digits == key else [key] if digits in key else [digits, key]
     return "\n".join(dict.fromkeys(line for line in lines if line))

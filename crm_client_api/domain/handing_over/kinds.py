@@ -30,5 +30,7 @@ DRAFT = "draft"
 """Drafts have no owner but a key of their own for each person: see ``drafts``."""
 PHRASE = "phrase"
 """Shared template phrases, of a leaver alone: see ``phrases``."""
+VIEW = "saved_view"
+"""Shared saved views, of a leaver alone: see ``views``."""
 
 KINDS = {kind.name: kind for kind in (CUSTOMER, COMMUNICATION, TASK, CALL_BACK)}

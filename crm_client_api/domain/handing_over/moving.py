@@ -15,9 +15,10 @@ from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import index
 from crm_client_api.domain.handing_over.drafts import give_drafts
-from crm_client_api.domain.handing_over.kinds import CALL_BACK, COMMUNICATION, CUSTOMER, DRAFT, PHRASE, TASK, Kind
+from crm_client_api.domain.handing_over.kinds import CALL_BACK, COMMUNICATION, CUSTOMER, DRAFT, PHRASE, TASK, VIEW, Kind
 from crm_client_api.domain.handing_over.phrases import give_phrases, keeper_of_phrases
 from crm_client_api.domain.handing_over.selected import Selected
+from crm_client_api.domain.handing_over.views import MovedViews, give_views, views_of
 from crm_client_api.domain.handing_over.wanted import Wanted
 from crm_client_api.domain.scope import RecordScope
 
@@ -29,17 +30,18 @@ Row = tuple[str | int, str]
 
 
 class Place(msgspec.Struct):
-    """How far a hand-over is. ``stage``: customers, communication records, tasks, call-backs, drafts, phrases; then it
-    is over.
+    """How far a hand-over is. ``stage``: customers, communication records, tasks, call-backs, drafts, phrases, views;
+    then it is over.
 
     ``at``: so many of the records that are named in this stage are done; ``below``: customers of a filter that are done
-    have this id or a higher one; ``turn``: so many records were dealt out to the receivers.
+    have this id or a higher one; ``turn``: so many records were dealt out to the receivers; ``views``: see ``views``.
     """
 
     stage: int = 0
     at: int = 0
     below: int | None = None
     turn: int = 0
+    views: MovedViews = msgspec.field(default_factory=MovedViews)
 
 
 class Move:
@@ -65,6 +67,7 @@ class Move:
         self.counts: dict[str, Counter[str]] = {}
         self.old_owners: dict[str, set[str]] = {}
         self.place = Place()
+        self._views: dict[str, MovedViews] = {}
         for receiver, hand_over in hand_overs.items():
             row = connection.execute(
                 "SELECT counts, old_owners, place FROM hand_overs WHERE id = ?", (hand_over,)
@@ -72,9 +75,10 @@ class Move:
             self.counts[receiver] = Counter(msgspec.json.decode(row["counts"], type=dict[str, int]))
             self.old_owners[receiver] = set(msgspec.json.decode(row["old_owners"], type=list[str]))
             self.place = msgspec.json.decode(row["place"], type=Place)
+            self._views[receiver] = views_of(row["place"])
         self._stages = (
             self._next_customer, self._next_communications, self._next_tasks, self._next_call_backs, self._next_drafts,
-            self._next_phrases,
+            self._next_phrases, self._next_views,
         )  # fmt: skip
         self._rows: deque[tuple[int, str | None]] = deque()
 
@@ -114,7 +118,7 @@ class Move:
                 (
                     msgspec.json.encode(self.counts[receiver]).decode(),
                     msgspec.json.encode(sorted(self.old_owners[receiver])).decode(),
-                    msgspec.json.encode(self.place).decode(),
+                    msgspec.json.encode(msgspec.structs.replace(self.place, views=self._views[receiver])).decode(),
                     hand_over,
                 ),
             )
@@ -199,6 +203,18 @@ class Move:
             self.counts[receiver][PHRASE] += moved
             self.old_owners[receiver].add(giver)
         return moved > 0
+
+    def _next_views(self) -> bool:
+        giver = self._wanted.all_of
+        if giver is None or not self._wanted.desk_too:
+            return False
+        given = give_views(self._connection, giver, self._receivers, STEP_ROWS, self._actor)
+        for receiver, ids in given.items():
+            self._views[receiver].giver = giver
+            self._views[receiver].ids += ids
+            self.counts[receiver][VIEW] += len(ids)
+            self.old_owners[receiver].add(giver)
+        return bool(given)
 
     def _receiver(self) -> str:
         return self._receivers[self.place.turn % len(self._receivers)]

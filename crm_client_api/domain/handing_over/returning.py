@@ -17,6 +17,7 @@ from crm_client_api.domain.handing_over.kinds import CALL_BACK, CUSTOMER, DRAFT,
 from crm_client_api.domain.handing_over.moved import tell_customers
 from crm_client_api.domain.handing_over.phrases import return_phrase
 from crm_client_api.domain.handing_over.reach import present_of
+from crm_client_api.domain.handing_over.views import return_views, views_of
 from firmware.clock import now_ms
 
 _STEP_ROWS = 12
@@ -38,6 +39,7 @@ class ReturnWork:
         self._by, self._to = row["by"], row["to_staff_no"]
         self._old_owners: list[str] = msgspec.json.decode(row["old_owners"])
         self._outcomes = Counter(msgspec.json.decode(row["outcomes"], type=dict[str, int]))
+        self._place: str = row["place"]
         self._ahead: deque[sqlite3.Row] = deque()
         self._behind = ("", "")
         self._all_read = False
@@ -82,6 +84,7 @@ class ReturnWork:
                 (now_ms(), self._actor.staff_no, self._id),
             )
             audit.append(self._connection, self._actor, "hand_over.undo", str(self._id))
+            self._return_views()
             self._begun = True
         rows = [self._ahead.popleft() for _ in range(min(_STEP_ROWS, len(self._ahead)))]
         returned = self._return(rows)
@@ -94,6 +97,16 @@ class ReturnWork:
         self._note_customers([row for row in returned if row["kind"] == CUSTOMER.name])
         self._ended = self.has_nothing
         return bool(self._ahead)
+
+    def _return_views(self) -> None:
+        views = views_of(self._place)
+        here = self._to_leavers or bool(present_of(self._connection, [views.giver]))
+        returned = return_views(self._connection, views, self._to, self._actor, here=here)
+        self._outcomes.update({"returned": returned, "moved_on": len(views.stayed)})
+        self._connection.execute(
+            "UPDATE hand_overs SET place = json_set(place, '$.views', json(?)) WHERE id = ?",
+            (msgspec.json.encode(views).decode(), self._id),
+        )
 
     def _note_customers(self, rows: list[sqlite3.Row]) -> None:
         index.renew(self._connection, [int(row["record_id"]) for row in rows])

@@ -12,9 +12,10 @@ import sqlite_utils
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.handing_over.batches import fill_batch
 from crm_client_api.domain.handing_over.job_link import note_job, require_at_rest
-from crm_client_api.domain.handing_over.kinds import DRAFT
+from crm_client_api.domain.handing_over.kinds import DRAFT, VIEW
 from crm_client_api.domain.handing_over.reach import present_of, reach_of, require_unchanged
 from crm_client_api.domain.handing_over.returning import ReturnWork
+from crm_client_api.domain.handing_over.views import views_of
 from crm_client_api.domain.scope import Sql, Viewer
 from firmware.clock import now_ms
 from firmware.errors import NotFound, Refused
@@ -83,7 +84,9 @@ def moved_on(crm: sqlite_utils.Database, hand_over_id: int) -> list[MovedOn]:
         " ORDER BY kind, record_id LIMIT ?",
         (hand_over_id, MOST_TOLD),
     )
-    return [MovedOn(row[0], _name(row[0], row[1])) for row in rows]
+    place = crm.conn.execute("SELECT place FROM hand_overs WHERE id = ?", (hand_over_id,)).fetchone()[0]
+    views = [MovedOn(VIEW, str(key)) for key in views_of(place).stayed]
+    return [*(MovedOn(row[0], _name(row[0], row[1])) for row in rows), *views][:MOST_TOLD]
 
 
 def begin_undo(

@@ -12,8 +12,8 @@ from crm_client_api.domain.invalid import Invalid
 class Wanted:
     """Records by their ids, customers by a filter, or all records of ``all_of``, handed over ``to`` others.
 
-    ``desk_too``: with all records go tasks without a customer, call-backs, drafts and shared phrases, as when somebody
-    leaves. Several receivers get customers in turn.
+    ``desk_too``: with all records go tasks without a customer, call-backs, drafts, shared phrases and views, as when
+    somebody leaves. Several receivers get customers in turn.
     """
 
     to: tuple[str, ...]

@@ -13,7 +13,8 @@ from crm_client_api.domain.scope import Viewer
 
 @dataclass(frozen=True, slots=True)
 class Belongings:
-    """Counts. ``tasks`` and ``call_backs``: open ones. ``deleted_customers``: in the recycle bin; they stay."""
+    """Counts. ``tasks`` and ``call_backs``: open ones. ``saved_views``: shared or not. ``deleted_customers``: in the
+    recycle bin; they stay."""
 
     customers: int
     communications: int
@@ -21,6 +22,7 @@ class Belongings:
     call_backs: int
     drafts: int
     shared_phrases: int
+    shared_views: int
     saved_views: int
     deleted_customers: int
     sessions: int
@@ -44,6 +46,7 @@ def belongings_of(crm: sqlite_utils.Database, staff_no: str, viewer: Viewer) -> 
         call_backs=owned(CALL_BACK),
         drafts=count("drafts", "staff_no = ?"),
         shared_phrases=count("phrases", "staff_no = ? AND shared"),
+        shared_views=count("saved_views", "staff_no = ? AND shared"),
         saved_views=count("saved_views", "staff_no = ?"),
         deleted_customers=count("customers", "owner = ? AND deleted_ms IS NOT NULL"),
         sessions=count("sessions", "staff_no = ?"),

@@ -18,7 +18,7 @@ from crm_client_api.domain.staff.rights import grantor_now, require_reach
 
 def leavers_records(staff_no: str, to: Sequence[str], reason: str) -> Wanted:
     """What goes over when somebody leaves: customers to the receivers in turn, drafts to the first of them, shared
-    phrases to the first who works with phrases."""
+    phrases and views to the first who works with phrases, or with such lists."""
     return Wanted(tuple(to), all_of=staff_no, desk_too=True, reason=reason)
 
 

@@ -63,6 +63,8 @@ class Operator:
         }
 
 
+PRESENT = "SELECT staff_no FROM operators WHERE deleted_ms IS NULL AND active"
+"""The staff numbers of those who may log in."""
 VIEWER_COLUMNS = (
     "o.staff_no, o.level, o.group_number, o.channels, o.permissions,"
     " (SELECT json_group_array(permission) FROM granted_permissions WHERE operator_id = o.id)"

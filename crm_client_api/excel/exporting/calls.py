@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crm_client_api.answers.calls import CallInfo
@@ -25,6 +25,14 @@ from recorder.library.storage.stock import pages
 _PAGE_ROWS = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What lies beside a workbook, by a recording's id: where its file is, else why it is not there (for people)."""
+
+    place_of: Callable[[str], str | None]
+    absence_of: Callable[[str], str | None]
+
+
 def write_calls(context: Context, target: Path, wanted: CallFilter, operator: Operator, language: Language) -> int:
     """Write the workbook, newest first; how many calls. Raises StoreError, Cancelled, Stopping."""
     desk = open_desk(context.stores, operator)
@@ -44,11 +52,11 @@ def write_pages(
     pages_of_calls: Iterable[Sequence[Call]],
     desk: Desk,
     language: Language,
-    place_of: Callable[[str], str | None] | None = None,
+    beside: Beside | None = None,
 ) -> int:
     """Write the workbook of these calls; how many. Raises StoreError, Cancelled, Stopping.
 
-    ``place_of``: where a recording's file is beside the workbook, by the recording's id; its cell then leads there.
+    ``beside``: the recordings' files lie beside the workbook, and their cells lead there.
     """
     judge = Judge(context.stores.calls, context.crm)
     names = {row[0]: row[1] for row in context.crm.conn.execute("SELECT staff_no, name FROM staff")}
@@ -64,7 +72,7 @@ def write_pages(
                 noted = noted_text(notes.get(call.id, ()), language)
                 kept = recordings.get(call.id, [])
                 said = tags.get(call.id, []), noted
-                sheet.write(_row(desk, call, info, kept, call.id in held, names, said, language, place_of))
+                sheet.write(_row(desk, call, info, kept, call.id in held, names, said, language, beside))
             rows += len(found)
             context.step("writing", rows, None)
         sheet.end()
@@ -107,7 +115,7 @@ def _row(
     names: dict[str, str],
     said: tuple[Sequence[str], str],
     language: Language,
-    place_of: Callable[[str], str | None] | None,
+    beside: Beside | None,
 ) -> list[Value | Linked]:
     """``said``: the call's tags, and what was noted on it."""
     tags, noted = said
@@ -124,15 +132,17 @@ def _row(
         joined([one.id for one in info.customers]), joined([one.name for one in info.customers]),
         joined([one.company for one in info.customers]),
         info.handled_by, names.get(info.handled_by or ""), call.ring_ms / 1000, call.talk_ms / 1000,
-        joined([one.id for one in recordings]), _file(recordings, place_of),
+        joined([one.id for one in recordings]), _file(recordings, beside),
         missing_ms / 1000 if recordings else None, joined([one.sha256 for one in recordings]),
         word("yes" if held else "no", language) if recordings else None, joined(tags), noted,
     ]  # fmt: skip
 
 
-def _file(recordings: Sequence[Recording], place_of: Callable[[str], str | None] | None) -> str | Linked | None:
+def _file(recordings: Sequence[Recording], beside: Beside | None) -> str | Linked | None:
     """Where the audio is: on the box, or beside the workbook, and then the cell leads to the first of the files."""
-    if place_of is None:
+    if beside is None:
         return " / ".join(one.path for one in recordings if one.path)
-    places = [place for one in recordings if (place := place_of(one.id)) is not None]
-    return Linked(" / ".join(places), places[0]) if places else None
+    places = [beside.place_of(one.id) for one in recordings]
+    told = [place or beside.absence_of(one.id) for one, place in zip(recordings, places, strict=True)]
+    text, first = " / ".join(filter(None, told)), next(filter(None, places), None)
+    return text if first is None else Linked(text, first)

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
+from crm_client_api.courier.garbage import collect_rarely
 from crm_client_api.excel.importing.kind import Preparer
 from crm_client_api.excel.importing.stage import Stage, Staged
 
@@ -52,6 +53,7 @@ def _follow(parent: int) -> None:
         os._exit(1)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the courier
+    collect_rarely()
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 

@@ -35,6 +35,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "number_twice": ("号码可能重复:第 {detail} 行已有", "possible duplicate: row {detail} has this number"),
     "number_known": ("号码可能重复:客户 {detail}", "possible duplicate: customer {detail} has this number"),
     "number_known_elsewhere": ("号码可能重复:属于他人的客户", "possible duplicate: somebody else has this number"),
+    "list_number_wrong": ("不是可用的号码：{detail}", "no number that a list takes: {detail}"),
     "bad_input": ("内容不能接受:{detail}", "this cannot be taken: {detail}"),
 }
 
