@@ -36,11 +36,9 @@ from firmware.media.medium import Medium, find_medium
 from firmware.parameters import get_all
 from firmware.store.connection import write
 
-Problem = Literal["", "asker_gone", "permission_missing", "level_missing", "file_too_large", "paused"]
+Problem = Literal["", "asker_gone", "permission_missing", "level_missing", "paused"]
 """Why nothing was begun: who set it up works here no more, lacks a permission, or is below the level for customers;
-the last job waits, for a recording is larger than the stick's file system takes, or somebody paused it."""
-_UNMENDED: Mapping[str, Problem] = {"file_too_large": "file_too_large", PAUSED: "paused"}
-"""Why a job is set aside that plugging the stick in again does not mend."""
+the last job waits, for somebody paused it, and plugging the stick in again does not mend that."""
 
 
 class AutoContents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -172,7 +170,7 @@ def _plugged(stores: Stores, name: str, medium: Medium) -> None:
             return
         about: dict[str, object] = {"set_by": one.staff_no}
         job = _open_job(crm, one)
-        problem = _problem(crm, one) or ("" if job is None else _UNMENDED.get(job.held, ""))
+        problem = _problem(crm, one) or ("paused" if job is not None and job.held == PAUSED else "")
         if problem:
             audit.append(connection, Actor(BOX), "medium.auto_export_refused", name, about | {"why": problem})
             tell_unusual(connection, crm, one.staff_no, "auto_exports", {"count": 1, "limit": 0, "medium": name})

@@ -17,6 +17,7 @@ from crm_client_api.evidence import verdict_on
 from crm_client_api.take_home.case_report import Exhibit, report
 from crm_client_api.take_home.choice import Case
 from crm_client_api.take_home.custody import CustodyEntry, custody_of
+from crm_client_api.take_home.forms import Absence
 from crm_client_api.take_home.proofs import Prover
 from crm_client_api.views.calls import Desk
 from firmware.clock import iso_utc
@@ -48,6 +49,7 @@ def case_files(
     made_ms: int,
     calls: Sequence[tuple[Call, Sequence[Recording]]],
     place_of: Callable[[str], str | None],
+    absence_of: Callable[[str], Absence | None],
 ) -> Iterator[tuple[str, bytes]]:
     """Report, custody log and the recipe for openssl: where each is, and what is in it. Raises BoxError."""
     prover = Prover(desk.stores.home)
@@ -57,13 +59,16 @@ def case_files(
         for one in found
         if (place := place_of(one.id)) is not None
     ]
+    absent = {
+        call.id: [(one.id, why) for one in found if (why := absence_of(one.id)) is not None] for call, found in calls
+    }
     ids = [one for call, found in calls for one in (call.id, *(recording.id for recording in found))]
     custody = custody_of(desk.stores.crm, ids, desk.operator.viewer)
     yield CUSTODY, msgspec.json.format(msgspec.json.encode([_told(one) for one in custody]), indent=1) + b"\n"
     yield from _for_openssl(exhibits)
     names = {row[0]: row[1] for row in desk.stores.crm.conn.execute("SELECT staff_no, name FROM staff")}
     infos = desk.call_infos([call for call, _ in calls])
-    yield REPORT, report(case, made_ms, desk.operator, infos, exhibits, custody, names).encode()
+    yield REPORT, report(case, made_ms, desk.operator, infos, exhibits, absent, custody, names).encode()
 
 
 def _told(entry: CustodyEntry) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from crm_client_api.domain.recordings import Recording
 from crm_client_api.excel.columns import Language, word
 from crm_client_api.take_home.choice import Case
 from crm_client_api.take_home.custody import CustodyEntry
+from crm_client_api.take_home.forms import ABSENCE_TEXTS, Absence
 from firmware.clock import iso_utc
 from firmware.time_zone import zone_here
 from recorder.library.evidence.files import SignedManifest
@@ -32,6 +33,8 @@ class Exhibit:
     verdict: VerdictInfo | None
 
 
+Absent = Mapping[str, Sequence[tuple[str, Absence]]]
+"""Recordings that the package lacks, by their call: their ids, and why."""
 _TEXTS: Mapping[Language, Mapping[str, str]] = {
     "zh": {
         "title": "证据包报告", "case": "案件", "reason": "事由", "made": "制作时间", "by": "制作人", "call": "通话",
@@ -85,12 +88,13 @@ def report(
     maker: Operator,
     calls: Sequence[CallInfo],
     exhibits: Sequence[Exhibit],
+    absent: Absent,
     custody: Sequence[CustodyEntry],
     names: Mapping[str, str],
 ) -> str:
-    """The page. ``names``: of people, by staff number."""
+    """The page. ``absent``: what the package lacks; ``names``: of people, by staff number."""
     languages: tuple[Language, ...] = ("zh", "en")
-    parts = [_section(one, case, made_ms, maker, calls, exhibits, custody, names) for one in languages]
+    parts = [_section(one, case, made_ms, maker, calls, exhibits, absent, custody, names) for one in languages]
     return _HEAD + "".join(parts) + "</body></html>\n"
 
 
@@ -101,6 +105,7 @@ def _section(
     maker: Operator,
     calls: Sequence[CallInfo],
     exhibits: Sequence[Exhibit],
+    absent: Absent,
     custody: Sequence[CustodyEntry],
     names: Mapping[str, str],
 ) -> str:
@@ -121,6 +126,8 @@ def _section(
         for number, one in enumerate((one for one in exhibits if one.call_id == call.id), 1):
             parts.append(f"<h3>{say['exhibit']} {number}: {escape(one.recording.id)}</h3>")
             parts.append(_table(_facts_of_exhibit(say, language, one)))
+        for identity, why in absent.get(call.id, ()):
+            parts.append(f"<h3>{say['exhibit']}: {escape(identity)}</h3><p>{ABSENCE_TEXTS[language][why]}</p>")
     parts.append(f"<h2>{escape(say['custody'])}</h2>")
     parts.append(_custody(say, custody, names))
     return "".join(parts) + "</section>"

@@ -18,6 +18,8 @@ from crm_client_api.views.calls import Desk
 
 LARGEST_FILE_BYTES: Mapping[str, int] = {"vfat": (1 << 32) - 1}
 """How large one file can be, by file system; what is not here takes more than any recording has."""
+VOLUME_BYTES = 256 << 20
+"""About how large an encrypted volume becomes: FAT takes it, and a phone unpacks it."""
 SPARE_BYTES = 8 << 20
 """So much room is left for lists and pages, whatever recordings need."""
 PAGE_CALLS = 500
@@ -60,7 +62,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 class Estimate(msgspec.Struct, frozen=True):
     """How much it is. ``complete``: everything was looked at; else these are the first of it. ``too_large``: recordings
-    that the stick's file system does not take as one file."""
+    that the stick's file system does not take as one file: they are left out, here too."""
 
     calls: int
     recordings: int
@@ -128,9 +130,10 @@ def left_out(desk: Desk, pages: Sequence[Sequence[str]], until_ms: int) -> tuple
     return tuple(sorted({*running} | awaited))
 
 
-def is_too_large(size: int, file_system: str) -> bool:
-    """Whether a file of this size is more than the file system takes."""
-    return size > LARGEST_FILE_BYTES.get(file_system, size)
+def is_too_large(size: int, file_system: str, *, encrypted: bool = False) -> bool:
+    """Whether a file of this size is more than the file system takes; in a volume it may lie behind others."""
+    whole = size + (VOLUME_BYTES + SPARE_BYTES if encrypted else 0)
+    return whole > LARGEST_FILE_BYTES.get(file_system, whole)
 
 
 def estimate(
@@ -148,11 +151,13 @@ def estimate(
         for found in recordings_of(desk.stores.calls, [call.id for call in page]).values():
             for one in found:
                 if one.readable:
+                    weight = likely_bytes(one, wanted.form)
+                    if is_too_large(weight, file_system, encrypted=wanted.encrypted):
+                        too_large += 1
+                        continue
                     recordings += 1
                     duration_ms += one.duration_ms
-                    weight = likely_bytes(one, wanted.form)
                     size += weight
-                    too_large += is_too_large(weight, file_system)
                     coded_ms += 0 if wanted.form in ("original", one.format) else one.duration_ms * one.tracks
     papers = recordings * (_PAPER_BYTES + _PROOF_BYTES) if wanted.evidence and wanted.form == "original" else 0
     size += papers + calls * _ROW_BYTES + _PAGE_BYTES

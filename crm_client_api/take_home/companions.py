@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from crm_client_api.courier.context import Context
+from crm_client_api.domain import audit
 from crm_client_api.domain.communications.lists import Filter as CommunicationFilter
 from crm_client_api.domain.customers.search import Filter as CustomerFilter
 from crm_client_api.domain.recordings import Recording
@@ -20,6 +21,7 @@ from crm_client_api.take_home.choice import Wanted
 from crm_client_api.take_home.proofs import Prover
 from crm_client_api.views.calls import Desk
 from firmware.config import Home
+from firmware.store.connection import write
 from recorder.library.audio.names import manifest_file, master_manifest_file
 from recorder.library.evidence.files import SignedManifest
 
@@ -83,8 +85,20 @@ def workbooks(
     name, _ = write_calls(target)
     yield name, target
     if wanted.customers:
-        write_customers(context, target, CustomerFilter(), customer_scope(desk.operator.viewer), wanted.language)
+        scope = customer_scope(desk.operator.viewer)
+        _note_export(
+            context, "customer", len(write_customers(context, target, CustomerFilter(), scope, wanted.language))
+        )
         yield _CUSTOMERS[wanted.language], target
     if wanted.communications:
-        write_communications(context, target, CommunicationFilter(), desk.operator, wanted.language)
+        filed = write_communications(context, target, CommunicationFilter(), desk.operator, wanted.language)
+        _note_export(context, "communication", len(filed))
         yield _COMMUNICATIONS[wanted.language], target
+
+
+def _note_export(context: Context, thing: str, rows: int) -> None:
+    """Audited before its first byte leaves the box, each time that it is written."""
+    job = context.job
+    with write(context.crm) as connection:
+        told = {"rows": rows, "medium": job.wanted["medium"]}
+        audit.append(connection, job.actor, f"{thing}.export", str(job.id), told)

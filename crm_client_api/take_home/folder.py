@@ -16,11 +16,20 @@ from crm_client_api.courier.context import Context, SetAside
 from crm_client_api.domain.call_notes import notes_of
 from crm_client_api.domain.calls import Call
 from crm_client_api.domain.recordings import Recording, recordings_of
-from crm_client_api.excel.exporting.calls import held_calls, noted_text, write_pages
+from crm_client_api.excel.exporting.calls import Beside, held_calls, noted_text, write_pages
 from crm_client_api.take_home.case import case_files
 from crm_client_api.take_home.choice import SPARE_BYTES, Case, Wanted, calls_again, is_too_large
 from crm_client_api.take_home.companions import Papers, fixed_files, workbooks
-from crm_client_api.take_home.forms import Unreadable, ending_of, is_as_stored, likely_bytes, pieces_of, read_ahead
+from crm_client_api.take_home.forms import (
+    ABSENCE_TEXTS,
+    Absence,
+    Unreadable,
+    ending_of,
+    is_as_stored,
+    likely_bytes,
+    pieces_of,
+    read_ahead,
+)
 from crm_client_api.take_home.landing import Landed, Landing, Ledger, drop_parts, lies_inside, make_folder, still_there
 from crm_client_api.take_home.listing import (
     calls_piece,
@@ -36,6 +45,7 @@ from crm_client_api.take_home.sealed import HOW_TO_OPEN, HOW_TO_OPEN_TEXT, VOLUM
 from crm_client_api.views.calls import Desk
 from firmware.errors import StoreError
 from firmware.media.asking import Wanted as Stick
+from firmware.media.medium import MediumRefused
 from firmware.time_zone import zone_here
 from recorder.library.storage.judge import Judge
 
@@ -68,6 +78,7 @@ class Folder:
         self._passphrase = passphrase
         self._sealed: Sealed | None = None
         self._places: dict[str, str] = {}
+        self._absent: dict[str, Absence] = {}
         self._context, self._desk, self._wanted, self._plan, self._stick = context, desk, wanted, plan, stick
         self._made_at = at = datetime.fromtimestamp(plan.made_ms / 1000, zone_here())
         self.name = safe_name(f"{'tapdeck' if wanted.case is None else 'case'}-{at:%Y%m%d-%H%M%S}-{context.job.id}")
@@ -77,7 +88,7 @@ class Folder:
         self._put = self._landed = 0
         self._bytes = self.written_bytes = 0
         self._all_files = self._all_bytes = 0
-        self._recordings = self._lost = 0
+        self._recordings = 0
         self._begun_s = time.monotonic()
         self._judge = Judge(desk.stores.calls, context.crm)
         self._names = {row[0]: row[1] for row in context.crm.conn.execute("SELECT staff_no, name FROM staff")}
@@ -90,7 +101,8 @@ class Folder:
             "folder": self.name,
             "calls": self._plan.calls,
             "recordings": self._recordings,
-            "lost": self._lost,
+            "lost": self._absent_for("unreadable"),
+            "too_large": self._absent_for("too_large"),
             "files": len(self._there),
             "bytes": self._bytes,
             "all_bytes": max(self._all_bytes, self._bytes),
@@ -152,7 +164,7 @@ class Folder:
             raise self._stick.explain(error) from error
 
     def _weigh(self) -> None:
-        """Raises SetAside: there is no room for the rest, or a file is more than the file system takes."""
+        """Which files are more than the file system takes. Raises SetAside: there is no room for the rest."""
         rest, papers = 0, _PAPERS_BYTES if self._wanted.evidence else 0
         try:
             room = os.statvfs(self._stick.path)
@@ -163,8 +175,9 @@ class Folder:
                 for one in found:
                     if one.readable:
                         size = likely_bytes(one, self._wanted.form)
-                        if is_too_large(size, self._stick.medium.file_system):
-                            raise SetAside("file_too_large", f"{size >> 20} MiB are more than this file system takes")
+                        if is_too_large(size, self._stick.medium.file_system, encrypted=self._wanted.encrypted):
+                            self._absent[one.id] = "too_large"
+                            continue
                         self._all_bytes += size
                         self._all_files += 1
                         if one.id not in self._there:
@@ -211,6 +224,7 @@ class Folder:
             "language": self._wanted.language,
             "workbook": _CALLS_NAME[self._wanted.language] if complete else None,
             "evidence": self._wanted.evidence,
+            "left_out": len(self._absent),
         }
         self._add(landing, "head:", HEAD, [head_script(about)])
 
@@ -276,11 +290,12 @@ class Folder:
                 self._context.step("copying", self._recordings, self._all_files, result=self.figures())
             operator = self._names.get(info.handled_by or "", info.handled_by or "")
             noted = noted_text(notes.get(call.id, ()), self._wanted.language)
-            rows.append(row_of(call, info, operator, noted, call.id in held, found.get(call.id, ()), places.get))
+            kept = found.get(call.id, ())
+            rows.append(row_of(call, info, operator, noted, call.id in held, kept, places.get, self._absent.get))
         return rows, waves, fresh
 
     def _is_to_come(self, one: Recording) -> bool:
-        return one.readable and one.id not in self._there
+        return one.readable and one.id not in self._there and one.id not in self._absent
 
     def _read_ahead(self, coming: deque[Recording]) -> None:
         """The next but a few: while one is written, the disk looks for those behind it."""
@@ -290,7 +305,9 @@ class Folder:
     def _write_recording(
         self, landing: Landing | Sealed, call: Call, one: Recording, customer: str, papers: Papers
     ) -> str | None:
-        """The recording with its papers; where it is, None: the box cannot read it."""
+        """The recording with its papers; where it is, None: it is left out, see ``Absence``."""
+        if self._absent.get(one.id) == "too_large":
+            return None
         form = self._wanted.form
         ending = ending_of(one, form)
         name = recording_name(call, one, customer, ending, self._wanted.language)
@@ -298,7 +315,12 @@ class Folder:
         try:
             place = self._add(landing, one.id, place, pieces_of(self._context.home, one, call, form))
         except Unreadable:
-            self._lost += 1
+            self._absent[one.id] = "unreadable"
+            return None
+        except MediumRefused as error:
+            if error.code != "file_too_large":
+                raise
+            self._absent[one.id] = "too_large"  # coded anew it became larger than thought
             return None
         if is_as_stored(one, form):
             for key, paper_ending, content in papers.of(one):
@@ -309,18 +331,28 @@ class Folder:
         calls = [call for ids in self._plan.pages for call in calls_again(self._desk, ids)]
         found = recordings_of(self._desk.stores.calls, [call.id for call in calls])
         together = [(call, found.get(call.id, [])) for call in calls]
-        for place, content in case_files(self._desk, case, self._plan.made_ms, together, self._place_of):
+        for place, content in case_files(
+            self._desk, case, self._plan.made_ms, together, self._place_of, self._absent.get
+        ):
             self._drop(f"case:{place}")
             self._add(landing, f"case:{place}", place, [content])
 
     def _write_calls(self, target: Path) -> tuple[str, int]:
         """The workbook of the calls; the name that it has on the stick, and how many calls are in it."""
         pages = (calls_again(self._desk, ids) for ids in self._plan.pages)
-        rows = write_pages(self._context, target, pages, self._desk, self._wanted.language, self._place_of)
+        beside = Beside(self._place_of, self._absence_text)
+        rows = write_pages(self._context, target, pages, self._desk, self._wanted.language, beside)
         return _CALLS_NAME[self._wanted.language], rows
 
     def _place_of(self, recording_id: str) -> str | None:
         return self._places.get(recording_id)
+
+    def _absence_text(self, recording_id: str) -> str | None:
+        why = self._absent.get(recording_id)
+        return None if why is None else ABSENCE_TEXTS[self._wanted.language][why]
+
+    def _absent_for(self, why: Absence) -> int:
+        return sum(one == why for one in self._absent.values())
 
 
 def _is_audio(key: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Literal, cast
 from crm_client_api.audio.encoded import Coding, encode_in_memory
 from crm_client_api.domain.calls import Call
 from crm_client_api.domain.recordings import Recording
+from crm_client_api.excel.columns import Language
 from crm_client_api.http.audio import WAV_HEADER_BYTES, WavBody
 from crm_client_api.take_home.landing import BLOCK_BYTES, blocks
 from firmware.clock import iso_utc
@@ -60,6 +61,21 @@ def read_ahead(home: Home, recording: Recording) -> None:
 
 class Unreadable(BoxError):
     """The box has this recording no more, or it is damaged."""
+
+
+Absence = Literal["unreadable", "too_large"]
+"""Why a recording of a chosen call is not on the stick: the box cannot read it, or it is larger than a file may be."""
+ABSENCE_TEXTS: Mapping[Language, Mapping[Absence, str]] = {
+    "zh": {
+        "unreadable": "（未导出：录音盒读不出此录音）",
+        "too_large": "（未导出：超过此 U 盘单个文件的上限，FAT 为 4 GiB）",
+    },
+    "en": {
+        "unreadable": "(left out: the box cannot read this recording)",
+        "too_large": "(left out: larger than a file may be on this stick, with FAT 4 GiB)",
+    },
+}
+"""The same for people."""
 
 
 def pieces_of(home: Home, recording: Recording, call: Call, form: Form) -> Iterator[bytes | memoryview]:

@@ -34,7 +34,8 @@ TAKE_HOME: Final = "take_home"
 NEEDED = (Permission.RECORDING_QUERY, Permission.RECORDING_EXPORT)
 """The permissions that it needs; workbooks of customers and communication records need their own beside."""
 NOTHING_NEW: Mapping[str, Any] = {
-    "folder": "", "calls": 0, "recordings": 0, "lost": 0, "files": 0, "bytes": 0, "all_bytes": 0, "seconds_left": None
+    "folder": "", "calls": 0, "recordings": 0, "lost": 0, "too_large": 0, "files": 0, "bytes": 0, "all_bytes": 0,
+    "seconds_left": None,
 }  # fmt: skip
 """The figures of a stick that was plugged in when nothing had happened since the last time: nothing is written."""
 _PLAN = "plan.json"
@@ -90,6 +91,7 @@ def _finish(
     with write(context.crm) as connection:
         note_past(connection, wanted.medium, job.staff_no, wanted.filter, past)
         told = {"medium": wanted.medium, "count": figures["recordings"], "calls": figures["calls"], "form": wanted.form}
+        told |= {key: figures[key] for key in ("lost", "too_large") if figures[key]}
         action = "recording.take_home" if wanted.case is None else "recording.case_package"
         audit.append(connection, job.actor, action, str(job.id), told | {"bytes": figures["bytes"]})
     forget(context.home, job.id)
@@ -154,7 +156,13 @@ def _plan(context: Context, wanted: Wanted) -> Plan:
 
 
 def _note_taken(context: Context, pages: Sequence[Sequence[str]]) -> None:
-    """The audit log names every call before its first byte leaves the box."""
+    """The audit log says how much leaves the box, and names every call before its first byte does."""
+    if not pages:
+        return
+    job = context.job
+    with write(context.crm) as connection:
+        told = {"rows": sum(map(len, pages)), "medium": job.wanted["medium"]}
+        audit.append(connection, job.actor, "recording.export", str(job.id), told)
     for page in pages:
         with write(context.crm) as connection:
-            audit.note_read(connection, context.job.actor, "recording", page, {"job": context.job.id}, verb="take_home")
+            audit.note_read(connection, job.actor, "recording", page, {"job": job.id}, verb="take_home")

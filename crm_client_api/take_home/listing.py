@@ -13,6 +13,7 @@ import msgspec
 from crm_client_api.answers.calls import CallInfo
 from crm_client_api.domain.calls import Call
 from crm_client_api.domain.recordings import Recording
+from crm_client_api.take_home.forms import Absence
 from firmware.config import Home
 from firmware.errors import BadInput
 from firmware.time_zone import zone_here
@@ -59,6 +60,7 @@ def row_of(
     held: bool,
     recordings: Sequence[Recording],
     place_of: Callable[[str], str | None],
+    absence_of: Callable[[str], Absence | None],
 ) -> list[Any]:
     """A call as the page lists it; the order is that of ``FIELDS`` in its script."""
     return [
@@ -73,6 +75,7 @@ def row_of(
             if (place := place_of(one.id)) is not None
         ],
         sum(one.deleted_ms is not None for one in recordings),
+        sorted({why for one in recordings if (why := absence_of(one.id)) is not None}),
     ]  # fmt: skip
 
 

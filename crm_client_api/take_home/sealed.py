@@ -7,19 +7,22 @@ file with everything. A volume is made on the box, encrypted as it is written, a
 from __future__ import annotations
 
 import hashlib
+import shutil
+import time
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from typing import IO
 
 import pyzipper
 
+from crm_client_api.take_home.choice import VOLUME_BYTES
 from crm_client_api.take_home.landing import BLOCK_BYTES, Landed, Landing
 from firmware.errors import StoreError
 
-VOLUME_BYTES = 256 << 20
-"""About how large a volume becomes: FAT takes it, and a phone unpacks it."""
+_MEMORY_BYTES = 64 << 20
 VOLUME = "volume:"
 """How the keys of volumes begin."""
 HOW_TO_OPEN = "打开方法-HOW-TO-OPEN.txt"
@@ -60,17 +63,26 @@ class Sealed:
 
     def put(self, place: str, pieces: Iterable[bytes | memoryview], key: str = "") -> None:
         """Add a file to the volume; it lands with it. Raises StoreError: the box's disk; what ``pieces`` raises."""
-        content = b"".join(bytes(piece) for piece in pieces)  # whole, or not at all
-        try:
-            inner = self._begin()
-            inner.writestr(place, content)
-        except OSError as error:
-            raise StoreError(f"{self._place} cannot be made: {error.strerror}") from error
-        landed = Landed(place, len(content), hashlib.sha256(content).hexdigest(), key, self._place)
+        digest = hashlib.sha256()
+        with SpooledTemporaryFile(_MEMORY_BYTES, dir=str(self._folder)) as whole:  # whole, or not at all
+            for piece in pieces:
+                digest.update(piece)
+                _tried(self._place, whole.write, piece)
+            size = whole.tell()
+            whole.seek(0)
+            _tried(self._place, self._add, place, size, whole)
+        landed = Landed(place, size, digest.hexdigest(), key, self._place)
         self.contents.setdefault(self._place, []).append(landed)
-        self._bytes += len(content)
+        self._bytes += size
         if self._bytes >= VOLUME_BYTES:
             self._end()
+
+    def _add(self, place: str, size: int, whole: IO[bytes]) -> None:
+        about = zipfile.ZipInfo(place, time.localtime()[:6])
+        about.external_attr = 0o644 << 16
+        about.file_size = size
+        with self._begin().open(about, "w") as entry:
+            shutil.copyfileobj(whole, entry, BLOCK_BYTES)
 
     def barrier(self) -> None:
         """A volume is whole or not there, and nothing of it is used before all are unpacked."""
@@ -106,6 +118,14 @@ class Sealed:
         with suppress(OSError):
             self._file.unlink()
         self._number += 1
+
+
+def _tried(volume: str, deed: Callable[..., object], *given: object) -> None:
+    """Raises StoreError: the box's disk does not take it."""
+    try:
+        deed(*given)
+    except OSError as error:
+        raise StoreError(f"{volume} cannot be made: {error.strerror}") from error
 
 
 def _pieces(file: Path) -> Iterator[bytes]:

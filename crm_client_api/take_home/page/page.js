@@ -9,6 +9,8 @@ const TEXTS = {
     incoming: "呼入", outgoing: "呼出", answered: "已接", missed: "未接", abandoned: "放弃", none: "无号码",
     head: ["开始时间", "通道", "方向", "结果", "号码", "客户", "操作员", "通话时长", "备注"], part: (n) => `第 ${n} 段`,
     gone: "播放不了：文件不在，或此浏览器不支持该格式。", lost: (s) => `缺失 ${s} 秒`, speed: (x) => `${x}×`, deleted: "录音已删除",
+    leftOut: (n) => `。未导出的录音：${n} 个，原因见备注`, unreadable: "录音未导出：录音盒读不出",
+    too_large: "录音未导出：超过此 U 盘单个文件的上限（FAT 为 4 GiB）",
   },
   en: {
     title: "Recordings", other: "中文", words: "Number, name, company, note…", direction: "Direction", result: "Result",
@@ -21,11 +23,13 @@ const TEXTS = {
     head: ["Begin", "Channel", "Direction", "Result", "Number", "Customer", "Operator", "Talk time", "Note"],
     gone: "It does not play: the file is not there, or this browser does not know the format.",
     lost: (s) => `${s} s missing`, speed: (x) => `${x}×`, deleted: "recording deleted",
+    leftOut: (n) => `. Recordings that were left out: ${n}, see their notes`, unreadable: "recording left out: the box cannot read it",
+    too_large: "recording left out: larger than a file may be on this stick (FAT: 4 GiB)",
   },
 };
 const ROW_PX = 40, OVERSCAN = 8;
 const [ID, AT, CHANNEL, CHANNEL_NAME, DIRECTION, RESULT, CALLER, DIALLED, PLACE, PLACE_EN, CUSTOMER, COMPANY, OPERATOR, , TALK,
-  NOTE, , FILES, DELETED] = Array(19).keys();
+  NOTE, , FILES, DELETED, ABSENT] = Array(20).keys();
 const $ = (id) => document.getElementById(id);
 const two = (n) => String(n).padStart(2, "0");
 const time = (ms) => { const d = new Date(ms); return `${d.getUTCFullYear()}-${two(d.getUTCMonth() + 1)}-${two(d.getUTCDate())} ${two(d.getUTCHours())}:${two(d.getUTCMinutes())}:${two(d.getUTCSeconds())}`; };
@@ -36,6 +40,7 @@ let language = document.documentElement.lang === "en" ? "en" : "zh";
 let head = null, rows = [], shown = [], chosen = null, wave = null;
 const waves = new Map();  // by piece
 const say = () => TEXTS[language];
+const about = () => say().about(head, rows.length) + (head.left_out ? say().leftOut(head.left_out) : "");
 const numberOf = (row) => (row[DIRECTION] === "incoming" ? row[CALLER] : row[DIALLED]);
 
 // Scripts that lie beside the page call these; a page from a disk may read nothing else.
@@ -92,7 +97,7 @@ function drawFilters() {
 function draw() {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
   document.title = $("title").textContent = say().title;
-  $("about").textContent = say().about(head, rows.length);
+  $("about").textContent = about();
   $("language").textContent = say().other;
   $("words").placeholder = say().words;
   $("words").setAttribute("aria-label", say().words);
@@ -122,7 +127,7 @@ function filter() {
     (!channel || String(row[CHANNEL]) === channel) && row[AT] >= from && row[AT] < to && (!audio || row[FILES].length) &&
     (!words || (isNumber ? row.digits.includes(numbers) : row.words.includes(words))));
   $("found").textContent = say().found(shown.length, rows.length);
-  $("about").textContent = say().about(head, rows.length);
+  $("about").textContent = about();
   $("list").scrollTop = 0;
   drawRows();
 }
@@ -151,7 +156,7 @@ function drawRows() {
       cell(time(row[AT])), cell(`${row[CHANNEL]} ${row[CHANNEL_NAME]}`.trim()), cell(say()[row[DIRECTION]] || ""),
       cell(say()[row[RESULT]] || ""), cell([numberOf(row) || say().none, place].filter(Boolean).join("  ")), cell(customer),
       cell(row[OPERATOR]), cell(row[FILES].length || row[TALK] ? length(row[TALK]) : "", "soft"),
-      cell([row[DELETED] ? say().deleted : "", row[NOTE]].filter(Boolean).join(" ")));
+      cell([row[DELETED] ? say().deleted : "", ...row[ABSENT].map((why) => say()[why]), row[NOTE]].filter(Boolean).join(" ")));
     line.addEventListener("click", () => { if (row[FILES].length) choose(row, true); });
     return line;
   }));
