@@ -2,13 +2,18 @@ import { fileURLToPath } from "node:url";
 import vue from "@vitejs/plugin-vue";
 import ElementPlus from "unplugin-element-plus/vite";
 import { defineConfig } from "vitest/config";
+import { preloads } from "./preloads";
 
 // In development the pages come from Vite and the API from a running box.
 const box = process.env.TAPDECK_URL ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
   // Vue does not know the HTML element <search> yet.
-  plugins: [vue({ template: { compilerOptions: { isCustomElement: (tag) => tag === "search" } } }), ElementPlus({})],
+  plugins: [
+    vue({ template: { compilerOptions: { isCustomElement: (tag) => tag === "search" } } }),
+    ElementPlus({}),
+    preloads(),
+  ],
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
   define: {
     __VUE_I18N_FULL_INSTALL__: false,

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -58,11 +58,20 @@ class Box:
             )
 
     def __enter__(self) -> Self:
-        self.url = wait_until(self._url, 60, f"the box is up, see {self.log}")
+        try:
+            self.url = wait_until(self._url, 60, f"the box is up, see {self.log}")
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        """Interrupt it; what does not end then is killed with all its daemons."""
         if self.process.poll() is None:
+            family = psutil.Process(self.process.pid).children(recursive=True)
             self.process.send_signal(signal.SIGINT)
             try:
                 self.process.wait(30)
@@ -70,6 +79,10 @@ class Box:
                 self.process.kill()
                 self.process.wait()
                 raise
+            finally:
+                for daemon in family:
+                    with suppress(psutil.NoSuchProcess):
+                        daemon.kill()
 
     def text(self) -> str:
         """Everything printed so far."""

@@ -56,6 +56,7 @@ _UNFIT = """() => {
 }"""
 _STRANGERS = "() => [...document.querySelectorAll('img[src=x], [onerror]')].length + (window.hacked ? 1 : 0)"
 _SETTLED = """() => ![...document.querySelectorAll('.el-skeleton.is-animated')].some((one) => one.checkVisibility()) &&
+  ![...document.querySelectorAll('[data-testid=chart]')].some((one) => !one.querySelector('canvas')) &&
   document.getAnimations().every((one) =>
     one.playState !== 'running' || one.effect.getTiming().iterations === Infinity)"""
 _ARRIVED = """at => document.querySelector('main') &&
@@ -91,7 +92,7 @@ def chosen(test_id: str, count: int, then: str, which: str = "") -> Step:
         rows = page.locator(f"[data-testid={test_id}]{which}")
         rows.first.wait_for()
         for at in range(count):
-            rows.nth(at).locator(".el-checkbox").click()
+            rows.nth(at).get_by_test_id("choose-row").click()
         page.get_by_test_id(then).click()
 
     return walk

@@ -40,6 +40,7 @@ def test_find_play_note_collect_and_delete(home: Home, tmp_path: Path) -> None:
         find(page)
         play_by_keys(page)
         compare(page)
+        tag(page)
         collect(page)
         delete(page)
     written_down(home)
@@ -132,6 +133,34 @@ def hear_two_together(page: Page) -> None:
     expect(together).to_have_attribute("data-playing", "false")
 
 
+def tag(page: Page) -> None:
+    """One call by keyboard, then two at once; the tag leads to all that have it."""
+    rows = page.get_by_test_id("call-row")
+    rows.filter(has_text="138 1234 5678").click(position={"x": 90, "y": 12})
+    drawer = page.get_by_test_id("call-drawer")
+    drawer.get_by_test_id("call-tags-change").press("Enter")
+    for text in ("投诉", "报价"):
+        page.keyboard.type(text)
+        page.keyboard.press("Enter")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Escape")
+    expect(drawer.get_by_test_id("call-tag")).to_have_text("投诉")
+    page.keyboard.press("Escape")
+    for number in ("139 0000 1111", "186 0000 2222"):
+        rows.filter(has_text=number).get_by_test_id("choose-row").click()
+    page.get_by_test_id("chosen-tag").click()
+    page.get_by_test_id("tag-dialog").locator("input:focus").fill("投诉")
+    page.keyboard.press("Enter")
+    page.get_by_test_id("tags-do").click()
+    rows.filter(has_text="138 1234 5678").click(position={"x": 90, "y": 12})
+    drawer.get_by_test_id("call-tag").click()
+    expect(page.locator(".chips")).to_contain_text("投诉")
+    expect(rows).to_have_count(3)
+    page.locator(".chips button").click()
+    page.keyboard.press("Escape")
+    expect(drawer).to_have_count(0)
+
+
 def collect(page: Page) -> None:
     for number in ("138 1234 5678", "139 0000 1111", "186 0000 2222"):
         page.locator("[data-testid=call-row]", has_text=number).get_by_test_id("choose-row").click()
@@ -169,5 +198,6 @@ def written_down(home: Home) -> None:
         crm.conn.close()
     assert actions.count("call.note") == 3
     assert actions.count("recording.download") == 2
+    assert actions.count("call.tags") == 5
     for action in ("recording.listen", "recording.verify", "recording.delete"):
         assert action in actions, action

@@ -17,6 +17,7 @@ from crm_client_api.http.server import ApiServer
 from crm_client_api.take_home import landing
 from firmware import doorbell
 from firmware.config import Home
+from firmware.parameters import get_value
 from firmware.store.connection import open_store
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.browser, pytest.mark.timeout(300)]
@@ -72,7 +73,7 @@ def test_plug_in_choose_pull_out_and_take_away(
         page.get_by_test_id("nav-calls").click()
         page.get_by_test_id("list-more").click()
         page.get_by_test_id("more-takeHome").click()
-        expect(page.get_by_text("没有插入U盘")).to_be_visible()
+        expect(page.get_by_text("没有插入 U 盘")).to_be_visible()
         place = box.plug("经理的U盘")
         expect(page.get_by_test_id("take-home-stick")).to_contain_text("经理的U盘", timeout=10_000)
         expect(page.get_by_test_id("take-home-estimate")).to_contain_text(str(CALLS), timeout=10_000)
@@ -110,7 +111,7 @@ def test_a_known_stick_fills_itself_and_is_told_live(home: Home, office: StickOf
         office.recorded(f"139{number:08d}", seconds=1)
     with stick_box(home) as box:
         page.goto(f"{page.url.split('#')[0]}#/settings/sticks")
-        expect(page.get_by_text("没有插入U盘")).to_be_visible()
+        expect(page.get_by_text("没有插入 U 盘")).to_be_visible()
         place = box.plug("经理的U盘")
         row = page.get_by_test_id("stick")
         expect(row).to_have_attribute("data-state", "mounted", timeout=10_000)
@@ -170,3 +171,29 @@ def test_a_list_of_customers_comes_in_from_a_stick(home: Home, office: StickOffi
         expect(page.get_by_test_id("job-progress")).to_have_attribute("data-state", "done", timeout=30_000)
         page.keyboard.press("Escape")
         expect(page.get_by_text("王五")).to_be_visible()
+
+
+def test_a_number_list_comes_in_from_a_stick_and_counts_once_it_is_saved(
+    home: Home, office: StickOffice, page: Page
+) -> None:
+    with stick_box(home) as box:
+        place = box.plug("名单U盘")
+        (place / "不录音.csv").write_text("姓名,手机\n王五,137-0000-1111\n赵六,不详\n张三,138*\n", encoding="utf-8")
+        box.wait_for("名单U盘", "mounted")
+        page.goto(f"{page.url.split('#')[0]}#/settings/channels?channel=1")
+        field = page.locator("#parameter-never_record_numbers")
+        field.fill("95588，138*")
+        page.locator("[data-key=never_record_numbers]").get_by_test_id("number-list-open").click()
+        page.get_by_test_id("stick-file").click()
+        expect(page.get_by_test_id("number-list-found")).to_contain_text("2 个号码，其中 1 个", timeout=30_000)
+        expect(page.get_by_test_id("import-preview")).to_contain_text("不详")
+        page.screenshot(path=SCREENSHOTS / "number-list.png")
+        page.get_by_test_id("number-list-add").click()
+        expect(field).to_have_value("95588，138*,13700001111")
+        crm = open_store(home.crm_db)
+        assert crm.execute("SELECT count(*) FROM parameters WHERE key = 'never_record_numbers'").fetchone()[0] == 0
+        page.get_by_role("button", name="保存").click()
+        expect(page.get_by_text("已保存")).to_be_visible()
+        saved = get_value(crm, "channel", "never_record_numbers", "1")
+        assert saved == "95588，138*,13700001111"
+        crm.conn.close()

@@ -7,6 +7,7 @@ import { createPinia } from "pinia";
 import { createApp } from "vue";
 import { START_LOCATION } from "vue-router";
 import App from "./App.vue";
+import { whenFactorDue, whenLoggedOut } from "./api/http";
 import { i18n, spoken } from "./i18n";
 import { showPageChanged, watchParts } from "./pageChanged";
 import { router } from "./router";
@@ -16,6 +17,21 @@ import "./theme";
 watchParts(router);
 const pinia = createPinia();
 const session = useSessionStore(pinia);
+whenLoggedOut(() => session.lose());
+whenFactorDue(() => {
+  session.factorDue = true;
+});
+
+const RETRY_MS = 2000;
+/** Who is here is asked while the texts are still on their way, and again while the box is away. */
+async function ask(): Promise<void> {
+  try {
+    await session.resume();
+  } catch {
+    setTimeout(() => void ask(), RETRY_MS);
+  }
+}
+void ask();
 /** Nobody waits at the log-in for the code of the page that comes behind it. */
 router.beforeEach((_to, from) => from !== START_LOCATION || until(() => session.ready).toBe(true));
 const app = createApp(App).use(pinia).use(i18n).use(router);

@@ -17,7 +17,7 @@ function serve(all: Call[]) {
     const limit = Number(url.searchParams.get("limit"));
     const found = all.filter((call) => (!before || call.id < before) && (!result || call.result === result));
     const calls = found.slice(0, limit);
-    return Response.json({ calls, next: found.length > limit ? calls.at(-1)?.id : null });
+    return Response.json({ calls, next: found.length > limit ? calls.at(-1)?.id : null, tags: {} });
   });
   return asked;
 }

@@ -1,5 +1,7 @@
 import { createPinia, setActivePinia } from "pinia";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { useCallNotesStore } from "@/stores/callNotes";
+import { useTypedNames } from "@/stores/firstStart";
 import { useKeptStore } from "@/stores/kept";
 import { useNotesStore } from "@/stores/notes";
 import { usePopupsStore } from "@/stores/popups";
@@ -133,6 +135,37 @@ describe("what somebody types", () => {
     part().set("c2", { text: "theirs" });
     await useKeptStore().begin("3001");
     expect([...useKeptStore().forms]).toEqual([["note.c1", { text: "mine" }]]);
+  });
+
+  it("is nobody else's either that was typed about a call that is heard, or as a line's name", async () => {
+    await useKeptStore().begin("3001");
+    const notes = useCallNotesStore();
+    const names = useTypedNames();
+    notes.type("c1", "was rude");
+    names.type(2, "");
+    await useKeptStore().begin("3002");
+    expect([notes.typed("c1"), names.of(2)]).toEqual(["", undefined]);
+    loadPage();
+    await useKeptStore().begin("3001");
+    expect([useCallNotesStore().typed("c1"), useTypedNames().of(2)]).toEqual(["was rude", ""]);
+    useCallNotesStore().type("c1", "");
+    useTypedNames().type(2, undefined);
+    expect(useKeptStore().forms.size).toBe(0);
+  });
+
+  it("leaves no card put away for the next one at the same screen", () => {
+    const logIn = (staff_no: string) => {
+      usePopupsStore().clear();
+      const operator = { staff_no, name: "", level: "ordinary" as const, group: 1, channels: [1], permissions: [] };
+      useSessionStore().take({ operator, must_change_password: false, csrf: "t" });
+      usePopupsStore().take(aPopup(aCall("c1")));
+      return usePopupsStore().cards.size;
+    };
+    usePopupsStore().take(aPopup(aCall("c1")));
+    usePopupsStore().dismiss("c1");
+    expect([logIn("3002"), logIn("3001")]).toEqual([1, 0]);
+    loadPage();
+    expect([logIn("3001"), logIn("3002")]).toEqual([0, 1]);
   });
 });
 

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { createI18n } from "vue-i18n";
 import backupEn from "@/locales/backup.en.json";
 import backupZhCN from "@/locales/backup.zh-CN.json";
 import boxEn from "@/locales/box.en.json";
@@ -48,11 +49,18 @@ describe("the locale files", () => {
     expect([...texts.zh.keys()].sort()).toEqual([...texts.en.keys()].sort());
   });
 
-  it("have no empty text, and the same placeholders", () => {
+  it("have no empty text, and the same placeholders in each of its numbers", () => {
     for (const [key, text] of texts.en) {
       expect(text.trim(), key).not.toBe("");
-      expect(placeholders(texts.zh.get(key) ?? ""), key).toEqual(placeholders(text));
+      const forms = text.split(" | ");
+      expect(forms.length, key).toBeLessThanOrEqual(2);
+      for (const form of forms) expect(placeholders(texts.zh.get(key) ?? ""), key).toEqual(placeholders(form));
     }
+  });
+
+  it("speak of one and of many", () => {
+    const { t } = createI18n({ legacy: false, locale: "en", messages: { en } }).global;
+    expect([0, 1, 2].map((n) => t("popup.count", { n }))).toEqual(["0 calls", "1 call", "2 calls"]);
   });
 
   it("know every key that the source names", () => {

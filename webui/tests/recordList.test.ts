@@ -17,10 +17,11 @@ const settle = () => new Promise((resolve) => setTimeout(resolve));
 function open(
   read: (after: string | undefined, unwanted: AbortSignal) => Promise<Page<Row>>,
   wanted: () => unknown = () => null,
+  readBack?: (after: string | undefined) => Promise<Page<Row>>,
 ) {
   const scope = effectScope();
   scopes.push(scope);
-  return scope.run(() => useRecordList<Row>(read, wanted)) as ReturnType<typeof useRecordList<Row>>;
+  return scope.run(() => useRecordList<Row>(read, wanted, readBack)) as ReturnType<typeof useRecordList<Row>>;
 }
 const ids = (list: { rows: Row[] }) => list.rows.map((row) => row.id);
 
@@ -35,6 +36,46 @@ describe("a list of records", () => {
     expect([ids(list), list.next]).toEqual([["2", "1"], null]);
     await list.loadMore();
     expect(ids(list)).toEqual(["2", "1"]);
+  });
+
+  /** Seven rows, two on a page, from either end. */
+  function openSeven() {
+    const all = Array.from({ length: 7 }, (_, index) => ({ id: String(index) }));
+    const reader = (rows: Row[]) => async (after: string | undefined) => {
+      const from = Number(after ?? 0);
+      return { rows: rows.slice(from, from + 2), next: from + 2 < rows.length ? String(from + 2) : null };
+    };
+    return open(reader(all), () => null, reader([...all].reverse()));
+  }
+
+  it("can be read from its end too, until the pages meet", async () => {
+    const list = openSeven();
+    await settle();
+    await list.loadMore(true);
+    expect([ids(list), list.unreadAt, list.next]).toEqual([["0", "1", "5", "6"], 2, "2"]);
+    await list.loadMore(true);
+    expect([ids(list), list.unreadAt]).toEqual([["0", "1", "3", "4", "5", "6"], 2]);
+    await list.loadMore();
+    expect([ids(list), list.next]).toEqual([["0", "1", "2", "3", "4", "5", "6"], null]);
+  });
+
+  it("is whole when the pages from the end reach those from the beginning", async () => {
+    const list = openSeven();
+    await settle();
+    for (let page = 0; page < 3; page += 1) await list.loadMore(true);
+    expect([ids(list), list.next]).toEqual([["0", "1", "2", "3", "4", "5", "6"], null]);
+    list.drop(["6", "0"]);
+    list.put({ id: "5", text: "new" });
+    expect(list.rows.at(-1)).toEqual({ id: "5", text: "new" });
+    await list.reload();
+    expect(ids(list)).toEqual(["0", "1"]);
+  });
+
+  it("shows the end although the next page is being asked for", async () => {
+    const list = openSeven();
+    await settle();
+    await Promise.all([list.loadMore(), list.loadMore(true)]);
+    expect([ids(list), list.loading]).toEqual([["0", "1", "5", "6"], false]);
   });
 
   it("goes on by itself where a search for something rare answers with an empty page", async () => {

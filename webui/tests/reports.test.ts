@@ -62,7 +62,8 @@ describe("figures", () => {
       "4.2 %",
       "–",
     ]);
-    expect([hoursText(0), hoursText(36.55 * 3_600_000)]).toEqual(["0 h 00", "36 h 33"]);
+    expect([hoursText(0, "en"), hoursText(36.55 * 3_600_000, "en")]).toEqual(["0m", "36h 33m"]);
+    expect(hoursText(36.55 * 3_600_000, "zh-CN")).toBe("36小时 33分钟");
     expect([
       bucketText("2026-11", "en"),
       bucketText("2026-11-21", "en"),

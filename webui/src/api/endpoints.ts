@@ -37,7 +37,9 @@ export const readChannels = async () => (await request<{ channels: Channel[] }>(
 export const readCards = async () => (await request<{ cards: Card[] }>("GET", "/cards")).cards;
 
 export const readCalls = (filter: CallFilter, limit: number, before?: string) =>
-  request<{ calls: Call[]; next: string | null }>("GET", "/calls", { query: { ...filter, limit, before } });
+  request<{ calls: Call[]; next: string | null; tags: Record<string, string[]> }>("GET", "/calls", {
+    query: { ...filter, limit, before },
+  });
 
 export const readPopups = () => request<{ position: string; popups: Popup[] }>("GET", "/popups");
 /** The card of a call that was shown to the one who asks, as it is now. */
@@ -46,7 +48,7 @@ export const takeCall = (callId: string) => request<Taking>("POST", `/calls/${ca
 export const releaseCall = (callId: string) => request<void>("DELETE", `/calls/${callId}/take`);
 
 export const readCustomers = (
-  query: CustomerFilter & { sort?: string; order?: "asc" | "desc"; limit?: number; after?: string },
+  query: CustomerFilter & { sort?: string; order?: "asc" | "desc"; backwards?: true; limit?: number; after?: string },
   unwanted?: AbortSignal,
 ) => request<{ customers: Customer[]; next: string | null }>("GET", "/customers", { query, unwanted });
 export const addCustomer = (draft: Partial<CustomerDraft>) => request<Customer>("POST", "/customers", { body: draft });
@@ -84,6 +86,12 @@ export const readCallNotes = async (callId: string) =>
 export const addCallNote = (callId: string, note: { text?: string; position_ms?: number; score?: number }) =>
   request<CallNote>("POST", `/calls/${callId}/notes`, { body: note });
 export const removeCallNote = (id: number) => request<void>("DELETE", `/call-notes/${id}`);
+export const readCallTags = async (callId: string) =>
+  (await request<{ tags: string[] }>("GET", `/calls/${callId}/tags`)).tags;
+/** The tags that calls in scope have. */
+export const readTagsInUse = async () => (await request<{ tags: string[] }>("GET", "/call-tags")).tags;
+export const changeCallTags = async (calls: string[], add: string[], remove: string[]) =>
+  (await request<{ count: number }>("POST", "/call-tags", { body: { calls, add, remove } })).count;
 export const readPeaks = (recordingId: string) => request<Peaks>("GET", `/recordings/${recordingId}/peaks`);
 export const liveUrl = (channels: number[]) => apiUrl("/live", { channels: channels.join(",") });
 

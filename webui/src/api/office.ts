@@ -109,7 +109,7 @@ export const changeSavedView = (id: number, change: { name?: string; body?: Reco
 export const removeSavedView = (id: number) => request<void>("DELETE", `/saved-views/${id}`);
 
 export type Language = "zh" | "en";
-export const sendImport = (kind: T.RecordKind, language: Language, file: File, onPart: (part: number) => void) =>
+export const sendImport = (kind: T.ImportKind, language: Language, file: File, onPart: (part: number) => void) =>
   upload<T.Job>("/imports", { kind, language, name: file.name }, file, onPart);
 export const askExport = (kind: string, language: Language, filter: Query, format: "xlsx" | "vcard" = "xlsx") =>
   request<T.Job>("POST", "/exports", { body: { kind, language, format, [kind]: filter } });

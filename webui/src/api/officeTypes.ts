@@ -87,6 +87,7 @@ export interface Belongings {
   call_backs: number;
   drafts: number;
   shared_phrases: number;
+  shared_views: number;
   saved_views: number;
   deleted_customers: number;
   sessions: number;
@@ -230,6 +231,7 @@ export interface SavedView {
   shared: boolean;
   owner: string;
   changed_at: string;
+  may_change: boolean;
 }
 
 export interface ImportCounts {
@@ -253,6 +255,8 @@ export interface ImportProblem {
 
 export type JobState = "waiting" | "running" | "needs_answer" | "done" | "failed" | "cancelled";
 export type RecordKind = "customers" | "communications";
+/** What a file may hold. */
+export type ImportKind = RecordKind | "numbers";
 
 export interface Job {
   id: number;
@@ -278,6 +282,8 @@ export interface Job {
   held: string;
   /** Jobs for sticks that come first; null: it does not wait in their queue. */
   ahead: number | null;
+  /** Of a number list that was read. */
+  numbers: string[] | null;
   take_home: TakeHomeProgress | null;
 }
 
@@ -289,7 +295,9 @@ export interface TakeHomeProgress {
   files: number;
   bytes: number;
   all_bytes: number;
+  /** Recordings that were left out: the box cannot read them; the stick's file system does not take them. */
   lost: number;
+  too_large: number;
   seconds_left: number | null;
   safe: boolean;
   /** The id of the stick. */

@@ -54,7 +54,7 @@ export interface AutoExport extends Omit<WantedAutoExport, "from"> {
   set_at: string;
   ran_at: string | null;
   job_id: number | null;
-  problem: "" | "asker_gone" | "permission_missing" | "level_missing" | "file_too_large" | "paused";
+  problem: "" | "asker_gone" | "permission_missing" | "level_missing" | "paused";
 }
 
 /** A stick that the office remembers, plugged in or not. */

@@ -1,7 +1,7 @@
 /** Taking recordings home: what it would be, and the jobs that do it. */
 
 import { request } from "./http";
-import type { Job, RecordKind } from "./officeTypes";
+import type { ImportKind, Job } from "./officeTypes";
 import type { AudioFormat } from "./types";
 
 /** What is taken: `calls` are filters as of the list of calls. */
@@ -58,5 +58,5 @@ export interface ImportStick {
   problem: string;
 }
 export const readImportSticks = async () => (await request<{ sticks: ImportStick[] }>("GET", "/imports/sticks")).sticks;
-export const importFromStick = (kind: RecordKind, language: "zh" | "en", medium: string, place: string) =>
+export const importFromStick = (kind: ImportKind, language: "zh" | "en", medium: string, place: string) =>
   request<Job>("POST", "/imports/from-stick", { body: { kind, language, medium, place } });

@@ -280,6 +280,7 @@ export interface CallFilter {
   talk_to_ms?: string;
   text?: string;
   noted?: string;
+  tag?: string;
   held?: string;
 }
 

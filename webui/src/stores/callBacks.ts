@@ -1,12 +1,10 @@
 /** Missed calls that wait for a call back, kept current by the event stream. */
 
-import { onScopeDispose, type Ref, ref, watch } from "vue";
+import { type Ref, ref } from "vue";
 import { changeCallBack, readCallBack, readCallBacks } from "@/api/desk";
 import type { CallBack, CallBackChange, CallBackQuery } from "@/api/deskTypes";
-import { ApiError } from "@/api/http";
 import { useCallsStore } from "./calls";
-import { useLiveStore } from "./live";
-import { onOffice } from "./officeNews";
+import { followRows } from "./followed";
 import { useRecordList } from "./recordList";
 
 /** Which of them: those that wait, one's own among them, or those that are settled. */
@@ -36,7 +34,6 @@ export const asRow = (one: CallBack): CallBackRow => ({ ...one, id: one.call.id 
 
 export function useCallBacks(part: Ref<CallBackPart>, staffNo: () => string) {
   const calls = useCallsStore();
-  const live = useLiveStore();
   const busy = ref<string | null>(null);
   const list = useRecordList<CallBackRow>(
     async (after) => {
@@ -65,21 +62,16 @@ export function useCallBacks(part: Ref<CallBackPart>, staffNo: () => string) {
     }
   }
 
-  async function look(id: string): Promise<void> {
-    try {
+  // Also told when a call was missed, called back or settled by a talk with the number.
+  followRows(
+    list,
+    ["call_back_changed"],
+    ({ data, call_id }) => data.call_id ?? call_id,
+    async (id) => {
       const one = await readCallBack(id);
       calls.put(one.call);
       take(one);
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404) list.drop([id]);
-    }
-  }
-
-  // Also told when a call was missed, called back or settled by a talk with the number.
-  onScopeDispose(onOffice("call_back_changed", ({ data, call_id }) => look(String(data.call_id ?? call_id))));
-  watch(
-    () => live.state,
-    (state, before) => state === "live" && before === "reconnecting" && list.reload(),
+    },
   );
   return { list, busy, change };
 }

@@ -5,10 +5,13 @@ import { readCalls } from "@/api/endpoints";
 import { ApiError } from "@/api/http";
 import type { Call, CallFilter } from "@/api/types";
 import { matchesFilter, useCallsStore } from "./calls";
+import { useCallTagsStore } from "./callTags";
 import { onReload, useLiveStore } from "./live";
+import { onOffice } from "./officeNews";
 
 export function useCallList(filter: () => CallFilter, page = 50) {
   const calls = useCallsStore();
+  const tags = useCallTagsStore();
   const live = useLiveStore();
   const fetched = ref<string[]>([]);
   const next = ref<string | null>(null);
@@ -44,6 +47,7 @@ export function useCallList(filter: () => CallFilter, page = 50) {
       if (mine !== turn) return;
       for (const call of answer.calls) calls.put(call);
       const ids = answer.calls.map((call) => call.id);
+      tags.take(ids, answer.tags);
       fetched.value = before ? [...fetched.value, ...ids] : ids;
       next.value = answer.next;
       failed.value = false;
@@ -81,6 +85,11 @@ export function useCallList(filter: () => CallFilter, page = 50) {
     if (failed.value && !loading.value && live.state !== "reconnecting") void reload();
   });
   onScopeDispose(onReload(reload));
+  onScopeDispose(
+    onOffice("call_tags_changed", ({ call_id }) => {
+      if (call_id === null || filter().tag) void reload();
+    }),
+  );
   onScopeDispose(calls.keep(() => fetched.value));
   void reload();
   return { items, loading, failed, problem, outdated, more: computed(() => next.value !== null), reload, loadMore };

@@ -4,6 +4,7 @@ import { defineStore } from "pinia";
 import { reactive } from "vue";
 import { addCallNote, readCallNotes, removeCallNote } from "@/api/endpoints";
 import type { Call, CallNote, Recording } from "@/api/types";
+import { useKeptStore } from "./kept";
 
 /** How far behind the call's beginning a recording begins, ms; what runs still begins with the call. */
 export const offsetOf = (call: Call, recording: Recording | undefined): number =>
@@ -19,7 +20,15 @@ export function momentIn(call: Call | undefined, position_ms: number): number {
 export const useCallNotesStore = defineStore("callNotes", () => {
   const known = reactive(new Map<string, CallNote[]>());
   const failed = reactive(new Set<string>());
+  const kept = useKeptStore().part<{ text: string }>("callNote");
   const of = (callId: string): CallNote[] => known.get(callId) ?? [];
+
+  /** What the one who is logged in has typed about a call and not added yet. */
+  const typed = (callId: string): string => kept.get(callId)?.text ?? "";
+  function type(callId: string, text: string): void {
+    if (text) kept.set(callId, { text });
+    else kept.delete(callId);
+  }
 
   async function load(callId: string): Promise<void> {
     try {
@@ -51,5 +60,5 @@ export const useCallNotesStore = defineStore("callNotes", () => {
     failed.clear();
   }
 
-  return { known, failed, of, load, add, remove, clear };
+  return { known, failed, of, typed, type, load, add, remove, clear };
 });

@@ -6,12 +6,13 @@ import type { Group } from "@/api/officeTypes";
 import { type CallFilter, DIRECTIONS, RESULTS } from "@/api/types";
 import type { FilterSpec } from "@/components/table/filterSpec";
 import { useBoardStore } from "./board";
+import { useCallTagsStore } from "./callTags";
 import type { ListColumn } from "./listView";
 import { useSessionStore } from "./session";
 
 export const CALL_COLUMNS: ListColumn[] = [
   { key: "kind", width_px: 116, first: true },
-  { key: "number", width_px: 200, grow: 2, first: true },
+  { key: "number", width_px: 216, grow: 2, first: true },
   { key: "customer", width_px: 130, grow: 3, first: true },
   { key: "place", width_px: 110, grow: 1 },
   { key: "channel", width_px: 104, grow: 1, first: true },
@@ -20,6 +21,7 @@ export const CALL_COLUMNS: ListColumn[] = [
   { key: "ended", width_px: 128 },
   { key: "ring", width_px: 64, align: "right", first: true },
   { key: "talk", width_px: 76, align: "right", first: true },
+  { key: "tags", width_px: 140, grow: 1 },
   { key: "recording", width_px: 104, align: "right", first: true },
 ];
 export const CALL_FILTER_KEYS = [
@@ -39,6 +41,7 @@ export const CALL_FILTER_KEYS = [
   "talk_to_ms",
   "text",
   "noted",
+  "tag",
   "held",
 ] as const satisfies readonly (keyof CallFilter)[];
 export type CallLooks = Partial<Record<(typeof CALL_FILTER_KEYS)[number], string>>;
@@ -58,6 +61,8 @@ export function asked(query: Record<string, unknown>): CallLooks {
 export function useCallFilters(t: (key: string, values?: Record<string, unknown>) => string) {
   const board = useBoardStore();
   const session = useSessionStore();
+  const tags = useCallTagsStore();
+  if (session.may("recording_query")) void tags.loadInUse();
   const groups = ref<Group[]>([]);
   const customers = ref<{ value: string; label: string }[]>([]);
   void readGroups().then(
@@ -112,7 +117,10 @@ export function useCallFilters(t: (key: string, values?: Record<string, unknown>
     { kind: "choice", key: "talk_to_ms", options: lengths.value },
     ...(session.may("communication_manage") ? ([{ kind: "text", key: "text" }] as FilterSpec[]) : []),
     ...(session.may("recording_query")
-      ? ([{ kind: "choice", key: "noted", options: [{ value: "true", label: t("calls.notedYes") }] }] as FilterSpec[])
+      ? ([
+          { kind: "choice", key: "tag", options: tags.inUse.map((value) => ({ value, label: value })) },
+          { kind: "choice", key: "noted", options: [{ value: "true", label: t("calls.notedYes") }] },
+        ] as FilterSpec[])
       : []),
     ...(session.may("hold_manage")
       ? ([

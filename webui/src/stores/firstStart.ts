@@ -6,6 +6,7 @@ import { readDraft } from "@/api/box";
 import { dropDraft, keepDraft } from "@/api/desk";
 import { changeSettings, readSettings } from "@/api/office";
 import { setsUp } from "@/places";
+import { useKeptStore } from "./kept";
 import { useSessionStore } from "./session";
 
 export const STEPS = ["language", "site", "password", "storage", "lines", "desks", "test"] as const;
@@ -26,6 +27,18 @@ export function progressOf(text: string | null): { step: Step; passed: Step[] } 
   } catch {
     return { step: "language", passed: [] };
   }
+}
+
+/** Names of channels that the one who is logged in has typed and not saved yet, by the channel's number. */
+export function useTypedNames() {
+  const kept = useKeptStore().part<{ name: string }>("lineName");
+  const of = (channel: number): string | undefined => kept.get(String(channel))?.name;
+  /** `undefined`: saved. */
+  function type(channel: number, name: string | undefined): void {
+    if (name === undefined) kept.delete(String(channel));
+    else kept.set(String(channel), { name });
+  }
+  return { of, type };
 }
 
 export const useFirstStartStore = defineStore("firstStart", () => {

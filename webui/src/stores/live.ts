@@ -13,6 +13,7 @@ import { useAlertsStore } from "./alerts";
 import { useBoardStore } from "./board";
 import { useCallNotesStore } from "./callNotes";
 import { partyNumber, useCallsStore } from "./calls";
+import { useCallTagsStore } from "./callTags";
 import { useCustomersStore } from "./customers";
 import { useKeptStore } from "./kept";
 import { useListeningStore } from "./listening";
@@ -36,6 +37,7 @@ export const useLiveStore = defineStore("live", () => {
   const board = useBoardStore();
   const calls = useCallsStore();
   const callNotes = useCallNotesStore();
+  const callTags = useCallTagsStore();
   const popups = usePopupsStore();
   const customers = useCustomersStore();
   const player = usePlayerStore();
@@ -170,6 +172,7 @@ export const useLiveStore = defineStore("live", () => {
     if (lastStaffNo && lastStaffNo !== staffNo) {
       calls.clear();
       callNotes.clear();
+      callTags.clear();
       popups.clear();
       board.clear();
       customers.clear();

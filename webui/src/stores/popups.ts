@@ -27,7 +27,16 @@ export const usePopupsStore = defineStore("popups", () => {
   const cards = reactive(new Map<string, PopupCardData>());
   const drafts = kept.part<PopupDraft>("newcomer");
   const notes = kept.part<NoteDraft>("note");
-  const dismissed = ref(readIds(DISMISSED_KEY));
+  /** Calls whose cards the one who is logged in put away. */
+  const dismissed = ref<string[]>([]);
+  const dismissedKey = (staffNo: string) => `${DISMISSED_KEY}.${staffNo}`;
+  watch(
+    () => session.operator?.staff_no,
+    (staffNo) => {
+      dismissed.value = staffNo ? readIds(dismissedKey(staffNo)) : [];
+    },
+    { immediate: true, flush: "sync" },
+  );
   /** The card into which somebody types: nothing moves it away from under the hands. */
   const held = ref<string | null>(null);
   let lastOrder: string[] = [];
@@ -104,7 +113,8 @@ export const usePopupsStore = defineStore("popups", () => {
     cards.delete(callId);
     if (!hasText(callId)) drafts.delete(callId); // a form that was opened and left empty
     dismissed.value = [callId, ...dismissed.value].slice(0, DISMISSED_KEPT);
-    globalThis.sessionStorage?.setItem(DISMISSED_KEY, JSON.stringify(dismissed.value));
+    const staffNo = session.operator?.staff_no;
+    if (staffNo) globalThis.sessionStorage?.setItem(dismissedKey(staffNo), JSON.stringify(dismissed.value));
   }
 
   /** Puts a card away, with what was typed into it. */

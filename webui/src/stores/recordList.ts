@@ -1,20 +1,34 @@
 /** A list that is read page by page, for as long as somebody shows it. */
 
-import { onScopeDispose, type Ref, reactive, ref, shallowRef, watch } from "vue";
+import { computed, onScopeDispose, type Ref, reactive, ref, shallowRef, watch } from "vue";
 import { onReload } from "./live";
 
 export interface Page<Row> {
   rows: Row[];
   next: string | null;
 }
+export type ReadPage<Row> = (after: string | undefined, unwanted: AbortSignal) => Promise<Page<Row>>;
 
-/** Reads the pages that `read` brings, and begins anew when what is `wanted` changes: `read` is told to stop then. */
+/**
+ * Reads the pages that `read` brings, and begins anew when what is `wanted` changes: `read` is told to stop then.
+ * `readBack` reads the same list from its end, the last row first: so a long list has an end that can be looked at.
+ */
 export function useRecordList<Row extends { id: string | number }>(
-  read: (after: string | undefined, unwanted: AbortSignal) => Promise<Page<Row>>,
+  read: ReadPage<Row>,
   wanted: () => unknown,
+  readBack?: ReadPage<Row>,
 ) {
-  const rows: Ref<Row[]> = shallowRef([]);
+  const head: Ref<Row[]> = shallowRef([]);
+  /** Rows from the end, in the order of the list, until the pages meet. */
+  const tail: Ref<Row[]> = shallowRef([]);
   const next = ref<string | null>(null);
+  const nextBack = ref<string | undefined>();
+  const rows = computed({
+    get: () => (tail.value.length ? [...head.value, ...tail.value] : head.value),
+    set: (fresh) => {
+      [head.value, tail.value] = [fresh, []];
+    },
+  });
   const loading = ref(true);
   /** The rows answer another question than the one being asked. */
   const outdated = ref(false);
@@ -22,48 +36,95 @@ export function useRecordList<Row extends { id: string | number }>(
   const problem = ref<unknown>(null);
   let turn = 0;
   let asking = new AbortController();
+  let readsBack = false;
 
-  async function load(after?: string): Promise<void> {
+  /** Asks for a page unless another is wanted meanwhile; `take` says where to go on if the page was empty. */
+  async function ask(
+    what: ReadPage<Row>,
+    after: string | undefined,
+    back: boolean,
+    take: (page: Page<Row>) => void,
+    failed?: () => void,
+  ): Promise<void> {
     turn += 1;
     const mine = turn;
     asking.abort();
     asking = new AbortController();
     loading.value = true;
+    readsBack = back;
     try {
-      const page = await read(after, asking.signal);
+      const page = await what(after, asking.signal);
       if (mine !== turn) return;
-      rows.value = after === undefined ? page.rows : [...rows.value, ...page.rows];
-      next.value = page.next;
-      outdated.value = false;
+      take(page);
       problem.value = null;
       // A search for something rare answers with short pages that go on.
-      if (!page.rows.length && page.next !== null) await load(page.next);
+      if (!page.rows.length && page.next !== null) await ask(what, page.next, back, take, failed);
     } catch (error) {
       if (mine !== turn) return;
       problem.value = error;
-      if (after !== undefined) return;
-      rows.value = [];
-      next.value = null;
-      outdated.value = false;
+      failed?.();
     } finally {
       if (mine === turn) loading.value = false;
     }
   }
 
-  const reload = () => load();
-  async function loadMore(): Promise<void> {
-    if (next.value !== null && !loading.value) await load(next.value);
+  function begin(fresh: Row[], more: string | null): void {
+    head.value = fresh;
+    tail.value = [];
+    next.value = more;
+    nextBack.value = undefined;
+    outdated.value = false;
+  }
+  const reload = () =>
+    ask(
+      read,
+      undefined,
+      false,
+      (page) => begin(page.rows, page.next),
+      () => begin([], null),
+    );
+
+  /** What of a page nobody has read from the other side; once they meet, all has been read. */
+  function unread(found: Row[], known: Row[]): Row[] {
+    if (!known.length) return found;
+    const ids = new Set(known.map((row) => row.id));
+    const fresh = found.filter((row) => !ids.has(row.id));
+    if (fresh.length < found.length) next.value = null;
+    return fresh;
+  }
+  function append(page: Page<Row>): void {
+    next.value = page.next;
+    // The list has ended without them: they have moved since.
+    if (page.next === null) tail.value = [];
+    head.value = [...head.value, ...unread(page.rows, tail.value)];
+  }
+  function prepend(page: Page<Row>): void {
+    nextBack.value = page.next ?? undefined;
+    tail.value = [...unread(page.rows, head.value).reverse(), ...tail.value];
+    if (page.next === null) next.value = null;
+  }
+
+  /** The next page; `back`: the one before those from the end, or the last one. */
+  async function loadMore(back = false): Promise<void> {
+    if (next.value === null) return;
+    if (back && readBack) {
+      if (!loading.value || !readsBack) await ask(readBack, nextBack.value, true, prepend);
+    } else if (!loading.value) await ask(read, next.value, false, append);
   }
 
   /** Shows a row as it is now, on top if it is new. */
   function put(row: Row): void {
     const known = rows.value.some((other) => other.id === row.id);
-    rows.value = known ? rows.value.map((other) => (other.id === row.id ? row : other)) : [row, ...rows.value];
+    const renewed = (some: Row[]) => some.map((other) => (other.id === row.id ? row : other));
+    head.value = known ? renewed(head.value) : [row, ...head.value];
+    tail.value = renewed(tail.value);
   }
 
   function drop(ids: Iterable<Row["id"]>): void {
     const gone = new Set(ids);
-    rows.value = rows.value.filter((row) => !gone.has(row.id));
+    const left = (some: Row[]) => some.filter((row) => !gone.has(row.id));
+    head.value = left(head.value);
+    tail.value = left(tail.value);
   }
 
   function askAnew(): void {
@@ -77,5 +138,7 @@ export function useRecordList<Row extends { id: string | number }>(
     asking.abort();
   });
   void reload();
-  return reactive({ rows, next, loading, outdated, problem, reload, loadMore, put, drop });
+  /** Before which row those stand that nobody has read yet. */
+  const unreadAt = computed(() => head.value.length);
+  return reactive({ rows, next, unreadAt, loading, outdated, problem, reload, loadMore, put, drop });
 }

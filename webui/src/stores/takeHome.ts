@@ -87,8 +87,7 @@ export function useTakeHome(
       !tooMany.value &&
       !untold.value &&
       Boolean(estimate.value?.calls) &&
-      estimate.value?.fits !== false &&
-      !estimate.value?.too_large,
+      estimate.value?.fits !== false,
   );
 
   async function weigh(): Promise<void> {

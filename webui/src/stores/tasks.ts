@@ -1,11 +1,9 @@
 /** One's own tasks and reminders, kept current by the event stream. */
 
-import { onScopeDispose, type Ref, watch } from "vue";
+import type { Ref } from "vue";
 import { addTask, changeTask, deleteTask, readTask, readTasks, restoreTask } from "@/api/desk";
 import type { Task, TaskDraft } from "@/api/deskTypes";
-import { ApiError } from "@/api/http";
-import { useLiveStore } from "./live";
-import { onOffice } from "./officeNews";
+import { followRows } from "./followed";
 import { useRecordList } from "./recordList";
 
 export type TaskPart = "open" | "done";
@@ -24,7 +22,6 @@ export function byDue(one: Task, two: Task): number {
 }
 
 export function useTasks(part: Ref<TaskPart>, whose: Ref<TaskWhose>, staffNo: () => string) {
-  const live = useLiveStore();
   const list = useRecordList<Task>(
     async (after) => {
       const page = await readTasks(whose.value, part.value, PAGE, after);
@@ -51,19 +48,11 @@ export function useTasks(part: Ref<TaskPart>, whose: Ref<TaskWhose>, staffNo: ()
   }
   const restore = async (id: string) => take(await restoreTask(id));
 
-  async function look(id: string): Promise<void> {
-    try {
-      take(await readTask(id));
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404) list.drop([id]);
-    }
-  }
-  for (const kind of ["task_changed", "task_due"]) {
-    onScopeDispose(onOffice(kind, (event) => look(String(event.data.id))));
-  }
-  watch(
-    () => live.state,
-    (state, before) => state === "live" && before === "reconnecting" && list.reload(),
+  followRows(
+    list,
+    ["task_changed", "task_due"],
+    ({ data }) => data.id,
+    async (id) => take(await readTask(id)),
   );
   return { list, add, change, remove, restore };
 }

@@ -7,10 +7,13 @@ export const countText = (value: number, locale: string) => value.toLocaleString
 export const percentText = (part: number | null) =>
   part === null ? "–" : `${(100 * part).toFixed(part < 0.1 ? 1 : 0)} %`;
 
-/** Hours and minutes of a long time: 128 h 05. */
-export function hoursText(duration_ms: number): string {
+/** Hours and minutes of a long time, as the language writes them: 128h 5m; only minutes below an hour. */
+export function hoursText(duration_ms: number, locale: string): string {
   const minutes = Math.round(duration_ms / 60_000);
-  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")}`;
+  const say = (value: number, unit: string) =>
+    value.toLocaleString(locale, { style: "unit", unit, unitDisplay: "narrow" });
+  const rest = say(minutes % 60, "minute");
+  return minutes < 60 ? rest : `${say(Math.floor(minutes / 60), "hour")} ${rest}`;
 }
 
 /** A span's name: `2026-11-21` as 11/21, `2026-11-21T09` as 09:00, a month as it is. */

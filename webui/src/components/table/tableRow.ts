@@ -1,15 +1,15 @@
 /**
  * A row of a virtual table, drawn anew only when what it shows changes.
  *
- * While one scrolls, the table asks for all rows in view twice a frame. A row that gets its content by `inject` instead
- * of slots has the same properties as before, and is left alone; its cells are plain elements without styles of their
- * own, because the browser looks at a style again even where it is the same.
+ * While one scrolls, the table asks for all rows in view. A row that gets its content by `inject` instead of slots has
+ * the same properties as before, and is left alone; its cells are plain elements without styles of their own, because
+ * the browser looks at a style again even where it is the same.
  */
 
 import { defineComponent, h, type InjectionKey, inject, type Slot, type VNode } from "vue";
 import type { ListColumn } from "@/stores/listView";
 
-interface AnyRow {
+export interface AnyRow {
   id: string | number;
 }
 

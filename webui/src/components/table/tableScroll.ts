@@ -1,11 +1,7 @@
-/** How a virtual table scrolls: by rows up and down, and sideways together with its head. */
+/** Where a virtual table stands among its rows. */
 
 import { watch } from "vue";
-
-interface Scrolling {
-  states: { scrollLeft: number; scrollTop: number };
-  scrollTo(to: { scrollLeft: number; scrollTop: number }): void;
-}
+import type { AnyRow } from "@/components/table/tableRow";
 
 /** Where the table is to begin so that the whole row is in view: where it begins already, if it is. */
 export function topFor(row: number, row_px: number, view_px: number, top_px: number): number {
@@ -18,32 +14,36 @@ export function onRows(count: () => number, outdated: () => boolean, changed: (a
   watch([count, outdated], ([, now], [, before]) => changed(before && !now));
 }
 
-/** Either part that is scrolled sideways takes the other along. */
-export function useTableScroll(grid: () => Scrolling | null | undefined, head: () => Element | undefined) {
-  /** What the head was given: it tells of that too, but later, when the rows may be further on. */
-  let given_px = 0;
+/**
+ * By how many rows those in view from row `at` on have moved because others came before them; 0 if they have not.
+ * Where nobody has read a row yet, those behind it count if they were read from the end (`back`).
+ */
+export function movedBy(at: number, before: readonly AnyRow[], now: readonly AnyRow[], back = false): number {
+  const by = now.length - before.length;
+  const held = back ? before.findIndex((row, index) => index >= at && !("awaited" in row)) : at;
+  const row = before[held];
+  return row && !("awaited" in row) && row.id === now[held + by]?.id ? by : 0;
+}
 
-  function toTop(top_px: number): void {
-    const body = grid();
-    body?.scrollTo({ scrollLeft: body.states.scrollLeft, scrollTop: top_px });
-  }
-  function toRow(row: number, row_px: number, view_px: number): void {
-    const body = grid();
-    if (body) toTop(topFor(row, row_px, view_px, body.states.scrollTop));
-  }
-  /** The rows have been scrolled. */
-  function follow({ scrollLeft }: { scrollLeft: number }): void {
-    const element = head();
-    if (!element || element.scrollLeft === scrollLeft) return;
-    element.scrollLeft = scrollLeft;
-    given_px = element.scrollLeft;
-  }
-  /** The head has been scrolled: a heading out of view got the focus. */
-  function lead(): void {
-    const [element, body] = [head(), grid()];
-    if (!element || !body || Math.abs(element.scrollLeft - given_px) < 1) return;
-    given_px = element.scrollLeft;
-    body.scrollTo({ scrollLeft: given_px, scrollTop: body.states.scrollTop });
-  }
-  return { toTop, toRow, follow, lead };
+/** Gives the elements of rows that have gone out of view to those that have come in: an element is known by its number. */
+export function useElements(): (rows: readonly AnyRow[]) => number[] {
+  const numbers = new Map<AnyRow["id"], number>();
+  const free: number[] = [];
+  let made = 0;
+  return (rows) => {
+    const wanted = new Set(rows.map((row) => row.id));
+    for (const [id, number] of numbers) {
+      if (wanted.has(id)) continue;
+      numbers.delete(id);
+      free.push(number);
+    }
+    return rows.map(({ id }) => {
+      let number = numbers.get(id);
+      if (number === undefined) {
+        number = free.pop() ?? made++;
+        numbers.set(id, number);
+      }
+      return number;
+    });
+  };
 }
