@@ -156,9 +156,9 @@ def tag(page: Page) -> None:
     drawer.get_by_test_id("call-tag").click()
     expect(page.locator(".chips")).to_contain_text("投诉")
     expect(rows).to_have_count(3)
-    page.locator(".chips button").click()
-    page.keyboard.press("Escape")
+    drawer.locator(".el-drawer__close-btn").click()
     expect(drawer).to_have_count(0)
+    page.locator(".chips button").click()
 
 
 def collect(page: Page) -> None:

@@ -25,10 +25,10 @@ describe("tags of calls", () => {
   it("are told as what changes, because a colleague may tag the same call", async () => {
     const store = useCallTagsStore();
     store.take(["c1"], { c1: ["a", "b"] });
-    await store.set("c1", ["b", " late  delivery ", ""]);
+    await store.set("c1", store.of("c1"), ["b", " late  delivery ", ""]);
     expect(api.changeCallTags.mock.calls).toEqual([[["c1"], ["late delivery"], ["a"]]]);
     expect(store.of("c1")).toEqual(["b", "late delivery"]);
-    await store.set("c1", ["late delivery", "b"]);
+    await store.set("c1", store.of("c1"), ["late delivery", "b"]);
     expect(api.changeCallTags).toHaveBeenCalledTimes(1);
   });
 
@@ -36,7 +36,7 @@ describe("tags of calls", () => {
     const store = useCallTagsStore();
     store.take(["c1"], { c1: ["a"] });
     api.changeCallTags.mockRejectedValue(new Error("no"));
-    await expect(store.set("c1", [])).rejects.toThrow("no");
+    await expect(store.set("c1", store.of("c1"), [])).rejects.toThrow("no");
     expect(store.of("c1")).toEqual(["a"]);
   });
 

@@ -44,10 +44,9 @@ export const useCallTagsStore = defineStore("callTags", () => {
     return changed;
   }
 
-  /** Gives one call these tags, told as what changes: a colleague may be tagging it, too. Throws ApiError. */
-  async function set(callId: string, tags: string[]): Promise<void> {
+  /** Gives a call these tags instead of the old ones: only what differs, a colleague may be tagging it, too. Throws. */
+  async function set(callId: string, old: string[], tags: string[]): Promise<void> {
     const wanted = [...new Set(tags.map((tag) => tag.trim().replaceAll(/\s+/g, " ")))].filter(Boolean);
-    const old = of(callId);
     const add = wanted.filter((tag) => !old.includes(tag));
     const remove = old.filter((tag) => !wanted.includes(tag));
     if (add.length || remove.length) await change([callId], add, remove);
