@@ -404,14 +404,21 @@ class Recorder:
 
     def _keep_processing(self) -> None:
         """Whatever happens to store or processing, the tape goes on: it is played again from the checkpoint."""
-        delay_s = 0.2
+        from recorder.journal import TROUBLE_S
+
+        delay_s, refused_since = 0.2, time.monotonic()
         while True:
             began = time.monotonic()
             try:
                 return self._process()
-            except Exception:
+            except Exception as error:
                 log.exception("processing begins again from the checkpoint")
-            delay_s = min(10.0, delay_s * 2) if time.monotonic() - began < 60 else 0.2
+                if isinstance(error, StoreError) and began - refused_since > TROUBLE_S:
+                    self._store_trouble = str(error)
+            if time.monotonic() - began >= 60:
+                delay_s, refused_since = 0.2, time.monotonic()
+            else:
+                delay_s = min(10.0, delay_s * 2)
             if self._stop.wait(delay_s) or self._is_replaced:
                 return None
 

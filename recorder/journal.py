@@ -30,6 +30,8 @@ from recorder.tracking.channel import ChannelState
 log = logging.getLogger("recorder")
 
 BUSY_TIMEOUT_MS = 1000
+TROUBLE_S = 20.0
+"""A store that refused so long is told of."""
 _states = msgspec.json.Decoder(ChannelState)
 
 

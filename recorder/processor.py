@@ -18,7 +18,7 @@ from drivers.api import EventKind, LineEvent
 from firmware.errors import StoreError
 from recorder.calls import News
 from recorder.dsp.line_quality import LineQualityBank
-from recorder.journal import Checkpoint, Journal
+from recorder.journal import TROUBLE_S, Checkpoint, Journal
 from recorder.signals import Signal, VoiceActivity
 from recorder.tape.assembly import LONGEST_FILL_S
 from recorder.tape.format import TapeBlock
@@ -38,8 +38,6 @@ CHECKPOINT_S = 2.0
 """Without news; after a crash, so much more of the tape is played again."""
 REOPEN_S = 60.0
 """A store that refused so long is opened anew."""
-TROUBLE_S = 20.0
-"""A store that refused so long is told of."""
 MOST_NEWS = 100_000
 """So much is kept for a store that refuses; then all begins again from the checkpoint."""
 HOLE_S = LONGEST_FILL_S
@@ -87,6 +85,7 @@ class Processor:
         self._card_news: list[tuple[Literal["card_lost", "card_present"], str, int]] = []
         self._committed_at = self._tried_at = self._opened_at = time.monotonic() - CHECKPOINT_S
         self.position = self.told = 0
+        self._refused_since: float | None = None
         self.store_trouble: str | None = None
         self._take_up(journal)
         self._last = tape.block(self.next_block - 1) if self.position else None
@@ -278,10 +277,11 @@ class Processor:
             if len(self._news) > MOST_NEWS:
                 raise
             self._tried_at = time.monotonic()
-            if self._tried_at - self._committed_at > TROUBLE_S:
+            self._refused_since = self._refused_since or now
+            if self._tried_at - self._refused_since > TROUBLE_S:
                 self.store_trouble = str(error)
             return
-        self._committed_at, self.store_trouble = self._tried_at, None
+        self._committed_at, self._refused_since, self.store_trouble = self._tried_at, None, None
 
 
 def in_order(events: Sequence[LineEvent], heard: Sequence[Signal]) -> list[Signal]:

@@ -282,7 +282,8 @@ _MARKED_INDEX = (
 # others an earlier copy may be: two disks take turns.
 _ARCHIVE_MEDIA = (
     "ALTER TABLE archive_copies ADD COLUMN mark TEXT",
-    "UPDATE archive_copies SET mark = (SELECT value FROM meta WHERE key = 'archive_mark:' || target)",
+    "UPDATE archive_copies SET mark = (SELECT value FROM meta WHERE key = 'archive_mark:' || target)"
+    " WHERE coalesce(error, '') <> 'another medium is there'",
     """
     CREATE TABLE archive_elsewhere (
         recording_id TEXT NOT NULL,

@@ -67,6 +67,10 @@ class BlockAssembly:
         self.card_offset = self.end_sample - card_sample
         return done
 
+    def go_back_to(self, number: int) -> None:
+        """This block of the tape comes again, before anything else."""
+        self._block = number
+
     def close_block(self) -> list[TapeBlock]:
         """End the block in hand, if one has begun: its rest is a gap."""
         if not self._fill:

@@ -49,7 +49,9 @@ class OwedAlarm:
     def __init__(self, code: str, card_id: str) -> None:
         self._code, self._card_id = code, card_id
         self._last: Mapping[str, Any] | None = None
-        self._owed: deque[Mapping[str, Any] | None] = deque([None])  # an earlier process may have left its alarm standing
+        self._owed: deque[Mapping[str, Any] | None] = deque(
+            [None]
+        )  # an earlier process may have left its alarm standing
 
     @property
     def owed(self) -> bool:

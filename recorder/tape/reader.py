@@ -262,18 +262,17 @@ class TapeReader:
                 misses += 1
         return best
 
-    def last_whole(self) -> SlotHead | None:
-        """The block behind which a recorder goes on: the newest, or the one before it if the newest is torn.
+    def is_torn(self, head: SlotHead) -> bool:
+        """Whether the slot behind this head holds other audio than it says.
 
-        A kill may end write(2) between two pages: the head is there and the audio is not, which the card holds yet.
+        A kill may end write(2) between two pages. Of bytes that cannot be read nobody knows.
         """
-        last = self.last_head()
-        if last is None or last.sequence in self.spilled() or self.whole(last.sequence) is not None:
-            return last
-        before = self.before(last)
-        if before is None:
-            return last
-        return self.head(before[0]) if before[0] >= 0 else None
+        geometry = self.geometry
+        raw = self._read_at(geometry.slot_offset(head.sequence), geometry.slot_bytes)
+        if len(raw) < geometry.slot_bytes or unpack_slot_head(geometry, raw[: geometry.head_bytes]) != head:
+            return False
+        samples: Pcm = np.frombuffer(raw, np.int16, offset=geometry.head_bytes).reshape(geometry.tracks, -1)
+        return any(checksum(track.data) != crc for track, crc in zip(samples, head.track_crcs, strict=True))
 
     def before(self, head: SlotHead) -> tuple[int, int] | None:
         """Number and sequence of the newest block before this one that the tape holds whole.
@@ -365,16 +364,16 @@ def set_aside_tape(path: Path, epoch: str) -> TapeReader | None:
 
 
 def resume_point(path: Path) -> ResumePoint | None:
-    """Where a card should go on for the tape at ``path``; None without a usable tape."""
+    """Where a card should go on for the tape at ``path``: with its last block, if that is torn; None without a tape."""
     try:
         reader = TapeReader(path)
     except StoreError:
         return None
     try:
-        head = reader.last_whole()
+        head = reader.last_head()
         if head is None:
             return None
-        end = (head.number + 1) * reader.geometry.block_samples
+        end = (head.number + (0 if reader.is_torn(head) else 1)) * reader.geometry.block_samples
         return ResumePoint(head.boot_id, end - head.card_offset)
     finally:
         reader.close()

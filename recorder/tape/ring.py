@@ -38,7 +38,7 @@ _NO_COW = 0x00800000  # FS_NOCOW_FL: btrfs writes in place, so a ring that has i
 class TapeRing:
     """Writes blocks to their slots. Thread: one writes; ``sync`` may run on another. Methods raise OSError.
 
-    ``last`` is the head of the newest whole block that the file held when it was opened.
+    ``last`` is the head of the newest block that the file held when it was opened; ``torn``: it was written in part.
     """
 
     def __init__(self, path: Path, geometry: Geometry, card_id: str) -> None:
@@ -59,7 +59,8 @@ class TapeRing:
             raise (StoreFull if full else StoreError)(f"tape {path}: {error.strerror}") from error
         reader = TapeReader(path)
         self.epoch = reader.epoch
-        self.last = None if is_new else reader.last_whole()  # a long tape without a block takes long to search
+        self.last = None if is_new else reader.last_head()  # a long tape without a block takes long to search
+        self.torn = self.last is not None and reader.is_torn(self.last)
         self._spilled = reader.spilled()
         self._reader = reader
         self._hints_written = 0
@@ -136,8 +137,8 @@ class TapeRing:
                     os.pwrite(self._fd, page, at)
 
     def _wipe_strays(self) -> None:
-        """A power cut or a kill may leave behind the end what was written last: torn, or whole but cut off from the
-        rest. Its places are used again, and nobody must take it for what comes next.
+        """A power cut may leave behind the end what was written last: torn, or whole but cut off from the rest. Its
+        places are used again, and nobody must take it for what comes next.
         """
         for sequence in range(self._newest + 1, self._newest + 1 + min(SEARCHED_BLOCKS, self.geometry.slots)):
             at = self.geometry.slot_offset(sequence)
@@ -145,6 +146,11 @@ class TapeRing:
                 start = unpack_slot_start(os.pread(self._fd, SLOT_START_BYTES, at))
                 if start is not None and start[1] == sequence:
                     os.pwrite(self._fd, bytes(SLOT_START_BYTES), at)
+
+    def give_up_torn(self) -> None:
+        """The block that was written in part comes again: the next one takes its place."""
+        self._newest -= 1
+        self.torn = False
 
     @property
     def next_sequence(self) -> int:

@@ -56,7 +56,13 @@ class TapeWriter:
         return self._assembly.events_dropped
 
     def join(self, boot_id: str, card_sample: int, gap_samples: int) -> list[TapeBlock]:
-        """See ``BlockAssembly.join``."""
+        """See ``BlockAssembly.join``. What was written in part is taken anew, if the card sends it again."""
+        last, size = self._ring.last, self.geometry.block_samples
+        if self._ring.torn and last is not None:
+            if boot_id == last.boot_id and card_sample + last.card_offset <= last.number * size:
+                self._ring.give_up_torn()
+                self._assembly.go_back_to(last.number)
+            self._ring.torn = False
         return self._spooled(self._assembly.join(boot_id, card_sample, gap_samples))
 
     def close_block(self) -> list[TapeBlock]:

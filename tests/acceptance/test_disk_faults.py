@@ -19,7 +19,7 @@ from scripted import running, settled, tapdeck, wait_until
 from firmware.config import Home
 from firmware.store.connection import open_store
 from firmware.store.migrations import migrate
-from recorder.processor import TROUBLE_S
+from recorder.journal import TROUBLE_S
 from recorder.tape.care import STORE_ALARM
 from recorder.tape.format import geometry_for
 from recorder.tape.reader import TapeReader, spill_folder

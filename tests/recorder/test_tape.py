@@ -194,31 +194,52 @@ def test_a_torn_hint_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.M
         assert last.number == 1
 
 
+def torn_tape(path: Path, sent: Pcm, blocks: int, tracks: int = 0) -> None:
+    """As the kernel leaves it that ends write(2) of a killed process between two pages: ``tracks`` are whole."""
+    tape = new_tape(path)
+    put(tape, sent[:, : blocks * 800], 0)
+    tape.close()
+    with path.open("rb+") as file:
+        whole = tape.geometry.head_bytes + tracks * 1600
+        file.seek(tape.geometry.slot_offset(blocks - 1) + whole)
+        file.write(bytes(tape.geometry.slot_bytes - whole))
+
+
 @pytest.mark.parametrize("blocks", [1, 5])
 @pytest.mark.parametrize("is_hinted", [False, True])
 def test_a_block_that_a_kill_tore_is_taken_anew(tmp_path: Path, blocks: int, is_hinted: bool) -> None:
-    """The kernel ends write(2) of a killed process between two pages: behind a whole head there is no audio."""
-    path = tmp_path / "t.tape"
-    tape = new_tape(path)
-    sent = noise(3, (blocks + 1) * 800)
-    put(tape, sent[:, : blocks * 800], 0)
-    if is_hinted:
-        tape.spool.sync()
-    tape.close()
-    with path.open("rb+") as file:
-        file.seek(tape.geometry.slot_offset(blocks - 1) + PAGE_BYTES)
-        file.write(bytes(tape.geometry.slot_bytes - PAGE_BYTES))
-    assert TapeReader(path).read(2, 0, blocks * 800)[1] == [((blocks - 1) * 800, blocks * 800)]
+    path, sent, start = tmp_path / "t.tape", noise(3, (blocks + 1) * 800), (blocks - 1) * 800
+    torn_tape(path, sent, blocks)
+    if not is_hinted:
+        wipe_hints(path)
+    assert TapeReader(path).read(2, 0, blocks * 800)[1] == [(start, blocks * 800)]
     point = resume_point(path)
-    assert (0 if point is None else point.next_sample) == (blocks - 1) * 800
-    again = new_tape(path)
-    assert again.end_sample == (blocks - 1) * 800
-    put(again, sent[:, (blocks - 1) * 800 :], (blocks - 1) * 800)
+    assert point is not None
+    assert (point.boot_id, point.next_sample) == (BOOT, start)
+    again = TapeWriter(path, geometry_for(3, RATE_HZ, 0.1), "serial-1")
+    again.join(BOOT, start, 0)
+    put(again, sent[:, start:], start)
     again.close()
     for track in range(3):
         out, gaps = TapeReader(path).read(track, 0, (blocks + 1) * 800)
         assert gaps == []
         assert np.array_equal(out, sent[track])
+
+
+@pytest.mark.parametrize(("boot", "goes_on_at"), [(BOOT, 4000), (BOOT, 3201), ("another", 0)])
+def test_of_a_torn_block_stays_what_is_whole_when_the_card_has_it_no_more(
+    tmp_path: Path, boot: str, goes_on_at: int
+) -> None:
+    path, sent = tmp_path / "t.tape", noise(3, 6400)
+    torn_tape(path, sent, 5, tracks=1)
+    again = TapeWriter(path, geometry_for(3, RATE_HZ, 0.1), "serial-1")
+    again.join(boot, goes_on_at, 0)
+    put(again, sent[:, goes_on_at : goes_on_at + 1600], goes_on_at)
+    again.close()
+    out, gaps = TapeReader(path).read(0, 0, 4000)
+    assert gaps == []
+    assert np.array_equal(out, sent[0, :4000])
+    assert TapeReader(path).read(2, 0, 4000)[1] == [(3200, 4000)]
 
 
 @pytest.mark.parametrize("which", [0, 1])

@@ -7,6 +7,7 @@ import sqlite3
 from collections import Counter
 from pathlib import PurePosixPath
 from typing import NamedTuple
+from urllib.parse import quote
 
 import sqlite_utils
 
@@ -107,18 +108,18 @@ def to_remove(home: Home, calls: sqlite_utils.Database, target: str | None) -> l
     return sorted(found, key=lambda one: (one.recording_id, one.target, one.mark or ""))
 
 
-def note_removed(home: Home, calls: sqlite_utils.Database, one: Going) -> None:
-    """It is gone, and after the last one the name that told the number, too. Raises StoreError."""
-    where = (one.recording_id, TOMBSTONE + one.recording_id, one.target)
+def note_removed(home: Home, calls: sqlite_utils.Database, one: Going, mark: str | None) -> None:
+    """It is gone from the medium ``mark``, and after the last one the name that told the number. Raises StoreError."""
+    where = (one.recording_id, TOMBSTONE + one.recording_id, one.target, one.mark, mark)
     with write(calls) as connection:
         connection.execute(
             "UPDATE archive_copies SET state = 'removed', path = NULL, sha256 = NULL, error = NULL, mark = NULL"
-            " WHERE recording_id IN (?, ?) AND target = ? AND mark IS ?",
-            (*where, one.mark),
+            " WHERE recording_id IN (?, ?) AND target = ? AND (mark IS ? OR mark IS ?)",
+            where,
         )
         connection.execute(
-            "DELETE FROM archive_elsewhere WHERE recording_id IN (?, ?) AND target = ? AND mark IS ?",
-            (*where, one.mark),
+            "DELETE FROM archive_elsewhere WHERE recording_id IN (?, ?) AND target = ? AND mark IN (?, ?)",
+            where,
         )
         left = connection.execute(
             "SELECT 1 FROM archive_elsewhere WHERE recording_id = ?1 AND target = ?2 UNION ALL SELECT 1"
@@ -146,7 +147,7 @@ def remove_erased(
             except TargetError as error:
                 reason = reason or _nameless(error, one)
             else:
-                note_removed(home, calls, one)
+                note_removed(home, calls, one, mark)
     if reason:
         raise reason
 
@@ -161,7 +162,10 @@ def _remove(target: Target, path: str, mark: str) -> None:
 
 def _nameless(error: TargetError, one: Going) -> TargetError:
     """The same without the file's name, which tells the number: a certificate and alarms keep the words for ever."""
-    return TargetError(str(error).replace(PurePosixPath(names.stem_of(one.path)).name, one.recording_id))
+    name, words = PurePosixPath(names.stem_of(one.path)).name, str(error)
+    for written in (name, quote(name), quote(name, safe="")):  # as addresses of servers have it, too
+        words = words.replace(written, one.recording_id)
+    return TargetError(words)
 
 
 def remove_copies(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.Database) -> dict[str, str]:
@@ -207,16 +211,16 @@ def forget_media(home: Home, calls: sqlite_utils.Database, crm: sqlite_utils.Dat
     ``mark``: its beginning; "" of a target that is none any more: all that it had. Raises Refused: it is the medium
     that a target has now; NotFound: there is none such; StoreError.
     """
-    present = known_mark(calls, name) if any(place.name == name for place in read_places(crm)) else None
+    is_there = any(place.name == name for place in read_places(crm))
     going = [one for one in to_remove(home, calls, name) if (one.mark or "").startswith(mark)]
     marks = {one.mark for one in going}
-    if present is not None and (not mark or present in marks):
+    if is_there and (not mark or known_mark(calls, name) in marks):
         raise Refused(f"{name} has this medium now: remove the target first, or put another in its place")
     if mark and len(marks) != 1:
         raise NotFound(f"copies at {name} wait for {len(marks) or 'no'} media with a mark that begins with {mark!r}")
     with archive_lock(home, COPY_S):
         for one in going:
-            note_removed(home, calls, one)
+            note_removed(home, calls, one, one.mark)
         with write(calls) as connection:
             for gone in marks - {None}:
                 connection.execute("DELETE FROM archive_elsewhere WHERE target = ? AND mark = ?", (name, gone))
