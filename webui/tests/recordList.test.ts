@@ -71,6 +71,52 @@ describe("a list of records", () => {
     expect(ids(list)).toEqual(["0", "1"]);
   });
 
+  it("does not take a row that has moved for the other end", async () => {
+    let all = ["0", "1", "2", "3", "4", "5", "6"].map((id) => ({ id }));
+    const reader = (order: () => Row[]) => async (after: string | undefined) => {
+      const from = after ? order().findIndex((row) => row.id === after) : 0;
+      return { rows: order().slice(from, from + 2), next: order()[from + 2]?.id ?? null };
+    };
+    const list = open(
+      reader(() => all),
+      () => null,
+      reader(() => [...all].reverse()),
+    );
+    await settle();
+    await list.loadMore(true);
+    all = ["0", "1", "2", "6", "3", "4", "5"].map((id) => ({ id }));
+    list.put({ id: "6", text: "changed" });
+    await list.loadMore();
+    expect([ids(list), list.next]).toEqual([["0", "1", "2", "6", "5"], "3"]);
+    await list.loadMore();
+    await list.loadMore();
+    expect([ids(list), list.next]).toEqual([["0", "1", "2", "6", "3", "4", "5"], null]);
+  });
+
+  it("waits with its end until another question is answered", async () => {
+    const wanted = ref(1);
+    let asked = 0;
+    let answer = () => undefined as unknown;
+    const list = open(
+      async () => {
+        if (wanted.value === 2) await new Promise((resolve) => (answer = () => resolve(null)));
+        return { rows: [{ id: `of ${wanted.value}` }], next: "more" };
+      },
+      () => wanted.value,
+      async () => {
+        asked += 1;
+        return { rows: [{ id: "last" }], next: "more" };
+      },
+    );
+    await settle();
+    wanted.value = 2;
+    await settle();
+    await list.loadMore(true);
+    answer();
+    await settle();
+    expect([asked, list.outdated, ids(list)]).toEqual([0, false, ["of 2"]]);
+  });
+
   it("shows the end although the next page is being asked for", async () => {
     const list = openSeven();
     await settle();

@@ -75,38 +75,47 @@ export function useRecordList<Row extends { id: string | number }>(
     nextBack.value = undefined;
     outdated.value = false;
   }
-  const reload = () =>
-    ask(
-      read,
-      undefined,
-      false,
-      (page) => begin(page.rows, page.next),
-      () => begin([], null),
-    );
-
-  /** What of a page nobody has read from the other side; once they meet, all has been read. */
-  function unread(found: Row[], known: Row[]): Row[] {
-    if (!known.length) return found;
-    const ids = new Set(known.map((row) => row.id));
-    const fresh = found.filter((row) => !ids.has(row.id));
-    if (fresh.length < found.length) next.value = null;
-    return fresh;
+  let reloads = 0;
+  async function reload(): Promise<void> {
+    reloads += 1;
+    try {
+      await ask(
+        read,
+        undefined,
+        false,
+        (page) => begin(page.rows, page.next),
+        () => begin([], null),
+      );
+    } finally {
+      reloads -= 1;
+    }
   }
+
+  const without = (some: Row[], known: Row[]) => {
+    const ids = new Set(known.map((row) => row.id));
+    return some.filter((row) => !ids.has(row.id));
+  };
+  const holds = (some: Row[], border: Row | undefined) => some.some((row) => row.id === border?.id);
+
+  /** Both ends have met where a page holds the row at the other's border; one that has moved means nothing. */
   function append(page: Page<Row>): void {
-    next.value = page.next;
-    // The list has ended without them: they have moved since.
-    if (page.next === null) tail.value = [];
-    head.value = [...head.value, ...unread(page.rows, tail.value)];
+    const met = holds(page.rows, tail.value[0]);
+    const fresh = without(page.rows, met ? rows.value : head.value);
+    // Where the list ends without it, what was read from the end has moved since.
+    if (!met) tail.value = page.next === null ? [] : without(tail.value, fresh);
+    head.value = [...head.value, ...fresh];
+    next.value = met ? null : page.next;
   }
   function prepend(page: Page<Row>): void {
+    const met = page.next === null || holds(page.rows, head.value.at(-1));
     nextBack.value = page.next ?? undefined;
-    tail.value = [...unread(page.rows, head.value).reverse(), ...tail.value];
-    if (page.next === null) next.value = null;
+    tail.value = [...without(page.rows, rows.value).reverse(), ...tail.value];
+    if (met) next.value = null;
   }
 
-  /** The next page; `back`: the one before those from the end, or the last one. */
+  /** The next page; `back`: the one before those from the end, or the last one. A reload is waited for. */
   async function loadMore(back = false): Promise<void> {
-    if (next.value === null) return;
+    if (next.value === null || reloads || outdated.value) return;
     if (back && readBack) {
       if (!loading.value || !readsBack) await ask(readBack, nextBack.value, true, prepend);
     } else if (!loading.value) await ask(read, next.value, false, append);
