@@ -53,15 +53,16 @@ def name_of(device: str) -> str:
     return device[:8] or "new"
 
 
-def relist(crm: sqlite_utils.Database, place: str, folder: Path) -> None:
+def relist(crm: sqlite_utils.Database, place: str, folder: Path, *, is_all: bool = True) -> None:
     """Let the list say what is there: a restore brings the list of another day, and people tidy up.
 
-    ``folder``: where the backups of ``place`` lie. Only what this box signed is entered. Raises BoxError, OSError.
+    ``folder``: where the backups of ``place`` lie, or, unless ``is_all``, a part of them. Only what this box signed is
+    entered. Raises BoxError, OSError.
     """
     there = {one.path.name: one for one in found_in(folder)}
     listed = records.list_made(crm, place)
     gone = [one for one in listed if not _lies_in(folder, one)]
-    if gone:
+    if gone and is_all:
         records.note_removed(crm, [one.id for one in gone])
     keys = records.read_keys(crm)
     names = {one.name for one in listed}
@@ -76,7 +77,7 @@ def relist_restored(crm: sqlite_utils.Database, folder: Path) -> None:
     medium = medium_in(folder)
     places = {one.place for one in records.list_made(crm) if medium is not None and one.medium == medium}
     for place in places:
-        relist(crm, place, folder)
+        relist(crm, place, folder, is_all=False)  # it may be what somebody fetched from a server
 
 
 def _lies_in(folder: Path, one: Made) -> bool:

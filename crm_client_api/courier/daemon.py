@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
 import sqlite3
@@ -83,6 +84,7 @@ class Courier:
                 self._do(stores, job)
             finally:
                 ring(self._home.doorbells)  # also our own, so only after work
+                gc.collect()  # what the job leaves behind, of which ``collect_rarely`` hears nothing for long
             return True
 
     def _do(self, stores: Stores, job: Job) -> None:

@@ -34,6 +34,10 @@ _DIGITS = re.compile(r"[0-9*]")
 _FEWEST_DIGITS = 3
 
 
+MOST_COLUMNS, LONGEST_CELL = 32, 500
+"""Wider tables are no lists; a longer text (in characters) is none of numbers."""
+
+
 @dataclass(frozen=True, slots=True)
 class WrongNumber:
     """A cell that holds no number; ``column`` counts from 0."""
@@ -92,8 +96,10 @@ def _rows(sheet: Sheet, step: Callable[[int], None]) -> Iterator[tuple[int, Sequ
     for count, row in enumerate(sheet.rows(), 1):
         if count > MOST_ROWS:
             raise too_large(f"a list of numbers has at most {MOST_ROWS} rows")
+        if len(row.cells) > MOST_COLUMNS:
+            raise too_large(f"a list of numbers has at most {MOST_COLUMNS} columns")
         step(count)
-        yield row.number, row.cells
+        yield row.number, [cell if len(text_of(cell)) <= LONGEST_CELL else "" for cell in row.cells]
 
 
 def _columns_of(rows: Sequence[tuple[int, Sequence[Cell]]], site: Site) -> list[int]:

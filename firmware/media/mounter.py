@@ -172,8 +172,9 @@ def _read_at(fd: int, at: int, count: int) -> bytes:
 
 def _mend(node: str, file_system: str) -> None:
     """Check until nothing is found any more: what mends one thing may lay open another."""
+    ends_s = time.monotonic() + COMMAND_LIMIT_S
     for _ in range(_MOST_CHECKS):
-        code, said = _run(*_CHECKERS[file_system], node)
+        code, said = _run(*_CHECKERS[file_system], node, limit_s=max(1.0, ends_s - time.monotonic()))
         if code not in _MENDED[file_system]:
             break
         if code == 0:
@@ -266,13 +267,13 @@ def _umount(place: Path, *options: str) -> str:
     return _run("umount", *options, str(place))[1]
 
 
-def _run(*command: str) -> tuple[int, str]:
+def _run(*command: str, limit_s: float = COMMAND_LIMIT_S) -> tuple[int, str]:
     """Exit code and the end of what it said, in English and printable: it repeats names from the stick; no input."""
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", env=environment, stdin=subprocess.DEVNULL,
-            check=False, timeout=COMMAND_LIMIT_S,
+            check=False, timeout=limit_s,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise Trouble(
