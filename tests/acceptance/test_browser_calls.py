@@ -156,8 +156,8 @@ def tag(page: Page) -> None:
     drawer.get_by_test_id("call-tag").click()
     expect(page.locator(".chips")).to_contain_text("投诉")
     expect(rows).to_have_count(3)
-    drawer.locator(".el-drawer__close-btn").click()
-    expect(drawer).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(drawer).to_be_hidden()
     page.locator(".chips button").click()
 
 

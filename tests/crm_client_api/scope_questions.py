@@ -63,7 +63,7 @@ _PEOPLE = frozenset({"owner", "author", "operator", "handled_by", "actor", "staf
 _PLAIN: dict[str, tuple[str, ...]] = {
     "limit": ("1", "100"), "order": ("asc", "desc", "oldest", "newest"),
     "sort": ("name", "company", "changed", "oldest"), "state": ("all", "ended", "done", "deleted", "waiting"),
-    "whose": ("all", "group"), "direction": ("incoming",), "past": ("true",),
+    "whose": ("all", "group"), "direction": ("incoming",), "past": ("true",), "backwards": ("true",),
     "result": ("missed",), "machine": ("fax",), "call_back": ("open",), "kind": ("call",), "held": ("true", "false"),
     "duration_from_ms": ("0",), "duration_to_ms": ("1",), "talk_from_ms": ("0",), "talk_to_ms": ("1",),
     "noted": ("true",), "released": ("true",), "removed": ("true",),

@@ -97,7 +97,9 @@ def test_who_is_granted_more_comes_back_and_gets_it(crm, exchange, server, brows
             assert event.event != "popup"
             assert event.event != "call" or event.data["id"] == missed["id"], "nothing more by the rights of before"
         again = Listener(browser, last_id=listener.last_id)
-        assert again.next("popup").data["call"]["caller_number"] == "13800000002"
+        # The call before may come again, if the stream ended before its end was told.
+        while (popup := again.next("popup")).data["call"]["caller_number"] != "13800000002":
+            assert popup.data["call"]["id"] == missed["id"]
         again.close()
     else:  # the token was not given it: nothing has changed for the program
         while (event := listener.next("call", "popup")).data["caller_number"] != "13800000002":

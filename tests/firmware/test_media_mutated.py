@@ -65,6 +65,7 @@ def require_clear(trouble: Trouble) -> None:
 def test_mutated_sticks(kind: str, seeds: range, tmp_path: Path) -> None:
     if missing := missing_tools(kind):
         pytest.skip(f"needs {', '.join(missing)}")
+    before_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     mutations = Mutations(kind, tmp_path)
     assert tried(mutations.image, seen(mutations.image).file_system) == "mended"
     told: Counter[str] = Counter()
@@ -76,7 +77,8 @@ def test_mutated_sticks(kind: str, seeds: range, tmp_path: Path) -> None:
         told[found.reason or tried(mutations.image, found.file_system)] += 1
     print(kind, dict(told))
     assert len(told) > 1
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < MEMORY_KIB
+    most_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    assert most_kib == before_kib or most_kib < MEMORY_KIB  # other tests of this process had children, too
 
 
 def test_what_one_check_lays_open_is_mended_too(tmp_path: Path) -> None:
