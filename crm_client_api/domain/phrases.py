@@ -10,9 +10,8 @@ import sqlite_utils
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.permissions import Level
-from crm_client_api.domain.scope import Sql, Viewer
-from crm_client_api.domain.staff.people import PRESENT
+from crm_client_api.domain.scope import Viewer
+from crm_client_api.domain.shared_rows import changeable
 from firmware.clock import now_ms
 from firmware.errors import NotFound
 from firmware.store.connection import write
@@ -38,18 +37,6 @@ def list_phrases(crm: sqlite_utils.Database, staff_no: str) -> list[Phrase]:
         (staff_no, staff_no),
     )
     return [Phrase(row[0], row[1], bool(row[2]), row[3]) for row in rows]
-
-
-def changeable(viewer: Viewer) -> Sql:
-    """A condition on ``phrases``: one's own, and for a super operator those that were shared by who left."""
-    left = f"shared AND staff_no NOT IN ({PRESENT})" if viewer.level is Level.SUPER else "0"
-    return f"(staff_no = ? OR ({left}))", (viewer.staff_no,)
-
-
-def changeable_ids(crm: sqlite_utils.Database, viewer: Viewer) -> set[int]:
-    """The phrases that somebody may change."""
-    condition, given = changeable(viewer)
-    return {row[0] for row in crm.conn.execute(f"SELECT id FROM phrases WHERE {condition}", given)}
 
 
 def _get_changeable(connection: sqlite3.Connection, key: int, viewer: Viewer) -> Phrase:

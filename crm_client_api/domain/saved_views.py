@@ -13,9 +13,9 @@ import sqlite_utils
 from crm_client_api.domain import audit
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.permissions import Level, Permission
-from crm_client_api.domain.scope import Sql, Viewer
-from crm_client_api.domain.staff.people import PRESENT
+from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.scope import Viewer
+from crm_client_api.domain.shared_rows import changeable
 from firmware.clock import now_ms
 from firmware.errors import NotFound
 from firmware.store.connection import write
@@ -59,18 +59,6 @@ def list_views(crm: sqlite_utils.Database, staff_no: str, which: str = "") -> li
 def _view(row: tuple[Any, ...]) -> View:
     key, which, name, body, shared, owner, changed_ms = row
     return View(key, which, name, msgspec.json.decode(body, type=dict[str, Any]), bool(shared), owner, changed_ms)
-
-
-def changeable(viewer: Viewer) -> Sql:
-    """A condition on ``saved_views``: one's own, and for a super operator those that were shared by who left."""
-    left = f"shared AND staff_no NOT IN ({PRESENT})" if viewer.level is Level.SUPER else "0"
-    return f"(staff_no = ? OR ({left}))", (viewer.staff_no,)
-
-
-def changeable_ids(crm: sqlite_utils.Database, viewer: Viewer) -> set[int]:
-    """The views that somebody may change."""
-    condition, given = changeable(viewer)
-    return {row[0] for row in crm.conn.execute(f"SELECT id FROM saved_views WHERE {condition}", given)}
 
 
 def get_changeable_view(connection: sqlite3.Connection, key: int, viewer: Viewer) -> View:

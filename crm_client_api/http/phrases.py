@@ -8,6 +8,7 @@ from crm_client_api.answers.communications import PhraseInfo, Phrases
 from crm_client_api.domain import phrases as domain
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.phrases import Phrase
+from crm_client_api.domain.shared_rows import changeable_ids
 from crm_client_api.http.routing import Request, route
 
 _WRITES_NOTES = (Permission.COMMUNICATION_MANAGE,)
@@ -31,7 +32,7 @@ class PhraseChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def get_phrases(request: Request) -> Phrases:
     """One's own phrases and those that others share."""
     crm, viewer = request.stores.crm, request.operator.viewer
-    own = domain.changeable_ids(crm, viewer)
+    own = changeable_ids(crm, "phrases", viewer)
     return Phrases([_info(one, may_change=one.id in own) for one in domain.list_phrases(crm, viewer.staff_no)])
 
 

@@ -12,10 +12,10 @@ from crm_client_api.domain.saved_views import (
     View,
     add_view,
     change_view,
-    changeable_ids,
     list_views,
     remove_view,
 )
+from crm_client_api.domain.shared_rows import changeable_ids
 from crm_client_api.http.routing import Request, route
 from firmware.clock import iso_utc
 
@@ -53,7 +53,7 @@ def _info(view: View, *, may_change: bool = True) -> SavedView:
 def get_saved_views(request: Request, query: ViewQuery) -> SavedViews:
     """One's own views and those that others share."""
     crm, viewer = request.stores.crm, request.operator.viewer
-    own = changeable_ids(crm, viewer)
+    own = changeable_ids(crm, "saved_views", viewer)
     return SavedViews([_info(one, may_change=one.id in own) for one in list_views(crm, viewer.staff_no, query.list)])
 
 

@@ -33,7 +33,7 @@ class CuttingThread:
     """``wake`` after every news; ``stop`` lets the recording in hand be finished.
 
     Whatever keeps it from cutting, it tries again: the tape waits. The alarm ``cutting_waits`` stands while something
-    could not be cut for ``ALARM_AFTER_S``; one that a locked store did not take is raised and ended afterwards.
+    could not be cut for ``ALARM_AFTER_S``.
     """
 
     def __init__(
@@ -47,7 +47,6 @@ class CuttingThread:
         self.oldest_pending: int | None = None
         self._broken_since: float | None = None
         self._told: bool | None = None
-        self._untold: str | None = None
         self._thread = threading.Thread(target=self._work, name="cutting", daemon=True)
 
     def start(self) -> None:
@@ -95,20 +94,16 @@ class CuttingThread:
     def _tell(self, failing: tuple[float, str] | None) -> None:
         """Raise or end the alarm; one may stand since before a restart. A store that cannot take it is told later."""
         overdue = failing is not None and time.monotonic() - failing[0] >= ALARM_AFTER_S
-        if self._untold is None and (
-            overdue == self._told or (failing is not None and not overdue and self._told is None)
-        ):
+        if overdue == self._told or (failing is not None and not overdue and self._told is None):
             return
-        if failing is not None and overdue:
-            self._untold = failing[1]
         try:
             db = open_store(self._home.calls_db)
             with closing(db.conn):
-                if self._untold is not None:
-                    raise_alarm(db, ALARM, self._card_id, {"error": self._untold})
-                if not overdue:
+                if failing is not None and overdue:
+                    raise_alarm(db, ALARM, self._card_id, {"error": failing[1]})
+                else:
                     clear_alarm(db, ALARM, self._card_id)
         except (BoxError, sqlite3.Error) as error:
             log.warning("the alarm of the cutter cannot be told: %s", error)
         else:
-            self._told, self._untold = overdue, None
+            self._told = overdue

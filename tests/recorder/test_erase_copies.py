@@ -18,6 +18,7 @@ from recorder.library.archive.copying import ArchiveTask
 from recorder.library.archive.folder import FolderTarget
 from recorder.library.archive.marks import MARK
 from recorder.library.archive.office import add_place, remove_place
+from recorder.library.archive.target import TargetError
 from recorder.library.erasure import erasers
 from recorder.library.keeping.library import open_stores
 from recorder.library.rebuilding.rebuild import rebuild
@@ -78,6 +79,14 @@ def test_an_erasure_that_was_cut_short_at_the_copies_is_not_called_clean(
     (tmp_path / "away").rename(disk)
     assert erase_it(box).kept == []
     assert traces(box, disk) == []
+
+
+@pytest.mark.parametrize("written", ["a+01_CH001_in_%2B49_x", "a%2B01_CH001_in_%252B49_x"])
+def test_no_words_of_a_server_keep_the_name_of_a_file(written: str) -> None:
+    """Addresses have it percent-encoded; what is quoted here once is the number as a caller might be named."""
+    going = removing.Going("ID", "far", "2026/09/21/CH001/a+01_CH001_in_%2B49_x.flac", None)
+    told = str(removing._nameless(TargetError(f"gone with url: /bucket/{written}.key.json"), going))
+    assert told == "gone with url: /bucket/ID.key.json"
 
 
 @contextmanager
