@@ -25,6 +25,8 @@ ANSWER_WITHIN_S = 600.0
 """Checking an unclean stick with many files takes minutes."""
 _GONE_WITHIN_S = 10.0
 """Errors come before the news that it was pulled out: some file systems turn read-only at once."""
+_ROOM_BYTES = 1 << 20
+"""With less a stick is full."""
 _LONGEST_LINE = 64 * 1024
 _OF_ERRNO: dict[int, tuple[WriteRefusal, str]] = {
     errno.ENOSPC: ("full", "the stick is full"),
@@ -74,14 +76,24 @@ class Wanted:
 
     def explain(self, error: OSError) -> MediumGone | MediumRefused:
         """What an error while reading or writing below ``path`` means; waits some seconds for news of the stick."""
-        if error.errno in _OF_ERRNO and not self.gone:
+        if error.errno in _OF_ERRNO and not self.gone and not self._is_doubtful(error):
             return MediumRefused(*_OF_ERRNO[error.errno])
         end_s = time.monotonic() + _GONE_WITHIN_S
         while not self.gone and time.monotonic() < end_s:
             time.sleep(0.05)
         if self.gone:
             return MediumGone("the stick is gone")
-        return MediumRefused("io_errors", f"the stick cannot be read or written: {error.strerror}")
+        otherwise: tuple[WriteRefusal, str] = ("io_errors", f"the stick cannot be read or written: {error.strerror}")
+        return MediumRefused(*_OF_ERRNO.get(error.errno or 0, otherwise))
+
+    def _is_doubtful(self, error: OSError) -> bool:
+        """Whether there is room where there is said to be none: so do some file systems of a stick that was pulled."""
+        if error.errno != errno.ENOSPC:
+            return False
+        with suppress(OSError):
+            room = os.statvfs(self.path)
+            return room.f_bavail * room.f_frsize >= _ROOM_BYTES
+        return True
 
     def done(self) -> Medium:
         """Flush, and make it read-only again; every file must be closed. What was read before comes from the stick

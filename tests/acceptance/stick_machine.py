@@ -91,10 +91,13 @@ dd if=/dev/vdc of=/run/look.img bs=1M iflag=direct conv=sparse status=none
 _MOUNT_LOOK = {
     "vfat": "mount -o loop,ro,utf8=1 /run/look.img /run/look",
     "exfat": "mount -o loop,ro,iocharset=utf8 /run/look.img /run/look",
-    "ntfs": "ntfs-3g /run/look.img /run/look",
+    "ntfs": "{ ntfs-3g /run/look.img /run/look || { ntfsfix /run/look.img && ntfs-3g /run/look.img /run/look; }; } >&2",
     "ext4": "mount -o loop /run/look.img /run/look",
 }
-"""As other computers read a stick that was pulled out: Linux and Windows play the journal first."""
+"""As other computers read a stick that was pulled out: Linux and Windows play the journal first.
+
+ntfs-3g refuses NTFS between the writing of $MFT and that of its mirror; Windows mends it by itself.
+"""
 _COURIER = (
     "systemd-run --quiet --pipe --wait -p User=tapdeck-api -p Group=tapdeck -p UMask=0007 -p ProtectSystem=strict"
     " -p ProtectHome=yes -p PrivateTmp=yes -p PrivateDevices=yes -p PrivateNetwork=yes -p NoNewPrivileges=yes"

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -15,6 +16,7 @@ from stick_box import PATIENCE_S, StickBox, stick_box, within
 
 from firmware.config import Home
 from firmware.doorbell import Doorbell
+from firmware.media import asking
 from firmware.media.asking import ask_to_write, eject
 from firmware.media.keeping import MOST_MEDIA, MediaThread
 from firmware.media.medium import Medium, MediumGone, MediumRefused, find_medium, read_media
@@ -131,12 +133,23 @@ def test_who_writes_knows_at_once_that_it_was_pulled(box: StickBox) -> None:
         (errno.EIO, "io_errors"),
     ],
 )
-def test_what_an_error_means(box: StickBox, number: int, code: str) -> None:
+def test_what_an_error_means(box: StickBox, number: int, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_GONE_WITHIN_S", 0.3)
     box.plug("one")
     with ask_to_write(box.home, box.wait_for("one", "mounted").id, "job 1") as wanted:
         explained = wanted.explain(OSError(number, os.strerror(number)))
     assert isinstance(explained, MediumRefused)
     assert explained.code == code
+
+
+def test_a_pulled_stick_is_not_full(box: StickBox) -> None:
+    """NTFS says so of a stick that was pulled out, before anybody knows that it was."""
+    box.plug("one")
+    wanted = ask_to_write(box.home, box.wait_for("one", "mounted").id, "job 1")
+    pull = threading.Timer(0.5, box.pull, ["one"])
+    pull.start()
+    assert isinstance(wanted.explain(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))), MediumGone)
+    pull.join()
 
 
 def test_safe_to_remove(box: StickBox) -> None:
