@@ -23,6 +23,7 @@ from crm_client_api.domain.settings import read_settings
 from crm_client_api.domain.watching import Watcher
 from crm_client_api.http.patience import raise_descriptor_limit
 from crm_client_api.http.server import ApiServer
+from crm_client_api.numbers.corrections import correct_call_backs
 from crm_client_api.numbers.places import prepare_places
 from crm_client_api.push.reminders import keep_communications, remind
 from crm_client_api.stores import StorePool
@@ -131,11 +132,12 @@ def _upkeep(pool: StorePool, copies: EncodedCopies, stop: threading.Event) -> No
 
 
 def _follow_site(pool: StorePool, stop: threading.Event) -> None:
-    """Renew keys of numbers when the site's settings have changed."""
+    """Renew keys of numbers when the site's settings have changed, or were wrong."""
     while not stop.is_set():
         try:
             with pool.use() as stores:
                 renew_number_keys(stores.calls, stores.crm, site_of(stores.crm))
+                correct_call_backs(stores.calls, stores.crm)
         except (BoxError, sqlite3.Error) as error:
             _log.warning("keys of numbers: %s", error)
         stop.wait(_SITE_PERIOD_S)

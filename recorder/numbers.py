@@ -16,11 +16,11 @@ import sqlite_utils
 from firmware.errors import ConfigError
 from firmware.parameters import get_all
 
-_READING = 1
+_READING = 2
 """Rises when this module reads numbers otherwise than before."""
 _SHORTEST_SUBSCRIBER_DIGITS = 7  # ITU-T E.164 leaves it to the country; China: 7 or 8. Shorter ones are literal.
 _DIALLED = re.compile(rf"\+?[0-9][0-9A-Za-z]{{{_SHORTEST_SUBSCRIBER_DIGITS - 1},}}")  # +1 800 FLOWERS is a number
-_EXTENSION = re.compile(r"(?:转|轉|ext\.?|x|分机)\s*\d+$", re.IGNORECASE)
+_EXTENSION = re.compile(r"(?:(?:转|轉|ext\.?|x|分机|分機)\s*\d+|[,\uff0c;\uff1bpw]+\s*\d{1,6})$", re.IGNORECASE)
 _DASHED_EXTENSION = re.compile(r"-\d{1,5}$")
 _SEND_KEY = re.compile(r"(?<=[0-9])[\s#]+$")
 _FILLING = re.compile(r"[\s\-().\uff08\uff09\u2010-\u2015\u00a0]+")
@@ -30,8 +30,15 @@ _MAINLAND = "CN"
 _LONGEST_SUBSCRIBER_DIGITS = 8
 _MAINLAND_CARRIER = re.compile(r"1(?:[12]\d|79)\d\d(?=0)")
 """A carrier that was dialled in front of a long-distance zero; the package knows it in front of other numbers."""
-_MAINLAND_SERVICE = re.compile(r"1(?:1\d|2[02]|(?:00|1[12]|2[13])\d\d)|9[56]\d{3,6}|106\d{3,17}")
+_SERVICE = r"1(?:1\d|2[02]|(?:00|1[12]|2[13])\d\d)|9[56]\d{3,6}"
+_MAINLAND_SERVICE = re.compile(rf"{_SERVICE}|106\d{{3,17}}")
 """Short numbers by the national numbering plan; the package lacks many of them."""
+_MAINLAND_AREA = r"10|2\d|[3-9]\d\d"
+_MAINLAND_SERVICE_AFAR = (
+    re.compile(rf"(?:\+|00)860?({_MAINLAND_AREA})??({_SERVICE})"),
+    re.compile(rf"0({_MAINLAND_AREA})({_SERVICE})"),
+)
+"""One as it is dialled from abroad or from another town: area code and short number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +96,17 @@ def e164_of_key(key: str | None) -> str | None:
 @lru_cache(maxsize=4096)
 def _match_key(number: str, site: Site) -> str:
     text = _EXTENSION.sub("", _SEND_KEY.sub("", number.strip().translate(_WIDE)))
+    service = _service_afar(_FILLING.sub("", text), site)
+    if service and not service.startswith("0"):
+        return service
     # 010-62345678-801: the last group is an extension if the number is complete without it.
     for candidate in (text, _DASHED_EXTENSION.sub("", text)):
         digits = _FILLING.sub("", candidate)
         complete = _complete(digits, site)
         if complete is not None:
             return complete
+    if service:
+        return service
     literal = _FILLING.sub("", text).lstrip("+")
     inside = _behind_prefix(literal, site)
     return inside if inside and _is_service(inside, site) and not _is_service(literal, site) else literal
@@ -140,6 +152,20 @@ def _is_service(digits: str, site: Site) -> bool:
     return bool(shortnumberinfo.is_valid_short_number_for_region(short, site.country))
 
 
+def _service_afar(digits: str, site: Site) -> str | None:
+    """A short number of the mainland that is dialled with the country's or an area's code: behind that area's code with
+    its 0, unless it is the site's own or the same everywhere.
+    """
+    if site.country != _MAINLAND:
+        return None
+    for one in (digits, _behind_prefix(digits, site)):
+        for pattern in _MAINLAND_SERVICE_AFAR:
+            if found := pattern.fullmatch(one):
+                area = f"0{found[1]}" if found[1] else ""
+                return str(found[2]) if area in ("", site.area_code) else area + str(found[2])
+    return None
+
+
 def _complete(digits: str, site: Site) -> str | None:
     """E.164 of a number without filling characters, if it is valid in one of the ways it can be dialled."""
     import phonenumbers
@@ -150,7 +176,9 @@ def _complete(digits: str, site: Site) -> str | None:
     for one in tries:
         if not _DIALLED.fullmatch(one):  # the package would read any word as the digits beneath its letters
             continue
-        local = site.area_code and not one.startswith("+") and not _is_service(one, site)
+        # In the mainland 0 begins an area code and 1 what has none: neither is a number in town.
+        elsewhere = one.startswith(("+", "0", "1") if site.country == _MAINLAND else "+")
+        local = site.area_code and not elsewhere and not _is_service(one, site)
         ways = [one, site.area_code + one] if local else [one]
         if site.country == _MAINLAND:
             if local and len(one) <= _LONGEST_SUBSCRIBER_DIGITS:

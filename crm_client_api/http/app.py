@@ -49,6 +49,7 @@ from crm_client_api.http import (  # noqa: F401  imported for the routes that th
     live,
     media,
     my_line,
+    number_corrections,
     numbers,
     operators,
     orders,

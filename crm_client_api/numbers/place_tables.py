@@ -2,7 +2,7 @@
 
 Mainland mobile numbers come from the package ``phone`` (data of 2023: what it lacks is only known as its country or by
 the carrier's range), all else from ``phonenumbers``. The English name of a mobile number's city is that of its area
-code.
+code, unless several cities share it or the package has none.
 """
 
 from __future__ import annotations
@@ -33,6 +33,35 @@ _CARRIERS = {
     7: ("中国广电", "China Broadnet"),
     8: ("中国广电(虚拟运营商)", "China Broadnet (virtual operator)"),
 }
+
+_VIRTUAL_RANGES = {4: ("1700", "1701", "1702", "162"), 5: ("1704", "1707", "1708", "1709", "171", "167"),
+                   6: ("1703", "1705", "1706", "165")}  # fmt: skip
+"""What the ministry gave to virtual operators alone, by whose network they use; the package names the network."""
+_ENGLISH_BY_PROVINCE = {
+    "安徽": ("Anhui", {"亳州": "Bozhou", "巢湖": "Chaohu"}),
+    "甘肃": ("Gansu", {"武威": "Wuwei", "嘉峪关": "Jiayuguan"}),
+    "广西": ("Guangxi", {"南宁": "Nanning", "崇左": "Chongzuo", "来宾": "Laibin", "贺州": "Hezhou", "贵港": "Guigang"}),
+    "贵州": ("Guizhou", {"贵阳": "Guiyang", "遵义": "Zunyi", "安顺": "Anshun"}),
+    "海南": ("Hainan", {"三亚": "Sanya"}),
+    "河北": ("Hebei", {"雄安": "Xiong'an", "秦皇岛": "Qinhuangdao"}),
+    "河南": ("Henan", {"开封": "Kaifeng", "济源": "Jiyuan", "潢川": "Huangchuan"}),
+    "湖北": ("Hubei", {"仙桃": "Xiantao", "潜江": "Qianjiang", "天门": "Tianmen", "江汉": "Jianghan",
+                     "神农架": "Shennongjia"}),
+    "湖南": ("Hunan", {"长沙": "Changsha", "株洲": "Zhuzhou", "湘潭": "Xiangtan"}),
+    "江西": ("Jiangxi", {"鹰潭": "Yingtan"}),
+    "吉林": ("Jilin", {"延边": "Yanbian", "珲春": "Hunchun"}),
+    "辽宁": ("Liaoning", {"沈阳": "Shenyang", "铁岭": "Tieling", "抚顺": "Fushun", "本溪": "Benxi"}),
+    "陕西": ("Shaanxi", {"西安": "Xi'an", "咸阳": "Xianyang"}),
+    "山东": ("Shandong", {"莱芜": "Laiwu"}),
+    "山西": ("Shanxi", {"朔州": "Shuozhou"}),
+    "四川": ("Sichuan", {"成都": "Chengdu", "资阳": "Ziyang", "眉山": "Meishan", "凉山": "Liangshan"}),
+    "浙江": ("Zhejiang", {"舟山": "Zhoushan"}),
+    "重庆": ("Chongqing", {"黔江": "Qianjiang", "万州": "Wanzhou", "涪陵": "Fuling"}),
+}  # fmt: skip
+_ENGLISH = {
+    (zh, city): f"{name}, {province}" for zh, (province, cities) in _ENGLISH_BY_PROVINCE.items()
+    for city, name in cities.items()
+}  # fmt: skip
 
 
 def build(target: Path) -> None:
@@ -85,15 +114,23 @@ def _add_mobile(connection: sqlite3.Connection) -> None:
     rows = []
     for prefix, place, carrier in struct.iter_unpack(data.phone_fmt, _whole(data)):
         regions[place] = None
-        rows.append((prefix, place, carrier))
+        rows.append((prefix, place, _virtual(prefix) or carrier))
     connection.executemany("INSERT OR REPLACE INTO mobile VALUES (?,?,?)", rows)
     for place in regions:
         end = data.buf.find(b"\x00", place)
         province, city, _, area = data.buf[place:end].decode().split("|")
-        english = GEOCODE_DATA.get(f"86{area.lstrip('0')}", {}).get("en", "")
-        connection.execute(
-            "INSERT INTO regions VALUES (?,?,?)", (place, city if city == province else province + city, english)
-        )
+        code = f"86{area.lstrip('0')}"
+        known = GEOCODE_DATA.get(code, {})
+        names = (city if city == province else province + city, _ENGLISH.get((province, city)) or known.get("en", ""))
+        connection.execute("INSERT INTO regions VALUES (?,?,?)", (place, *names))
+        if not known:
+            connection.execute("INSERT OR IGNORE INTO places VALUES (?,?,?)", (int(code), *names))
+
+
+def _virtual(prefix: int) -> int | None:
+    """The virtual operators' carrier of a range that is theirs alone."""
+    found = (carrier for carrier, ranges in _VIRTUAL_RANGES.items() if str(prefix).startswith(ranges))
+    return next(found, None)
 
 
 def _whole(data: object) -> bytes:

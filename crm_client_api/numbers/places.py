@@ -20,10 +20,10 @@ from pathlib import Path
 
 import phonenumbers
 
-from crm_client_api.numbers.service_numbers import COUNTRY, service_name
+from crm_client_api.numbers.service_numbers import COUNTRY, area_service_name, complete_service_name, service_name
 from firmware.config import Home
 from firmware.errors import BadInput, StoreError
-from recorder.numbers import Site, e164, e164_of_key
+from recorder.numbers import Site, e164, e164_of_key, match_key
 
 SITE_TABLE = "number_places.csv"
 """In the home directory: ``prefix,zh,en`` on each line, the prefix as ``+861991234``. The longest prefix counts."""
@@ -34,7 +34,7 @@ _LONGEST_NAME_CHARACTERS = 100
 _BUILD_TIMEOUT_S = 120.0
 _MAINLAND = "+86"
 _MOBILE_DIGITS = 11
-_TABLES_VERSION = 1
+_TABLES_VERSION = 2
 _log = logging.getLogger(__name__)
 _opened = threading.local()
 
@@ -83,18 +83,11 @@ def _place(home: Home, number: str, complete: str | None, site: Site) -> Place:
 def service_of(number: str, complete: str | None, site: Site) -> tuple[str, str] | None:
     """What a service number is called in Chinese and English, at a site in its country; None for all others."""
     if complete is not None:
-        return (
-            service_name(complete[len(_MAINLAND) :])
-            if complete.startswith((f"{_MAINLAND}400", f"{_MAINLAND}800"))
-            else None
-        )
+        return complete_service_name(complete[len(_MAINLAND) :]) if complete.startswith(_MAINLAND) else None
     if site.country != COUNTRY:
         return None
-    digits = "".join(c for c in number if c.isascii() and c.isdigit())
-    prefix = site.outside_prefix
-    return service_name(digits) or (
-        service_name(digits[len(prefix) :]) if prefix and digits.startswith(prefix) else None
-    )
+    digits = match_key(number, site)  # without country, own area, or the outside-line prefix in front of it
+    return (service_name(digits) or area_service_name(digits)) if digits.isascii() and digits.isdigit() else None
 
 
 def find_place(home: Home, e164: str) -> Place:

@@ -6,6 +6,8 @@ provincial customer services, 106… messages, 400 shared cost, 800 free phone.
 
 from __future__ import annotations
 
+import re
+
 COUNTRY = "CN"
 
 _NAMED: dict[str, tuple[str, str]] = {
@@ -45,6 +47,9 @@ _NAMED: dict[str, tuple[str, str]] = {
     "10050": ("中国铁通", "China Tietong"),
     "10086": ("中国移动", "China Mobile"),
     "10099": ("中国广电", "China Broadnet"),
+    "12580": ("移动综合信息服务", "China Mobile information"),
+    "116114": ("联通信息导航", "China Unicom information"),
+    "118114": ("号码百事通", "China Telecom information"),
     "11185": ("中国邮政", "China Post"),
     "11183": ("邮政速递", "EMS"),
     "95110": ("公安反诈", "Anti-fraud police"),
@@ -89,6 +94,7 @@ _NAMED: dict[str, tuple[str, str]] = {
     "95187": ("淘宝", "Taobao"),
 }
 
+_NATIONWIDE = "1010"
 _FAMILIES: tuple[tuple[str, int, int, tuple[str, str]], ...] = (
     ("400", 10, 10, ("400 企业电话", "Shared-cost number (400)")),
     ("800", 10, 10, ("800 免费电话", "Free phone (800)")),
@@ -96,9 +102,17 @@ _FAMILIES: tuple[tuple[str, int, int, tuple[str, str]], ...] = (
     ("123", 5, 5, ("政府服务热线", "Government hotline")),
     ("95", 5, 9, ("全国客户服务号码", "Nationwide customer service")),
     ("96", 5, 8, ("省内客户服务号码", "Provincial customer service")),
+    (_NATIONWIDE, 8, 8, ("全国统一接入号码", "Nationwide access number")),
     ("100", 5, 5, ("电信业务号码", "Telephone company's service")),
 )
 """Beginning, shortest and longest, names."""
+
+
+_AREA = re.compile("10|2[0-9]|[3-9][0-9]{2}")
+_SHARED_ACCESS = "950"
+"""No area code begins so: numbers of customer services that are as long as others."""
+_WITH_AREA = ("95", "96", "100", "11", "12")
+"""Beginnings of what people dial in another town."""
 
 
 def service_name(digits: str) -> tuple[str, str] | None:
@@ -113,3 +127,19 @@ def service_name(digits: str) -> tuple[str, str] | None:
         ),
         None,
     )
+
+
+def area_service_name(digits: str) -> tuple[str, str] | None:
+    """The same of a service number of another town, with its area code and the zero before it."""
+    area = _AREA.match(digits, 1) if digits.startswith("0") else None
+    rest = digits[area.end() :] if area else ""
+    return service_name(rest) if rest.startswith(_WITH_AREA) else None
+
+
+def complete_service_name(national: str) -> tuple[str, str] | None:
+    """The same of what the package takes for a whole national number: 400, 800, 950…, and services of a town."""
+    if national.startswith(("400", "800", _NATIONWIDE)):  # in Beijing, area 10, no number begins with 10
+        return service_name(national)
+    if national.startswith(_SHARED_ACCESS):
+        return service_name(national[:5])
+    return area_service_name(f"0{national}")

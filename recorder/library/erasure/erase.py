@@ -24,7 +24,8 @@ from firmware.durable import write_whole
 from firmware.errors import BadInput, Refused, StoreError
 from firmware.store.connection import BUSY_TIMEOUT_MS
 from recorder.library.evidence.log import canonical
-from recorder.library.keeping.number_keys import is_keyed_for
+from recorder.library.keeping.number_corrections import read_corrections
+from recorder.library.keeping.number_keys import is_corrected, is_keyed_for
 from recorder.library.keeping.task import Library, Stores
 from recorder.numbers import match_key, site_of, spellings
 
@@ -165,7 +166,8 @@ def _require_whole(stores: Stores) -> None:
     now = load_pass(stores.calls)
     if now is not None and now.rebuilding and now.phase != "done":
         raise Refused("the store is being rebuilt and does not know all recordings yet: ask again when that is done")
-    if not is_keyed_for(stores.calls.conn, site_of(stores.crm)):
+    calls, corrections = stores.calls.conn, read_corrections(stores.crm.conn)
+    if not is_keyed_for(calls, site_of(stores.crm)) or not is_corrected(calls, corrections):
         raise Refused("older calls are not searchable by number yet: ask again in some minutes")
 
 

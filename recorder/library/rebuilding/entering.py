@@ -11,7 +11,7 @@ import sqlite_utils
 
 from firmware.store.connection import write
 from recorder.library.archive.removing import expect_removal_anywhere
-from recorder.library.keeping.number_keys import note_unkeyed
+from recorder.library.keeping.number_keys import note_unkeyed, was_corrected
 from recorder.library.rebuilding.gather import Finding, Found
 from recorder.library.rebuilding.rows import STORE_LOST, Row
 from recorder.library.rebuilding.shelf import Shelf
@@ -83,7 +83,7 @@ def _enter_call(connection: sqlite3.Connection, row: Row | None) -> int:
     entered = _insert(connection, "calls", row)
     if not entered:
         _complete_call(connection, row)
-    if any(row.get(number) and not row.get(key) for number, key in _KEYED):
+    if any(row.get(number) and not row.get(key) for number, key in _KEYED) or (entered and was_corrected(connection)):
         note_unkeyed(connection, row["id"])
     return entered
 
