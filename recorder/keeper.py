@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,11 +15,13 @@ from typing import Annotated
 import msgspec
 
 from drivers.discovery import FoundCard, find_cards, watch
+from firmware.clock import now_ms
 from firmware.config import Home
 from firmware.durable import write_whole
 from firmware.errors import BadInput, ConfigError, StoreError
 from firmware.media.keeping import MediaThread
 from firmware.notify import notify
+from firmware.practice import Practice, end_practice, read_practice
 from firmware.supervise import DaemonSpec, read_wanted, remove_wanted, wanted_names, write_wanted
 from recorder.library.keeping.library import ArchiveThread, LibraryThread
 
@@ -27,6 +31,7 @@ _LOOK_EVERY_S = 1.0
 _EXCHANGE = "exchange"
 _RECORDER = "recorder@"
 _SIMULATED_CARD = "sim"
+_SIMULATED_RECORDER = f"{_RECORDER}{_SIMULATED_CARD}"
 
 
 class CardPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,30 +58,35 @@ class CardPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """The exchange that stands in for the telephone company while there is no line card."""
+    """The exchange that stands in for the telephone company: while there is no line card, or beside it for practice."""
 
     link: Path
     lines: int
 
 
 def decide(
-    cards: Iterable[CardPlace], *, held_real_card: bool, simulation: Simulation | None
+    cards: Iterable[CardPlace],
+    *,
+    held_real_card: bool,
+    simulation: Simulation | None,
+    practice: Simulation | None = None,
 ) -> tuple[DaemonSpec, ...]:
     """The processes that these cards need.
 
-    Without any card the simulated exchange and its recorder, unless ``simulation`` is None or this box ever
-    held a real card: an office must never take made-up calls for its own.
+    Without any card the simulated exchange and its recorder, unless ``simulation`` is None. A box that ever held a real
+    card has simulated lines only while somebody has turned ``practice`` on, beside its cards: an office must never take
+    made-up calls for its own.
     """
     real = tuple(DaemonSpec(f"{_RECORDER}{card.name}", ("recorder", *card.arguments)) for card in cards)
-    if real or held_real_card or simulation is None:
+    simulated = practice if real or held_real_card else simulation
+    if simulated is None:
         return real
-    link = str(simulation.link)
+    link = str(simulated.link)
     return (
+        *real,
+        DaemonSpec(_EXCHANGE, ("exchange", "--link", link, "--lines", str(simulated.lines), "--office-day"), last=True),
         DaemonSpec(
-            _EXCHANGE, ("exchange", "--link", link, "--lines", str(simulation.lines), "--office-day"), last=True
-        ),
-        DaemonSpec(
-            f"{_RECORDER}{_SIMULATED_CARD}",
+            _SIMULATED_RECORDER,
             ("recorder", "--name", _SIMULATED_CARD, "--driver", "serial_card", "--address", link, "--simulated"),
         ),
     )
@@ -159,6 +169,32 @@ def without_rivals(cards: Iterable[CardPlace]) -> tuple[CardPlace, ...]:
     return tuple(kept.values())
 
 
+class PracticeWatch:
+    """Whether practice is on at this moment. What is over, by the wall clock or after its length, is turned off.
+
+    A change of its lines is an end and a new beginning, so that the recorder does not lose its card in between.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._known: Practice | None = None
+        self._ends_s = 0.0
+
+    def look(self, at_ms: int, monotonic_s: float) -> Practice | None:
+        """Call it every second."""
+        found, before = read_practice(self._home), self._known
+        if found != before:
+            self._known = found
+            self._ends_s = monotonic_s + (0 if found is None else found.left_ms(at_ms) / 1000)
+        if found is None:
+            return None
+        if not found.left_ms(at_ms) or monotonic_s >= self._ends_s:
+            with suppress(StoreError):  # over it is all the same
+                end_practice(self._home)
+            return None
+        return found if before is None or before.lines == found.lines else None
+
+
 def reconcile(home: Home, specs: Sequence[DaemonSpec]) -> None:
     """Make the wanted files say exactly ``specs``; files of others are left alone. Raises StoreError."""
     wanted = {spec.name: spec for spec in specs}
@@ -172,6 +208,12 @@ def reconcile(home: Home, specs: Sequence[DaemonSpec]) -> None:
             _log.info("wanted: %s", spec.name)
 
 
+def _forget_status(home: Home) -> None:
+    """What nobody wants is not missing: its last report would say that it does not run."""
+    for file in home.status.glob(f"{_SIMULATED_CARD}.*"):
+        file.unlink(missing_ok=True)
+
+
 def _says_already(home: Home, spec: DaemonSpec) -> bool:
     try:
         return read_wanted(home, spec.name) == spec
@@ -180,14 +222,16 @@ def _says_already(home: Home, spec: DaemonSpec) -> bool:
 
 
 class Keeper:
-    """Looks for cards when something is plugged, and at ``cards.json`` once a second.
+    """Looks for cards when something is plugged, at ``cards.json`` and for practice once a second.
 
     The later life of recordings goes on beside it, on threads of the library.
     """
 
     def __init__(self, home: Home, *, lines: int, exchange: bool) -> None:
         self._home = home
-        self._simulation = Simulation(home.run / "exchange.tty", lines) if exchange else None
+        self._link = home.run / "exchange.tty"
+        self._simulation = Simulation(self._link, lines) if exchange else None
+        self._practice = PracticeWatch(home)
         self._file = home.root / "cards.json"
         self._configured = read_configured(self._file)
         self._found = find_cards()
@@ -245,7 +289,16 @@ class Keeper:
         mark = self._home.real_card_mark
         if cards and not mark.exists():
             mark.touch()
-        reconcile(self._home, decide(cards, held_real_card=mark.exists(), simulation=self._simulation))
+        practice = self._practice.look(now_ms(), time.monotonic())
+        specs = decide(
+            cards,
+            held_real_card=mark.exists(),
+            simulation=self._simulation,
+            practice=None if practice is None else Simulation(self._link, practice.lines),
+        )
+        reconcile(self._home, specs)
+        if not any(spec.name == _SIMULATED_RECORDER for spec in specs):
+            _forget_status(self._home)
         if self._seen != self._written:
             write_seen(self._home, self._seen)
             self._written = self._seen

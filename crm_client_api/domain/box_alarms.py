@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import msgspec
 import sqlite_utils
 
+from crm_client_api.domain.practice import without_lost_practice
+from firmware.config import Home
+
 Plain = str | int | float | bool
 _NAME_OF_RECORDING = re.compile(r"(_CH\d+_(?:in|out)_)[0-9A-Za-z+-]+(?=_)")
 
@@ -24,9 +27,9 @@ class BoxAlarm:
     details: dict[str, Plain]
 
 
-def list_alarms(calls: sqlite_utils.Database, *, past: bool, limit: int) -> list[BoxAlarm]:
+def list_alarms(home: Home, calls: sqlite_utils.Database, *, past: bool, limit: int) -> list[BoxAlarm]:
     """Those that stand, newest first; with ``past`` those that are over, too."""
-    condition = "1" if past else "cleared_ms IS NULL"
+    condition = f"{without_lost_practice(home)}{'' if past else ' AND cleared_ms IS NULL'}"
     rows = calls.conn.execute(
         f"SELECT id, code, subject, raised_ms, cleared_ms, data FROM alarms WHERE {condition}"
         " ORDER BY cleared_ms IS NOT NULL, raised_ms DESC, id DESC LIMIT ?",

@@ -46,11 +46,21 @@ class Follower:
     def __init__(self) -> None:
         self._at: _Position | None = None  # may be ahead of the store's by events that changed nothing
 
-    def follow(self, calls: sqlite_utils.Database, crm: sqlite_utils.Database, settings: Settings, at_ms: int) -> bool:
-        """Work off the next events; whether something was told to somebody. Raises StoreError."""
+    def follow(
+        self,
+        calls: sqlite_utils.Database,
+        crm: sqlite_utils.Database,
+        settings: Settings,
+        at_ms: int,
+        practice: frozenset[int] = frozenset(),
+    ) -> bool:
+        """Work off the next events; whether something was told to somebody. Raises StoreError.
+
+        ``practice``: channels whose calls neither wait to be called back nor settle any.
+        """
         stored = _stored(crm)
         if stored is None:
-            return self._begin(calls, crm, settings, at_ms)
+            return self._begin(calls, crm, settings, at_ms, practice)
         now = epoch(calls)
         if stored.epoch != now:  # the log was rebuilt: what it tells of before is known
             stored = _Position(now, 0, stored.at_ms)
@@ -64,7 +74,8 @@ class Follower:
             ended = [one.call_id for one in events if one.kind == "call_ended" and one.at_ms > skip_ms and one.call_id]
             if ended:
                 found = calls_by_id(calls, ended)
-                told |= _apply(crm, [found[one] for one in ended if one in found], settings, at)
+                counting = [found[one] for one in ended if one in found and found[one].channel not in practice]
+                told |= _apply(crm, counting, settings, at)
                 stored = at
             elif at.event_id - stored.event_id >= _WRITE_POSITION_EVERY:
                 with write(crm) as connection:
@@ -73,11 +84,18 @@ class Follower:
             self._at = at
         return told
 
-    def _begin(self, calls: sqlite_utils.Database, crm: sqlite_utils.Database, settings: Settings, at_ms: int) -> bool:
+    def _begin(
+        self,
+        calls: sqlite_utils.Database,
+        crm: sqlite_utils.Database,
+        settings: Settings,
+        at_ms: int,
+        practice: frozenset[int],
+    ) -> bool:
         calls.conn.execute("BEGIN")  # one snapshot: a call is among these or behind the position
         try:
             position = _Position(epoch(calls), last_id(calls), at_ms)
-            recent = ended_since(calls, at_ms - LOOKED_BACK_MS)
+            recent = [one for one in ended_since(calls, at_ms - LOOKED_BACK_MS) if one.channel not in practice]
         finally:
             calls.conn.execute("ROLLBACK")
         gone = _FORGOTTEN_AT_ONCE

@@ -93,6 +93,10 @@ class ChannelScope:
         marks = ",".join("?" * len(self.channels))
         return f"{channel_column} {'NOT IN' if self.all_but else 'IN'} ({marks})", tuple(sorted(self.channels))
 
+    def without(self, channels: frozenset[int]) -> ChannelScope:
+        """The same without these channels."""
+        return ChannelScope(self.channels | channels if self.all_but else self.channels - channels, self.all_but)
+
 
 EVERY_CHANNEL = ChannelScope(frozenset(), all_but=True)
 """For what is in scope by something else than its channel."""

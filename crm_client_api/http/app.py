@@ -57,6 +57,7 @@ from crm_client_api.http import (  # noqa: F401  imported for the routes that th
     phrases,
     popup_reasons,
     popups,
+    practice,
     recordings,
     recordings_zip,
     recycle_bins,

@@ -27,7 +27,7 @@ class AlarmQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 )  # fmt: skip
 def get_alarms(request: Request, query: AlarmQuery) -> Alarms:
     """List what recorders and keeper found wrong."""
-    found = list_alarms(request.stores.calls, past=query.past, limit=query.limit)
+    found = list_alarms(request.api.home, request.stores.calls, past=query.past, limit=query.limit)
     return Alarms([alarm_info(one) for one in found])
 
 

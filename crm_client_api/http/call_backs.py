@@ -19,6 +19,8 @@ from crm_client_api.domain.call_backs import (
     list_call_backs,
     position_of,
 )
+from crm_client_api.domain.practice import practice_channels
+from crm_client_api.domain.scope import ChannelScope
 from crm_client_api.domain.tasks import TaskScope
 from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.routing import Request, route
@@ -68,7 +70,7 @@ def get_call_backs(request: Request, query: CallBackQuery) -> CallBackPage:
         to_ms=unix_ms(query.to),
         newest_first=query.order == "newest",
     )
-    crm, scope = request.stores.crm, desk.channels
+    crm, scope = request.stores.crm, _scope(request)
     position = position_of(crm, query.after, scope) if query.after else None
     if query.after and position is None:
         return CallBackPage([], None)
@@ -79,7 +81,7 @@ def get_call_backs(request: Request, query: CallBackQuery) -> CallBackPage:
 @route("GET", "/call-backs/{call_id}", "One missed call and its call-back", answer=CallBackInfo, reads="call")
 def get_one_call_back(request: Request, call_id: str) -> CallBackInfo:
     """Show a missed call in scope."""
-    return _info(request, get_call_back(request.stores.crm, call_id, request.desk.channels))
+    return _info(request, get_call_back(request.stores.crm, call_id, _scope(request)))
 
 
 @route("PATCH", "/call-backs/{call_id}", "Take, release, note or settle a call-back", answer=CallBackInfo)
@@ -90,11 +92,16 @@ def patch_call_back(request: Request, call_id: str, body: CallBackChange) -> Cal
         call_id,
         Change(body.state, body.owner, body.note, body.reason),
         request.actor,
-        request.desk.channels,
+        _scope(request),
         TaskScope(request.operator.viewer),
         request.settings,
     )
     return _info(request, changed)
+
+
+def _scope(request: Request) -> ChannelScope:
+    """Nobody has to call back a practice call."""
+    return request.desk.channels.without(practice_channels(request.api.home, request.stores.calls))
 
 
 def _info(request: Request, call_back: CallBack) -> CallBackInfo:

@@ -10,10 +10,12 @@ from crm_client_api.answers.lines import CardInfo, Cards, ChannelInfo, ChannelQu
 from crm_client_api.domain.calls import ChannelRow, list_cards, list_channels, running_calls
 from crm_client_api.domain.parameter_values import Changes, change_values
 from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.practice import shown_cards, shown_channels
 from crm_client_api.domain.settings import read_settings
 from crm_client_api.http.routing import Request, route
 from crm_client_api.push.board import BoardState, CardState, read_board, read_quality
 from crm_client_api.views.calls import Desk, open_desk
+from firmware.clock import now_ms
 from firmware.errors import NotFound
 from firmware.parameters import Value
 
@@ -28,10 +30,10 @@ class ChannelChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @route("GET", "/channels", "The channels in scope, live", answer=Channels)
 def get_channels(request: Request) -> Channels:
-    """List the channels in scope."""
+    """List the channels in scope; those of practice while it is on."""
     desk = request.desk
     rows = [row for row in list_channels(request.stores.calls) if desk.channels.allows(row.number)]
-    return Channels(channel_infos(request, desk, rows))
+    return Channels(channel_infos(request, desk, shown_channels(request.api.home, rows, now_ms())))
 
 
 @route(
@@ -104,12 +106,12 @@ def channel_infos(request: Request, desk: Desk, rows: list[ChannelRow]) -> list[
 
 @route("GET", "/cards", "The line cards, live", answer=Cards)
 def get_cards(request: Request) -> Cards:
-    """List every line card."""
+    """List every line card; that of practice while it is on."""
     board = read_board(request.api.home)
     return Cards(
         [
             CardInfo(row.card_id, row.driver, row.model, row.ports, row.simulated, state.connected, state.link)
-            for row in list_cards(request.stores.calls)
+            for row in shown_cards(request.api.home, list_cards(request.stores.calls), now_ms())
             for state in [board.cards.get(row.card_id, CardState())]
         ]
     )

@@ -12,12 +12,13 @@ from crm_client_api.domain.call_search import search_calls
 from crm_client_api.domain.calls import Call, CallFilter, list_channels
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.popup import Decision
+from crm_client_api.domain.practice import shown_channels
 from crm_client_api.domain.receipts import receipts_of
 from crm_client_api.http.channels import channel_infos, channels_in_scope
 from crm_client_api.http.routing import Request, route
 from crm_client_api.push.popup_cards import decide_for, ring_of
 from crm_client_api.views.calls import Desk
-from firmware.clock import iso_utc
+from firmware.clock import iso_utc, now_ms
 
 LAST_CALLS = 5
 MOST_LINES = 32
@@ -48,7 +49,8 @@ def get_my_line(request: Request, query: MyLineQuery) -> MyLines:
         rows = channels_in_scope(request, [query.channel])
     else:
         mine = [row for row in list_channels(request.stores.calls) if row.number in operator.channels]
-        rows = [row for row in mine if desk.channels.allows(row.number)][:MOST_LINES]
+        allowed = [row for row in mine if desk.channels.allows(row.number)]
+        rows = shown_channels(request.api.home, allowed, now_ms())[:MOST_LINES]
     request.api.hub.receipts.flush()
     return MyLines(
         [_line(desk, info) for info in channel_infos(request, desk, rows)],

@@ -23,6 +23,7 @@ from crm_client_api.answers.statistics import (
 from crm_client_api.domain import audit
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.practice import practice_channels
 from crm_client_api.domain.scope import ChannelScope, communication_scope
 from crm_client_api.http.compression import takes_gzip
 from crm_client_api.http.errors import ApiError
@@ -144,9 +145,9 @@ def _wanted(query: SpanQuery) -> Wanted:
 
 
 def _reach(request: Request, channel: int | None = None, group: int | None = None) -> Reach:
-    """What this operator's statistics are made of; what is asked for and out of scope has no calls."""
+    """What this operator's statistics are made of: not of practice; what is asked for and out of scope has no calls."""
     desk = request.desk
-    channels = desk.channels
+    channels = desk.channels.without(practice_channels(request.api.home, request.stores.calls))
     if channel is not None:
         channels = both(channels, ChannelScope(frozenset({channel})))
     if group is not None:

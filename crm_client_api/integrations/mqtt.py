@@ -24,6 +24,7 @@ import sqlite_utils
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from crm_client_api.domain.practice import held_real_card, is_practice
 from crm_client_api.push.audience import CALL_EVENTS, CARD_EVENTS, LINE_EVENTS, RECORDING_EVENTS
 from crm_client_api.push.board import read_board
 from crm_client_api.stores import StorePool, Stores
@@ -235,9 +236,13 @@ class MqttPublisher:
             position = read_position(stores)
             events = read_after(stores.calls, position, _BATCH)
             name = epoch(stores.calls)
+            practice = {event.id for event in events if is_practice(stores.home, stores.calls, event)}
         if not events:
             return False
-        parts = [messages_of(event, self._prefix, format_position(name, event.id)) for event in events]
+        parts = [
+            [] if event.id in practice else messages_of(event, self._prefix, format_position(name, event.id))
+            for event in events
+        ]
         left = self._publish([message for part in parts for message in part])
         last = None
         for event, part in zip(events, parts, strict=True):
@@ -252,7 +257,7 @@ class MqttPublisher:
 
     def _greet(self) -> None:
         """What everybody finds who comes later: that the box is there, and its cards."""
-        cards = read_board(self._pool.home).cards
+        cards, without_practice = read_board(self._pool.home).cards, held_real_card(self._pool.home)
         self._publish(
             [
                 Message(f"{self._prefix}/status", ONLINE, retain=True),
@@ -263,6 +268,7 @@ class MqttPublisher:
                         retain=True,
                     )
                     for card_id, card in cards.items()
+                    if not (card.simulated and without_practice)
                 ),
             ]
         )

@@ -32,6 +32,7 @@ class _Port(msgspec.Struct, frozen=True):
 class _Status(msgspec.Struct, frozen=True):
     card_id: str
     at_ms: int
+    simulated: bool = False
     connected: bool = False
     link: LinkInfo = LinkInfo()
     ports: list[_Port] = []
@@ -46,6 +47,7 @@ class CardState:
 
     connected: bool = False
     link: LinkInfo = field(default_factory=LinkInfo)
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def read_board(home: Home, at_ms: int | None = None) -> BoardState:
     cards: dict[str, CardState] = {}
     for status in _reports(home, "*.live", _decoder):
         fresh = now - status.at_ms <= STALE_MS
-        cards[status.card_id] = CardState(status.connected and fresh, status.link)
+        cards[status.card_id] = CardState(status.connected and fresh, status.link, status.simulated)
         for port in status.ports:
             if fresh:
                 ports[port.channel] = PortState(

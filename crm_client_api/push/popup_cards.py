@@ -15,6 +15,7 @@ from crm_client_api.domain.customers import Match, match_number
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.popup_circumstances import Circumstances
+from crm_client_api.domain.practice import held_real_card
 from crm_client_api.domain.receipts import Receipt
 from crm_client_api.domain.scope import ChannelScope, communication_scope
 from crm_client_api.domain.settings import Settings
@@ -142,6 +143,8 @@ def _card(
         scope = communication_scope(desk.operator.viewer)
         notes = desk.once.get(("notes", scope, ids), lambda: last_notes(stores.crm, ids, scope, HISTORY_NOTES))
     earlier = _earlier(desk, call, call.key(desk.settings.site)) if call.number else []
+    first = shown[0].customer.id if shown else None
+    is_made_up = call.simulated and held_real_card(stores.home)
     return PopupInfo(
         call=desk.call_infos([call])[0],
         customers=[_customer(desk, m) for m in shown],
@@ -151,7 +154,7 @@ def _card(
         history=desk.call_infos(earlier) if earlier else [],
         communications=[_note(one) for one in notes],
         handed_by=handed_by,
-        url=url_for(desk.settings.url_pop, call, desk.settings.site, shown[0].customer.id if shown else None),
+        url=None if is_made_up else url_for(desk.settings.url_pop, call, desk.settings.site, first),
     )
 
 

@@ -11,6 +11,7 @@ from crm_client_api.domain.call_back_follower import Follower
 from crm_client_api.domain.communications.bin import purge_old
 from crm_client_api.domain.communications.upkeep import fill_in_ended
 from crm_client_api.domain.media import MediaFollower
+from crm_client_api.domain.practice import practice_channels
 from crm_client_api.domain.recycling import kept_ms
 from crm_client_api.domain.settings import read_settings
 from crm_client_api.domain.tasks import tell_due
@@ -36,7 +37,8 @@ class Reminders:
         """Do all that is due at ``at_ms`` (Unix ms UTC). Raises StoreError."""
         with self._pool.use() as stores:
             settings = read_settings(stores.crm)
-            told = self._follower.follow(stores.calls, stores.crm, settings, at_ms)
+            practice = practice_channels(stores.home, stores.calls)
+            told = self._follower.follow(stores.calls, stores.crm, settings, at_ms, practice)
             self._media.follow(stores.calls, stores.crm)
             while tell_due(stores.crm, at_ms):
                 told = True

@@ -10,6 +10,7 @@ import msgspec
 
 from crm_client_api.domain.call_search import list_calls
 from crm_client_api.domain.calls import Call, CallFilter, running_calls
+from crm_client_api.domain.practice import practice_channels
 from crm_client_api.domain.recordings import recordings_of
 from crm_client_api.excel.columns import Language
 from crm_client_api.take_home.forms import Form, likely_bytes
@@ -104,10 +105,13 @@ def _earlier(one_ms: int | None, other_ms: int) -> int:
 
 
 def chosen_calls(desk: Desk, filters: Sequence[CallFilter]) -> Iterator[list[Call]]:
-    """The calls in scope, page by page, those of each search newest first."""
+    """The calls in scope, page by page, those of each search newest first; practice calls only where they were chosen
+    one by one."""
+    counting = desk.channels.without(practice_channels(desk.stores.home, desk.stores.calls))
     for one in filters:
         page = replace(one, limit=PAGE_CALLS, before=None)
-        while found := list_calls(desk.stores.calls, page, desk.channels, desk.settings.site):
+        scope = counting if one.among is None else desk.channels
+        while found := list_calls(desk.stores.calls, page, scope, desk.settings.site):
             yield found
             page = replace(page, before=found[-1].id)
 
@@ -120,7 +124,12 @@ def calls_again(desk: Desk, ids: Sequence[str]) -> list[Call]:
 
 def left_out(desk: Desk, pages: Sequence[Sequence[str]], until_ms: int) -> tuple[str, ...]:
     """What the next one since then has to look at again: calls that run, and those whose audio is still to be cut."""
-    running = [call.id for call in running_calls(desk.stores.calls).values() if call.started_ms < until_ms]
+    practice = practice_channels(desk.stores.home, desk.stores.calls)
+    running = [
+        call.id
+        for channel, call in running_calls(desk.stores.calls).items()
+        if call.started_ms < until_ms and channel not in practice
+    ]
     awaited = {
         call_id
         for ids in pages

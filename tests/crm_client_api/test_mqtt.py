@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
+from practice_office import PRACTICE, PRACTICE_CARD, REAL, REAL_CARD, PracticeExchange
 
 from crm_client_api.integrations.mqtt import (
     Broker,
@@ -26,6 +27,8 @@ from crm_client_api.integrations.mqtt import (
     write_position,
 )
 from crm_client_api.stores import StorePool
+from firmware.clock import now_ms
+from firmware.live_file import write_live
 from firmware.store.connection import open_store, write
 from firmware.store.event_log import Event, last_id
 
@@ -168,6 +171,27 @@ def test_calls_cards_and_status(exchange, mosquitto, subscriber, publish):
     later.close()
     publisher.stop()
     wait_for(lambda: subscriber.last("office/tapdeck/status") == b"offline")
+
+
+@needs_mosquitto
+def test_practice_beside_real_lines_concerns_nobody_outside(home, mosquitto, subscriber, publish):
+    home.real_card_mark.touch()
+    lines = PracticeExchange(home)
+    for name, card_id, simulated in (("sim", PRACTICE_CARD, True), ("desk", REAL_CARD, False)):
+        told = {"card_id": card_id, "at_ms": now_ms(), "connected": True, "simulated": simulated}
+        write_live(home.status / f"{name}.live", json.dumps(told).encode())
+    publish(mosquitto.broker())
+    wait_for(lambda: subscriber.last(f"office/tapdeck/cards/{REAL_CARD}"))
+    lines.event("card_present", card_id=PRACTICE_CARD)
+    lines.talked(PRACTICE, "13900000000")
+    lines.event("line_lost", PRACTICE)
+    lines.event("card_lost", card_id=PRACTICE_CARD)
+    lines.talked(REAL, "13812345678")
+    lines.close()
+    wait_for(lambda: "call_ended" in [kind for kind, _ in subscriber.kinds()])
+    assert {number for _, number in subscriber.kinds()} == {"", "13812345678"}
+    assert len(subscriber.kinds()) == 4
+    assert not [topic for topic, _, _ in subscriber.got if PRACTICE_CARD in topic or "/lines/" in topic]
 
 
 @needs_mosquitto

@@ -16,6 +16,7 @@ from crm_office import ROOT, hire
 from hypothesis import given
 from hypothesis import strategies as st
 from ncid_client import LABEL, NcidClient, field_of
+from practice_office import PRACTICE, REAL, PracticeExchange
 
 from crm_client_api.domain import office_events
 from crm_client_api.domain.audit import Actor
@@ -103,6 +104,18 @@ def test_an_unmodified_client_pops_up(crm, exchange, connect):
     assert field_of(end, "CTYPE") == "IN"
     assert crm.execute("SELECT count(*) FROM popup_receipts WHERE staff_no = '1001'").fetchone()[0] == 1
     assert crm.execute("SELECT count(*) FROM audit WHERE action = 'ncid.connect'").fetchone()[0] == 1
+
+
+def test_practice_beside_real_lines_is_not_shown(home, crm, connect):
+    home.real_card_mark.touch()
+    hire(crm, "1", "super")
+    lines = PracticeExchange(home)
+    client = connect(give_token(crm, "1"))
+    client.started()
+    lines.end(lines.call(PRACTICE, "13900000000"))
+    lines.call(REAL, "13812345678")
+    assert field_of(client.next(), "NMBR") == "13812345678"
+    lines.close()
 
 
 def test_an_event_that_cannot_be_told_holds_up_nobody(crm, exchange, connect):

@@ -13,6 +13,7 @@ from crm_client_api.domain.call_search import list_calls
 from crm_client_api.domain.call_tags import tags_of
 from crm_client_api.domain.calls import Call, CallFilter
 from crm_client_api.domain.operators import Operator
+from crm_client_api.domain.practice import practice_channels
 from crm_client_api.domain.recordings import Recording, recordings_of
 from crm_client_api.excel.cells import local_of_ms
 from crm_client_api.excel.columns import CALLS, Language, word
@@ -40,8 +41,10 @@ def write_calls(context: Context, target: Path, wanted: CallFilter, operator: Op
 
 
 def _pages(desk: Desk, wanted: CallFilter) -> Iterator[list[Call]]:
+    """Without practice calls: no column of the workbook could mark them."""
+    scope = desk.channels.without(practice_channels(desk.stores.home, desk.stores.calls))
     page = replace(wanted, limit=_PAGE_ROWS, before=None)
-    while found := list_calls(desk.stores.calls, page, desk.channels, desk.settings.site):
+    while found := list_calls(desk.stores.calls, page, scope, desk.settings.site):
         yield found
         page = replace(page, before=found[-1].id)
 

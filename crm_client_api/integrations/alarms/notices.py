@@ -14,6 +14,7 @@ import msgspec
 import sqlite_utils
 
 from crm_client_api.domain.box_alarms import BoxAlarm, plain_details
+from crm_client_api.domain.practice import without_lost_practice
 from crm_client_api.domain.watching import EVENT as UNUSUAL
 from crm_client_api.integrations.webhooks import registered
 from crm_client_api.integrations.webhooks.registered import ALARM, active_webhooks
@@ -62,7 +63,7 @@ def note_alarms(stores: Stores) -> int:
     anew, first = mark["calls_epoch"] != calls_epoch, mark["calls_epoch"] == ""
     office_id = mark["office_id"] if mark["office_epoch"] == office_epoch else newest
     last_alarm = calls.conn.execute("SELECT coalesce(max(id), 0) FROM alarms").fetchone()[0]
-    raised = _raised(calls, 0 if anew else mark["alarm_id"], last_alarm, only_standing=first)
+    raised = _raised(stores, 0 if anew else mark["alarm_id"], last_alarm, only_standing=first)
     cleared = [] if anew else _cleared(crm, calls)
     unusual = crm.conn.execute(
         "SELECT id, at_ms, data FROM events WHERE id > ? AND id <= ? AND kind = ? ORDER BY id LIMIT ?",
@@ -99,12 +100,12 @@ def note_alarms(stores: Stores) -> int:
     return len(new)
 
 
-def _raised(calls: sqlite_utils.Database, after: int, upto: int, *, only_standing: bool) -> list[sqlite3.Row]:
+def _raised(stores: Stores, after: int, upto: int, *, only_standing: bool) -> list[sqlite3.Row]:
     """Alarms behind one; at the very first look only those that stand: nobody wants to hear of old ones."""
-    condition = " AND cleared_ms IS NULL" if only_standing else ""
-    return calls.conn.execute(
+    condition = f"{without_lost_practice(stores.home)}{' AND cleared_ms IS NULL' if only_standing else ''}"
+    return stores.calls.conn.execute(
         "SELECT id, code, subject, raised_ms, cleared_ms, data FROM alarms"
-        f" WHERE id > ? AND id <= ?{condition} ORDER BY id LIMIT ?",
+        f" WHERE id > ? AND id <= ? AND {condition} ORDER BY id LIMIT ?",
         (after, upto, _BATCH),
     ).fetchall()
 

@@ -16,6 +16,7 @@ from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.calls import Call, call_of_event
 from crm_client_api.domain.office_events import CALLER_UNKNOWN, POPUP_HANDED, is_for
 from crm_client_api.domain.popup_causes import DECIDES_NUMBER, causes_popup
+from crm_client_api.domain.practice import held_real_card
 from crm_client_api.domain.receipts import Shown as Receipt
 from crm_client_api.domain.receipts import add_receipts
 from crm_client_api.domain.scope import Viewer
@@ -213,7 +214,7 @@ class NcidFeed:
 
     def _one(self, stores: Stores, settings: Settings, log: Log, event: Event) -> None:
         row = stores.calls.conn.execute("SELECT * FROM calls WHERE id = ?", (event.call_id,)).fetchone()
-        if row is None:
+        if row is None or (row["simulated"] and held_real_card(stores.home)):
             return
         call = call_of_event(event.data, row) if log == "calls" else call_of_event({}, row)
         pops_up = log == "office" or causes_popup(

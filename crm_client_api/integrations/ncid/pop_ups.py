@@ -16,6 +16,7 @@ from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.popup_causes import DECIDES_NUMBER, first_events
 from crm_client_api.domain.popup_circumstances import circumstances_of
+from crm_client_api.domain.practice import practice_channels
 from crm_client_api.domain.scope import EVERY_CHANNEL, customer_scope
 from crm_client_api.domain.settings import Settings, read_settings
 from crm_client_api.integrations.ncid import lines
@@ -55,7 +56,8 @@ def call_log(stores: Stores, operator: Operator, position: Position) -> tuple[li
     settings = read_settings(stores.crm)
     entries: list[str] = []
     running: dict[str, Shown] = {}
-    calls = list_calls(stores.calls, CallFilter(limit=_LOOKED_AT_CALLS), EVERY_CHANNEL, settings.site)
+    scope = EVERY_CHANNEL.without(practice_channels(stores.home, stores.calls))
+    calls = list_calls(stores.calls, CallFilter(limit=_LOOKED_AT_CALLS), scope, settings.site)
     had = _had(stores, operator.staff_no, [call.id for call in calls])
     until_s = time.monotonic() + _LOG_WITHIN_S
     for call in calls:

@@ -13,6 +13,7 @@ from crm_client_api.domain.box_alarms import BoxAlarm, Plain
 from crm_client_api.domain.calls import call_of_event
 from crm_client_api.domain.operators import Operator
 from crm_client_api.domain.permissions import Permission
+from crm_client_api.domain.practice import is_practice
 from crm_client_api.domain.recordings import get_recording
 from crm_client_api.domain.settings import Settings
 from crm_client_api.domain.watching import EVENT as UNUSUAL
@@ -83,6 +84,8 @@ def alarm_body(operator: Operator, webhook_id: int, position: str, notice: Notic
 
 
 def _data(desk: Desk, event: Event) -> msgspec.Struct | None:
+    if is_practice(desk.stores.home, desk.stores.calls, event):
+        return None
     if event.kind in CARD_EVENTS:
         return CardEventInfo(str(event.data.get("card_id", "")), event.kind)
     if event.channel is None or not desk.channels.allows(event.channel):
