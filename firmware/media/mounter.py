@@ -69,9 +69,8 @@ def mount(device: str, name: str, file_system: str, write: bool) -> dict[str, ob
         raise Trouble("unsupported", f"{file_system} is not used here")
     unmount(name)
     unclean = _is_unclean(node, file_system)
-    if write:
-        if unclean:
-            _mend(node, file_system)
+    if unclean and (write or _is_torn(node, file_system)):
+        _mend(node, file_system, "unclean" if write else "damaged")
         unclean = False
     MOUNTS.mkdir(mode=0o755, exist_ok=True)
     place.mkdir(mode=0o755, exist_ok=True)
@@ -161,6 +160,11 @@ def _is_unclean(node: str, file_system: str) -> bool:
         raise _of_error(error) from error
 
 
+def _is_torn(node: str, file_system: str) -> bool:
+    """NTFS that was pulled out between the writing of its table and of the copy of that: nobody can even read it."""
+    return file_system == "ntfs" and "$MFTMirr" in _run("ntfs-3g.probe", "--readonly", node)[1]
+
+
 def _read_at(fd: int, at: int, count: int) -> bytes:
     """Raises Trouble when the device ends before."""
     first = at - at % 512
@@ -170,8 +174,8 @@ def _read_at(fd: int, at: int, count: int) -> bytes:
     return read
 
 
-def _mend(node: str, file_system: str) -> None:
-    """Check until nothing is found any more: what mends one thing may lay open another."""
+def _mend(node: str, file_system: str, code_if_not: str = "unclean") -> None:
+    """Check until nothing is found any more: what mends one thing may lay open another. Raises Trouble."""
     ends_s = time.monotonic() + COMMAND_LIMIT_S
     for _ in range(_MOST_CHECKS):
         code, said = _run(*_CHECKERS[file_system], node, limit_s=max(1.0, ends_s - time.monotonic()))
@@ -183,7 +187,7 @@ def _mend(node: str, file_system: str) -> None:
             return
     if (trouble := _trouble_with(node)) is not None:  # it was pulled out, or is dying, while it was checked
         raise trouble
-    raise Trouble("unclean", f"the file system was not closed properly and cannot be repaired safely: {said}")
+    raise Trouble(code_if_not, f"the file system was not closed properly and cannot be repaired safely: {said}")
 
 
 def _mount(node: str, place: Path, file_system: str, write: bool, unclean: bool) -> None:

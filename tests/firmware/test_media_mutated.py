@@ -108,3 +108,26 @@ def test_what_one_check_lays_open_is_mended_too(tmp_path: Path) -> None:
         stick.write(b"\1")
     mounter._mend(str(image), "vfat")
     run("fsck.fat", "-n", str(image))
+
+
+def test_ntfs_that_cannot_be_read_is_mended_as_it_is_plugged_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pulled out between the writing of $MFT and of its mirror; a real kernel mounts it in test_real_yanks."""
+    if missing := missing_tools("ntfs"):
+        pytest.skip(f"needs {', '.join(missing)}")
+    image = tmp_path / "ntfs.img"
+    make("ntfs", image, tmp_path)
+    with image.open("r+b") as stick:
+        head = stick.read(512)
+        cluster_bytes, first = int.from_bytes(head[11:13], "little") * head[13], int.from_bytes(head[48:56], "little")
+        stick.seek(first * cluster_bytes + 8)  # of the $MFT's own record: the number of its last change
+        stick.write(b"\1")
+    monkeypatch.setattr(mounter, "MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr(mounter, "_node", lambda device: str(image))
+    monkeypatch.setattr(mounter, "_mount", lambda node, *_: run("ntfs-3g.probe", "--readonly", node))
+    monkeypatch.setattr(mounter, "_look", lambda *_: {})
+    assert mounter._is_unclean(str(image), "ntfs")
+    told = mounter.mount("sda", "0" * 16, "ntfs", write=False)
+    assert told["unclean"] is False
+    assert not mounter._is_unclean(str(image), "ntfs")
