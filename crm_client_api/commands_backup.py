@@ -30,6 +30,7 @@ _PHRASES = {
     "writing": "writes it to its place 写入目标",
     "clearing": "clears old recordings away 清理旧录音",
     "unpacking": "unpacks 解包",
+    "settling": "makes everything ready 准备就绪",
 }
 
 
@@ -249,7 +250,7 @@ def restore_command(home: Home, source: Path, passphrase: str, replace: bool, ye
         percent = 100 * done // max(whole, 1)
         if percent >= shown.get(what, -10) + 10:
             shown[what] = percent
-            click.echo(f"… {_PHRASES[what]} {percent} %", err=True)
+            click.echo(f"… {_PHRASES[what]}" + (f" {percent} %" if whole else ""), err=True)
 
     done = restore(home, file, passphrase, replace=replace, told=told)
     rows = {name: count for store in done.end.rows.values() for name, count in store.items()}

@@ -14,17 +14,16 @@ import msgspec
 from firmware.config import Home
 from firmware.errors import ConfigError
 from firmware.parameters_page import parameters_page
-from firmware.store.migrations import migrate
-from firmware.supervise import read_wanted, remove_wanted, wanted_names
+from firmware.start import make_ready
+from firmware.supervise import read_wanted, remove_wanted, take_restart, wanted_names
 from firmware.supervisor import Supervisor, only_supervisor, registered_daemons
 
 
 @click.command("migrate")
 @click.pass_obj
 def migrate_command(home: Home) -> None:
-    """Make the home directory and bring both stores to this version's schema."""
-    home.create()
-    steps = migrate(home)
+    """Make the home directory, let a restored backup take over, and bring both stores to this version's schema."""
+    steps = make_ready(home)
     click.echo("\n".join(steps) if steps else "nothing to do")
 
 
@@ -34,7 +33,7 @@ def supervise_command(home: Home) -> None:
     """Run the daemons until Ctrl-C or SIGTERM; stores must be migrated."""
     home.create()
     with only_supervisor(home):
-        Supervisor(home, registered_daemons()).run()
+        Supervisor(home, registered_daemons(), between=lambda: _start_anew(home)).run()
 
 
 @click.command("wanted")
@@ -69,26 +68,35 @@ def run_command(home: Home, port: int, bind: str, lines: int, no_exchange: bool)
         "TAPDECK_KEEPER_LINES": str(lines),
         "TAPDECK_KEEPER_NO_EXCHANGE": "1" if no_exchange else "0",
     }
-    greeted = False
+    greetings: list[str] | None = None
 
     def greet(name: str) -> None:
-        nonlocal greeted
-        if name == "api" and not greeted:
-            greeted = True
+        nonlocal greetings
+        if name == "api" and greetings is not None:
             _print_welcome(home, greetings)
+            greetings = None
 
-    supervisor = Supervisor(home, registered_daemons(), environment=environment, on_ready=greet)
-    home.create()
-    with only_supervisor(home):
-        _require_free_port(bind, port)
-        migrate(home)
-        for name in wanted_names(home):  # left over from another day; the keeper looks for cards anew
-            remove_wanted(home, name)
-        (home.run / "api.json").unlink(missing_ok=True)
+    def start() -> None:
+        nonlocal greetings
+        _start_anew(home)
         points = sorted(entry_points(group="tapdeck.greetings"), key=lambda point: point.name)
         greetings = [line for point in points for line in point.load()(home)]
         click.echo("Starting … 正在启动 …")
+
+    supervisor = Supervisor(home, registered_daemons(), environment=environment, on_ready=greet, between=start)
+    home.create()
+    with only_supervisor(home):
+        _require_free_port(bind, port)
+        start()
         supervisor.run()
+
+
+def _start_anew(home: Home) -> None:
+    make_ready(home)
+    for name in wanted_names(home):  # left over from before; the keeper looks for cards anew
+        remove_wanted(home, name)
+    (home.run / "api.json").unlink(missing_ok=True)
+    take_restart(home)
 
 
 def _require_free_port(bind: str, port: int) -> None:

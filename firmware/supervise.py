@@ -1,7 +1,8 @@
 """What is to run: the daemons of the box, and the wanted files of those that come and go.
 
 A wanted file is ``run/wanted/NAME.json`` with ``{"argv": [...]}``: the keeper writes it, the supervisor of a
-developer's machine or systemd's units on the appliance start and stop the process by it.
+developer's machine or systemd's units on the appliance start and stop the process by it. The file ``run/restart`` wants
+all of them stopped and started again.
 """
 
 from __future__ import annotations
@@ -72,3 +73,24 @@ def read_wanted(home: Home, name: str) -> DaemonSpec:
 def wanted_names(home: Home) -> list[str]:
     """The names of all wanted processes, sorted."""
     return sorted(file.stem for file in home.wanted.glob("*.json") if not file.name.startswith("."))
+
+
+def _restart_file(home: Home) -> Path:
+    return home.run / "restart"
+
+
+def want_restart(home: Home) -> None:
+    """Have the whole box stopped, made ready (``firmware.start``) and started again. Raises StoreError."""
+    try:
+        _restart_file(home).touch()
+    except OSError as error:
+        raise StoreError(f"{_restart_file(home)} cannot be written: {error}") from error
+
+
+def take_restart(home: Home) -> bool:
+    """Whether somebody wants the box started again; whoever asks does it, so it is asked for no longer."""
+    try:
+        _restart_file(home).unlink()
+    except FileNotFoundError:
+        return False
+    return True

@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from firmware.child import Child, Launch, OutputLog
 from firmware.config import Home
 from firmware.errors import BadInput, ConfigError
-from firmware.supervise import DaemonSpec, read_wanted, wanted_names
+from firmware.supervise import DaemonSpec, read_wanted, take_restart, wanted_names
 
 _TICK_S = 0.1
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -53,7 +53,8 @@ class Supervisor:
 
     ``program`` is the command line in front of every ``argv``; ``environment`` is added to every child's.
     ``watchdog_s``: a daemon that says nothing for so long is killed and started again.
-    ``on_ready`` is called with a daemon's name each time it says READY.
+    ``on_ready`` is called with a daemon's name each time it says READY. ``between``: what is done while all are stopped
+    because somebody wants the box started again; what it raises ends ``run``.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Supervisor:
         watchdog_s: float = 10.0,
         echo: bool = True,
         on_ready: Callable[[str], None] = lambda name: None,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         self._home = home
         self._fixed = {spec.name: spec for spec in daemons}
@@ -74,6 +76,7 @@ class Supervisor:
         self._watchdog_s = watchdog_s
         self._echo = echo
         self._on_ready = on_ready
+        self._between = between
         self._selector = selectors.DefaultSelector()
         self._running: dict[str, tuple[DaemonSpec, Child]] = {}
         self._refused: dict[str, str] = {}
@@ -87,6 +90,11 @@ class Supervisor:
         with self._signals():
             try:
                 while not self._stop:
+                    if take_restart(self._home):
+                        self.say("starting again … 正在重新启动 …")
+                        self._stop_all()
+                        self._between()
+                        continue
                     self._follow({**self._fixed, **self._wanted()})
                     self._turn()
             finally:

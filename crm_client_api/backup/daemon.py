@@ -1,4 +1,5 @@
-"""The daemon of backups: makes those that somebody asked for and that of every night, and tells when none came about.
+"""The daemon of backups: makes those that somebody asked for and that of every night, tells when none came about, and
+restores one by the web page.
 
 A dead share lets whoever looks at it wait for ever, so a thread that never touches a place tells. The daemon is a
 process of its own, for it reads the keys of the box and reaches servers, and the courier may do neither. While there is
@@ -14,6 +15,7 @@ import time
 
 from crm_client_api.backup.asking import BACKUP
 from crm_client_api.backup.nightly import ask_when_due, tell_overdue
+from crm_client_api.backup.restore_daemon import RestoreKeeper
 from crm_client_api.courier.life import work_until_stopped
 from crm_client_api.stores import StorePool
 from firmware.clock import now_ms
@@ -107,4 +109,4 @@ class OverdueTeller:
 
 def run_backups(home: Home) -> None:
     """Work until SIGTERM or SIGINT. Raises ConfigError when another one works here, StoreError."""
-    work_until_stopped(home, DAEMON, [BackupKeeper(home), OverdueTeller(home)])
+    work_until_stopped(home, DAEMON, [BackupKeeper(home), OverdueTeller(home), RestoreKeeper(home)])

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from crm_client_api.backup.refusals import WrongPassphrase
 from firmware.errors import BadInput, Refused
 
 if TYPE_CHECKING:  # cryptography is loaded when the first backup is made or opened, not before
@@ -121,7 +122,7 @@ def make_key(passphrase: str, log2_n: int = LOG2_N) -> OwnKey:
 
 
 def unlock(key: BackupKey, passphrase: str) -> Unlocked:
-    """What is wrapped. Raises Refused: another passphrase, or an altered head."""
+    """What is wrapped. Raises WrongPassphrase: another one, or an altered head."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -135,7 +136,7 @@ def unlock(key: BackupKey, passphrase: str) -> Unlocked:
             X25519PrivateKey.from_private_bytes(raw[:_RAW_BYTES]), Ed25519PublicKey.from_public_bytes(raw[_RAW_BYTES:])
         )
     except (InvalidTag, ValueError, MemoryError) as error:
-        raise Refused(
+        raise WrongPassphrase(
             "this passphrase does not open the backup, or its head was altered. 口令不正确,或备份文件头已被改动。"
         ) from error
 

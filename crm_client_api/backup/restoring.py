@@ -1,20 +1,20 @@
-"""Bringing a backup back: all of it is unpacked and proved beside its place first, then put into its place.
+"""Bringing a backup back. First all of it is unpacked and proved beside its place, while the box may go on working;
+then it takes over (``taking_over``), with the box stopped.
 
-Until the first rename the home is as it was. Nothing of a home that is not blank is removed: it goes into folders
-called ``before-restore-TIME``. Recordings that are there already, and whole, stay as they are.
+Until then the home is as it was. Nothing of a home that is not blank is removed: it goes into folders called
+``before-restore-TIME``. Recordings that are there already, and whole, stay as they are.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
 from crm_client_api.backup.contents import (
     RECORDINGS,
@@ -24,34 +24,26 @@ from crm_client_api.backup.contents import (
     Kept,
     KeptList,
     check_name,
-    is_root_file,
     unpack,
 )
-from crm_client_api.backup.factory_reset import RESET_MARK
-from crm_client_api.backup.sealing import Head, Opened, Unlocker, read_opening
+from crm_client_api.backup.sealing import Head, Opened, Opening, Unlocker, read_opening
 from crm_client_api.backup.settling import require_known_steps, settle
+from crm_client_api.backup.stage import Stage
+from crm_client_api.backup.taking_over import Ready, clear, entries, has_begun, read_ready, take_over, write_ready
 from crm_client_api.backup.trial import require_rows
-from crm_client_api.take_home.landing import sync_file_system
+from crm_client_api.domain.audit import CONSOLE, Actor
 from firmware.clock import now_ms
 from firmware.config import Home
-from firmware.durable import sync_folder
 from firmware.errors import BadInput, Refused, StoreError, StoreFull
-from firmware.store.health import clear_mark, mark_damaged, marked_damage
 from firmware.store.replace import nobody_has_it
 from firmware.supervisor import only_supervisor
 from recorder.library.audio.names import tombstone_file
 
-_STAGE = ".restoring"
-_SECRET = ("keys", "vault")
-_OWN_DISK = (*_SECRET, "evidence", "recordings")
-"""Folders that may be disks or have owners of their own: what belongs there is unpacked there."""
-_CUT_OFF = "a restore was cut off: run 'tapdeck restore' again"
-_KEPT_FREE_BYTES = 64 << 20
 _PIECE_BYTES = 1 << 20
-_COMPANIONS = ("-wal", "-shm")
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done (``unpacking``, ``recordings``), how much of it is done, and how much it is."""
+"""Told what is being done (``unpacking``, ``recordings``, ``settling``), how much of it is done, and how much it is.
+What it raises ends the restore, and nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,121 +62,109 @@ class Restored:
 
 
 def is_blank(home: Home) -> bool:
-    """Whether no box has worked here: no store, no recording, no key; or a restore was cut off here."""
-    if marked_damage(home.crm_db) == _CUT_OFF:
-        return True
+    """Whether no box has worked here: no store, no recording, no key."""
     stores = any((home.root / name).exists() for name in STORES)
-    return not stores and not any(
-        _entries(folder) for folder in (home.recordings, home.evidence, home.keys, home.vault)
-    )
+    return not stores and not any(entries(folder) for folder in (home.recordings, home.evidence, home.keys, home.vault))
 
 
 def restore(home: Home, file: Path, passphrase: str, *, replace: bool, told: Progress) -> Restored:
-    """Put the backup ``file`` in the place of what is here.
+    """Put the backup ``file`` in the place of what is here, or go on with that where it was cut off.
 
     Raises Refused: the home is not blank and not to be replaced, another passphrase, a newer version; BadInput:
-    altered, damaged, made by somebody else; ConfigError, StoreBusy: the box runs.
+    altered, damaged, made by somebody else; ConfigError, StoreBusy: the box runs; StoreError.
     """
     unlocker = Unlocker(passphrase)
+    head = proved(file, unlocker).head
+    home.create()
+    with only_supervisor(home), nobody_has_it(home.calls_db), nobody_has_it(home.crm_db):
+        ready = read_ready(home) if has_begun(home) else None
+        if ready is not None:
+            take_over(home, ready)
+        if ready is None or ready.backup != head.id:
+            if not replace and not is_blank(home):
+                raise Refused(
+                    f"{home.root} is not blank: with --replace what is there is set aside. 该目录已有数据,加"
+                    " --replace 才会替换(原有数据另存,不会删除)。"
+                )
+            ready = prepare(home, file, unlocker, told=told)
+            take_over(home, ready)
+    aside = ready.aside if ready.damaged or not ready.blank else None
+    return Restored(head, ready.end, ready.steps, ready.recordings, ready.absent, aside)
+
+
+def proved(file: Path, unlocker: Unlocker) -> Opening:
+    """What a backup begins with, once the passphrase has proved it. Raises BadInput, Refused."""
     try:
         with file.open("rb") as sealed:
             opening = read_opening(sealed)
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror}") from error
-    head = opening.head
-    if head.kind != "backup":
+    if opening.head.kind != "backup":
         raise BadInput("this is one recording out of a backup: give the file tapdeck-….tapdeck beside it")
     unlocker.file_key(opening)
-    blank = is_blank(home)
-    if not blank and not replace:
-        raise Refused(
-            f"{home.root} is not blank: with --replace what is there is set aside. 该目录已有数据,加 --replace 才会替换"
-            "(原有数据另存,不会删除)。"
-        )
-    home.create()
-    with only_supervisor(home), nobody_has_it(home.calls_db), nobody_has_it(home.crm_db), _stage(home) as stage:
-        about, end = _unpack(file, unlocker, stage, told)
+    return opening
+
+
+def prepare(
+    home: Home,
+    file: Path,
+    unlocker: Unlocker,
+    *,
+    told: Progress,
+    actor: Actor = Actor(CONSOLE),  # noqa: B008 - a frozen value
+) -> Ready:
+    """Unpack and prove everything beside its place, and mark it ready: the next start takes over. The box may work.
+
+    ``actor``: by whom the restored box notes that it was done. Raises BadInput, Refused, StoreError, StoreFull, what
+    ``told`` raises: nothing is ready then.
+    """
+    with _empty_stage(home) as stage:
+        about, end, head = _unpack(file, unlocker, stage, told)
         kept = KeptList(stage.place(RECORDINGS), end.recordings)
         require_known_steps(about, stage.folder)
         require_rows(stage.folder, end)
-        recordings, absent, damaged = _recordings(home, file.parent, kept, unlocker, stage, told)
-        steps = settle(Home(stage.folder), about, head, file.parent)
-        aside = datetime.fromtimestamp(now_ms() / 1000, UTC).strftime("before-restore-%Y%m%dT%H%M%SZ")
-        _put_in_place(home, stage, aside, damaged)
-        return Restored(head, end, steps, recordings, absent, aside if damaged or not blank else None)
-
-
-class _Stage:
-    """Where everything is unpacked: a folder in the home, and one in each folder that may be a disk of its own."""
-
-    def __init__(self, home: Home) -> None:
-        self._home = home
-        self.folder = home.root / _STAGE
-        self._made: set[Path] = set()
-
-    def own(self, name: str) -> Path:
-        return self._home.root / name / _STAGE
-
-    def clear(self) -> None:
-        for folder in (self.folder, *(self.own(name) for name in _OWN_DISK)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def place(self, name: str) -> Path:
-        first, _, rest = name.partition("/")
-        return self.own(first) / rest if first in _OWN_DISK else self.folder / name
-
-    def take(self, name: str, size: int) -> BinaryIO:
-        """A new file, readable for whom its folder is."""
-        place = self.place(name)
+        recordings, absent, damaged = _recordings(home, file, kept, unlocker, stage, told)
+        told("settling", 0, 0)
+        noted = {"recordings": recordings, "absent": len(absent)}
+        steps = settle(Home(stage.folder), about, head, file.parent, actor, noted)
         try:
-            self._make(place.parent)
-            if shutil.disk_usage(place.parent).free < size + _KEPT_FREE_BYTES:
-                raise StoreFull(f"there is no room for the backup in {self._home.root}. 磁盘空间不足。")
-            first = name.partition("/")[0]
-            mode = place.parent.stat().st_mode & (0o640 if first in _SECRET else 0o660) | 0o600
-            descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            os.fchmod(descriptor, mode)
-            return os.fdopen(descriptor, "wb")
+            stage.sync()
         except OSError as error:
-            raise StoreError(f"{place}: {error.strerror}") from error
-
-    def _make(self, folder: Path) -> None:
-        """Folders down to one, each with the rights of that above it: every daemon is a user of its own."""
-        if folder in self._made:
-            return
-        if not folder.exists():
-            self._make(folder.parent)
-            folder.mkdir()
-            folder.chmod(folder.parent.stat().st_mode & 0o7777)
-        self._made.add(folder)
-
-    def sync(self) -> None:
-        for folder in (self.folder, *(self.own(name) for name in _OWN_DISK)):
-            if folder.exists():
-                sync_file_system(folder, folder.rglob("*"))
+            raise StoreError(f"{home.root}: {error.strerror}") from error
+        told("settling", 0, 0)
+        aside = datetime.fromtimestamp(now_ms() / 1000, UTC).strftime("before-restore-%Y%m%dT%H%M%SZ")
+        ready = Ready(head.id, head.made_ms, end, steps, recordings, absent, damaged, aside, is_blank(home))
+        write_ready(home, ready)
+        return ready
 
 
 @contextmanager
-def _stage(home: Home) -> Iterator[_Stage]:
-    stage = _Stage(home)
-    stage.clear()
+def _empty_stage(home: Home) -> Iterator[Stage]:
+    clear(home)
     try:
-        yield stage
-    finally:
-        stage.clear()
+        yield Stage(home)
+    except BaseException:
+        clear(home)
+        raise
 
 
-def _unpack(file: Path, unlocker: Unlocker, stage: _Stage, told: Progress) -> tuple[About, End]:
+def _unpack(file: Path, unlocker: Unlocker, stage: Stage, told: Progress) -> tuple[About, End, Head]:
     try:
         with file.open("rb") as sealed:
-            size = file.stat().st_size
-            return unpack(Opened(sealed, unlocker.file_key, lambda done: told("unpacking", done, size)), stage.take)
+            size = os.fstat(sealed.fileno()).st_size
+            opened = Opened(sealed, unlocker.file_key, lambda done: told("unpacking", done, size))
+            return *unpack(opened, stage.take), opened.head
     except OSError as error:
-        raise StoreError(f"{file}: {error.strerror}") from error
+        raise _trouble(file, error) from error
+
+
+def _trouble(place: Path, error: OSError) -> StoreError:
+    text = f"{place}: {error.strerror}"
+    return StoreFull(text) if error.errno == errno.ENOSPC else StoreError(text)
 
 
 def _recordings(
-    home: Home, folder: Path, kept: KeptList, unlocker: Unlocker, stage: _Stage, told: Progress
+    home: Home, file: Path, kept: KeptList, unlocker: Unlocker, stage: Stage, told: Progress
 ) -> tuple[int, list[str], list[str]]:
     """Unpack the recordings beside a backup that the home lacks, or has damaged; how many, which cannot be brought
     back, and which are damaged here.
@@ -197,13 +177,17 @@ def _recordings(
         if (home.recordings / tombstone_file(one.path)).exists() or _is_whole(here, one):
             continue  # what was deleted stays deleted
         try:
-            _recording(folder, one, unlocker, stage)
+            _recording(file.parent, one, unlocker, stage)
             count += 1
             if here.is_file():
                 damaged.append(one.path)
-        except (BadInput, Refused, FileNotFoundError):
+        except (BadInput, Refused, FileNotFoundError) as error:
+            if not file.is_file():  # it went with its stick or share: nothing is known of what lies beside it
+                raise StoreError(f"{file} is gone") from error
             stage.place(f"recordings/{one.path}").unlink(missing_ok=True)
             absent.append(one.path)
+        except OSError as error:
+            raise _trouble(file.parent, error) from error
     kept.file.unlink(missing_ok=True)
     with suppress(OSError):
         kept.file.parent.rmdir()
@@ -222,7 +206,7 @@ def _is_whole(here: Path, one: Kept) -> bool:
         return False
 
 
-def _recording(folder: Path, one: Kept, unlocker: Unlocker, stage: _Stage) -> None:
+def _recording(folder: Path, one: Kept, unlocker: Unlocker, stage: Stage) -> None:
     """Raises BadInput, Refused, FileNotFoundError; StoreError."""
     check_object(one.object)
     with (folder / one.object).open("rb") as sealed:
@@ -242,89 +226,3 @@ def check_object(name: str) -> None:
     parts = name.split("/")
     if parts[0] != "recordings" or any(part in ("", ".", "..") for part in parts):
         raise BadInput(f"{name[:100]!r} is no recording beside a backup")
-
-
-def _put_in_place(home: Home, stage: _Stage, aside: str, damaged: list[str]) -> None:
-    """Everything by renames within its disk, the stores last; until then the box refuses to start."""
-    try:
-        _keep_longer_logs(home, stage)
-        stage.sync()
-        mark_damaged(home.crm_db, _CUT_OFF)
-        for path in damaged:
-            place = home.recordings / aside / path
-            (home.recordings / aside).mkdir(exist_ok=True, mode=0o700)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            (home.recordings / path).rename(place)
-        for name in _OWN_DISK:
-            folder = home.root / name
-            if name != "recordings":
-                _set_aside(folder, aside, lambda _: True)
-            _merge(stage.own(name), folder)
-            sync_folder(folder)
-        _set_aside(home.root, aside, _is_ours)
-        _merge(stage.folder, home.root)
-        sync_folder(home.root)
-        (home.root / RESET_MARK).unlink(missing_ok=True)
-        clear_mark(home.calls_db)
-        clear_mark(home.crm_db)
-    except OSError as error:
-        raise StoreError(f"{home.root}: {error.strerror}") from error
-
-
-def _is_ours(entry: Path) -> bool:
-    stores = tuple(f"{store}{ending}" for store in STORES for ending in ("", *_COMPANIONS))
-    if not entry.is_file():
-        return entry.name == "jobs"
-    return entry.name in stores or entry.name.startswith("figures.db") or is_root_file(entry.name)
-
-
-def _set_aside(folder: Path, aside: str, wanted: Callable[[Path], bool]) -> None:
-    target = folder / aside
-    for entry in _entries(folder):
-        if wanted(entry):
-            target.mkdir(exist_ok=True, mode=0o700)
-            entry.rename(target / entry.name)
-
-
-def _entries(folder: Path) -> list[Path]:
-    """What lies in a folder, but for what restores themselves, or a file system, put there."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        return [one for one in sorted(folder.iterdir()) if not one.name.startswith(("before-restore-", ".", "lost+"))]
-    return []
-
-
-def _merge(source: Path, target: Path) -> None:
-    """Move what the target lacks; what it has stays."""
-    if not source.exists():
-        return
-    for entry in sorted(source.iterdir()):
-        place = target / entry.name
-        if not place.exists() and not place.is_symlink():
-            entry.rename(place)
-        elif entry.is_dir() and place.is_dir():
-            _merge(entry, place)
-
-
-def _keep_longer_logs(home: Home, stage: _Stage) -> None:
-    """Evidence logs of the same box that go on where those of the backup end: nothing that was signed is lost."""
-    for log in sorted(stage.own("evidence").glob("*/*.log")):
-        here = home.evidence / log.parent.name
-        if not (here / log.name).is_file() or not _begins_as(here / log.name, log):
-            continue
-        for ending in (".log", ".heads", ".begun.json"):
-            kept = here / f"{log.name.removesuffix('.log')}{ending}"
-            if kept.is_file():
-                shutil.copyfile(kept, log.with_name(kept.name))
-        for kept in (*here.glob("anchors/*.json"), *here.glob("erasures/*.json")):
-            place = log.parent / kept.parent.name / kept.name
-            place.parent.mkdir(exist_ok=True)
-            if not place.exists():
-                shutil.copyfile(kept, place)
-
-
-def _begins_as(longer: Path, shorter: Path) -> bool:
-    with longer.open("rb") as one, shorter.open("rb") as other:
-        while piece := other.read(_PIECE_BYTES):
-            if one.read(len(piece)) != piece:
-                return False
-    return True

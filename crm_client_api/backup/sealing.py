@@ -28,6 +28,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from crm_client_api.backup.keys import BackupKey, OwnKey, Unlocked, open_file_key, seal_file_key, unlock
+from crm_client_api.backup.refusals import OtherVersion
 from firmware.errors import BadInput, Refused
 
 FORMAT_VERSION = 2
@@ -194,12 +195,12 @@ def read_opening(file: BinaryIO) -> Opening:
         raise BadInput("this is no backup of a Tapdeck box. 这不是录音盒的备份文件。")
     _, version, size = _FIXED.unpack(fixed)
     if version > FORMAT_VERSION:
-        raise Refused(
+        raise OtherVersion(
             f"this backup has the format {version}, and this version knows formats up to {FORMAT_VERSION}: update the"
             " box first. 备份由更新的版本制作,请先升级本机软件。"
         )
     if version < FORMAT_VERSION:
-        raise Refused(
+        raise OtherVersion(
             f"this backup has the format {version} of a test version, which does not prove who made it: it cannot be"
             " used. 此备份由测试版本制作,无法证明来源,不能使用。"
         )

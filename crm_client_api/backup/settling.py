@@ -4,40 +4,45 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 
 from crm_client_api.backup.contents import STORES, About
 from crm_client_api.backup.media import relist_restored
+from crm_client_api.backup.refusals import OtherVersion
 from crm_client_api.backup.sealing import Head
 from crm_client_api.backup.snapshot import applied_steps
 from crm_client_api.domain import audit
-from crm_client_api.domain.audit import CONSOLE, Actor
+from crm_client_api.domain.audit import Actor
 from firmware.clock import iso_utc, now_ms, uuid7
 from firmware.config import Home
-from firmware.errors import BoxError, Refused, StoreError
+from firmware.errors import BoxError, StoreError
 from firmware.store.connection import open_store, write
 from firmware.store.migrations import apply_steps, require_current_schema
 
 
 def require_known_steps(about: About, folder: Path) -> None:
-    """Refuse stores with a step that this version does not know. ``folder``: where there is room. Raises Refused."""
+    """Refuse stores with a step that this version does not know. ``folder``: where there is room.
+
+    Raises OtherVersion.
+    """
     with tempfile.TemporaryDirectory(dir=folder) as empty:
         for name in STORES:
             store = Path(empty) / name
             apply_steps(Path(name).stem, store)
             unknown = set(about.schema.get(name, [])) - set(applied_steps(store))
             if unknown:
-                raise Refused(
+                raise OtherVersion(
                     f"the backup was made by a newer version ({about.software}, {min(unknown)[1]}): update this box"
                     " first. 备份由更新的软件版本制作,请先升级本机。"
                 )
 
 
-def settle(home: Home, about: About, head: Head, folder: Path) -> list[str]:
+def settle(home: Home, about: About, head: Head, folder: Path, actor: Actor, noted: Mapping[str, object]) -> list[str]:
     """Make both stores in ``home`` ready to be worked with; the steps of schema that were taken.
 
-    ``folder``: where the backup lies. Raises StoreError.
+    ``folder``: where the backup lies; ``actor``, ``noted``: for the audit log. Raises StoreError.
     """
     try:
         steps = [step for name in STORES for step in apply_steps(Path(name).stem, home.root / name)]
@@ -55,7 +60,7 @@ def settle(home: Home, about: About, head: Head, folder: Path) -> list[str]:
                 )
                 connection.execute("UPDATE jobs SET state = 'waiting' WHERE cancel_asked AND state = 'needs_answer'")
                 made = {"made_at": iso_utc(about.made_ms), "software": about.software, "backup": head.id}
-                audit.append(connection, Actor(CONSOLE), "box.restore", head.id, made)
+                audit.append(connection, actor, "box.restore", head.id, {**made, **noted})
             with suppress(OSError, BoxError):  # the next backup there looks again
                 relist_restored(db, folder)
             _into_one_file(crm)

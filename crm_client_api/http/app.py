@@ -61,6 +61,7 @@ from crm_client_api.http import (  # noqa: F401  imported for the routes that th
     recordings,
     recordings_zip,
     recycle_bins,
+    restore,
     retention,
     saved_views,
     second_factor,

@@ -10,7 +10,7 @@ import backup_office
 import pytest
 from backup_office import PASSPHRASE, back_up, bring_back, file_of
 
-from crm_client_api.backup import restoring, trial
+from crm_client_api.backup import restoring, taking_over, trial
 from crm_client_api.backup.contents import ABOUT, KeptList, unpack
 from crm_client_api.backup.sealing import Unlocker
 from firmware.errors import BadInput, StoreFull
@@ -93,11 +93,11 @@ def test_logs_that_go_on_are_on_the_disk_before_anything_is_put_in_place(office,
         log.write_bytes(log.read_bytes() + b"later\n")
     synced = {}
 
-    def sync(root, also, real=restoring.sync_file_system):
+    def sync(root, also, real=taking_over.sync_file_system):
         synced.update({one.name: one.read_bytes() for one in root.rglob("*.log")})
         real(root, also)
 
-    monkeypatch.setattr(restoring, "sync_file_system", sync)
+    monkeypatch.setattr(taking_over, "sync_file_system", sync)
     longer = {log.name: log.read_bytes() for log in logs}
     bring_back(home, file, replace=True)
     assert {log.name: log.read_bytes() for log in home.evidence.glob("*/*.log")} == longer

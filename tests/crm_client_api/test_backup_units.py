@@ -5,6 +5,10 @@ from __future__ import annotations
 from configparser import ConfigParser
 from pathlib import Path
 
+from crm_client_api.backup.stage import OWN_DISK
+from firmware.config import Home
+from firmware.supervise import want_restart
+
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 
 
@@ -30,3 +34,36 @@ def test_no_daemon_begins_before_the_stores_are_ready():
             said = unit(one.name)["Unit"]
             assert "tapdeck-migrate.service" in said["Requires"].split(), one.name
             assert "tapdeck-migrate.service" in said["After"].split(), one.name
+
+
+def test_the_box_starts_again_when_a_daemon_wants_it(tmp_path):
+    """The file is gone before anything is stopped, else it would start again for ever; the daemon may make it."""
+    home = Home(tmp_path)
+    home.create()
+    want_restart(home)
+    (wanted,) = [one for one in home.run.iterdir() if one.is_file()]
+    path, service = unit("tapdeck-restart.path"), (SYSTEMD / "tapdeck-restart.service").read_text().splitlines()
+    assert path["Path"]["PathExists"] == f"/run/tapdeck/{wanted.name}"
+    assert [line for line in service if line.startswith("ExecStart=")] == [
+        f"ExecStart=/bin/rm -f /run/tapdeck/{wanted.name}",
+        "ExecStart=/bin/systemctl restart --no-block tapdeck.target",
+    ]
+    assert "tapdeck-restart.path" in unit("tapdeck.target")["Unit"]["Wants"].split()
+    assert "/run/tapdeck" in unit("tapdeck-backup.service")["Service"]["ReadWritePaths"].split()
+    for name in ("tapdeck-restart.path", "tapdeck-migrate.service"):
+        assert unit(name)["Unit"]["PartOf"] == "tapdeck.target"
+
+
+def test_what_takes_over_at_the_start_may_change_what_the_daemon_of_backups_unpacked():
+    """By the groups that both are in: the folders belong to these, and what is made in them inherits that."""
+    groups = {}
+    for line in (SYSTEMD / "sysusers.d/tapdeck.conf").read_text().splitlines():
+        if line.startswith("m "):
+            _, user, group = line.split()
+            groups.setdefault(user, set()).add(group)
+    migrating, unpacking = (unit(f"tapdeck-{name}.service")["Service"]["User"] for name in ("migrate", "backup"))
+    for line in (SYSTEMD / "tmpfiles.d/tapdeck.conf").read_text().splitlines():
+        kind, place, mode, _, group, *_ = line.split()
+        if kind == "d" and place in {f"/var/lib/tapdeck{one}" for one in ("", *(f"/{name}" for name in OWN_DISK))}:
+            assert mode == "2770", place
+            assert group in groups[migrating] & groups[unpacking], place

@@ -61,6 +61,7 @@ def box(home: Home, watchdog_s: float, daemons: list[str]) -> None:
             program=program,
             watchdog_s=watchdog_s,
             on_ready=lambda name: print(f"ready {name}", flush=True),
+            between=lambda: tell(home.root / "story", f"between box {os.getpid()}"),
         ).run()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from firmware.config import Home
-from firmware.supervise import DaemonSpec, remove_wanted, write_wanted
+from firmware.supervise import DaemonSpec, remove_wanted, take_restart, want_restart, write_wanted
 
 PATIENCE_S = 30.0
 
@@ -116,6 +116,18 @@ def test_everything_stops_cleanly_and_the_source_last(box: Box) -> None:
     assert sorted(box.stops()[:2]) == ["one", "two"]
     assert box.stops()[2:] == ["source"]
     assert "tapdeck | stopped" in box.output()
+
+
+def test_wanted_to_start_again_it_stops_all_is_made_ready_and_starts_all(box: Box) -> None:
+    box.start("one:good", "two:good")
+    for name in ("one", "two"):
+        box.wait_ready(name)
+    want_restart(box.home)
+    wait_until(lambda: len(box.starts("one")) == len(box.starts("two")) == 2)
+    story = [what for what, _, _ in box.story()]
+    assert story == ["start", "start", "stop", "stop", "between", "start", "start"]
+    assert not take_restart(box.home)
+    assert box.stop() == 0
 
 
 def test_a_stubborn_daemon_does_not_hold_up_the_stop(box: Box) -> None:
