@@ -83,6 +83,11 @@ class Wanted:
             time.sleep(0.05)
         if self.gone:
             return MediumGone("the stick is gone")
+        if self.medium.file_system == "ntfs":  # the repair that there is here does not find all that a pull leaves
+            return MediumRefused(
+                "unclean",
+                f"NTFS on the stick is damaged ({error.strerror}): have it checked by Windows, then plug it in again",
+            )
         otherwise: tuple[WriteRefusal, str] = ("io_errors", f"the stick cannot be read or written: {error.strerror}")
         return MediumRefused(*_OF_ERRNO.get(error.errno or 0, otherwise))
 

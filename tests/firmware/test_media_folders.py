@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
+import msgspec
 import pytest
 from stick_box import PATIENCE_S, StickBox, stick_box, within
 
@@ -140,6 +141,18 @@ def test_what_an_error_means(box: StickBox, number: int, code: str, monkeypatch:
         explained = wanted.explain(OSError(number, os.strerror(number)))
     assert isinstance(explained, MediumRefused)
     assert explained.code == code
+
+
+def test_damaged_ntfs_is_for_windows_to_mend(box: StickBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_GONE_WITHIN_S", 0.3)
+    box.plug("one")
+    with ask_to_write(box.home, box.wait_for("one", "mounted").id, "job 1") as wanted:
+        wanted.medium = msgspec.structs.replace(wanted.medium, file_system="ntfs")
+        for number in (errno.EIO, errno.ENOENT, errno.ENOSPC):
+            explained = wanted.explain(OSError(number, os.strerror(number)))
+            assert isinstance(explained, MediumRefused)
+            assert explained.code == "unclean"
+            assert "Windows" in str(explained)
 
 
 def test_a_pulled_stick_is_not_full(box: StickBox) -> None:
