@@ -56,12 +56,14 @@ class CallPage(msgspec.Struct, frozen=True):
     """Calls, newest first; ``next`` is the ``before`` of the next page, null at the end.
 
     A search for something rare can end before the page is full, even empty, with a ``next``: there may be more.
-    ``tags``: those of the calls that have any, by call id, for who holds recording_query.
+    ``tags``: those of the calls that have any, by call id, for who holds recording_query. ``held``: the ids of those
+    that a hold protects, for who holds hold_manage.
     """
 
     calls: list[CallInfo]
     next: str | None
     tags: dict[str, list[str]] = {}
+    held: list[str] = []
 
 
 class CallNoteInfo(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 import sqlite_utils
 
@@ -20,6 +21,7 @@ from crm_client_api.domain.call_branches import (
 from crm_client_api.domain.calls import CALL_FIELDS, Call, CallFilter, call_of
 from crm_client_api.domain.scope import EVERY_CHANNEL, ChannelScope, Sql
 from crm_client_api.domain.walk import Branch, Plan, Position, parse_position, walk
+from recorder.library.storage.holds import Hold
 from recorder.numbers import Site
 
 _COLUMNS = ", ".join(f"c.{name}" for name in CALL_FIELDS)
@@ -76,6 +78,16 @@ def list_calls(calls: sqlite_utils.Database, wanted: CallFilter, scope: ChannelS
         if position is None or len(found) >= wanted.limit:
             break
     return found
+
+
+def held_among(calls: sqlite_utils.Database, ids: Sequence[str], holds: Sequence[Hold]) -> list[str]:
+    """Which of these calls a hold protects by its own call, number or time."""
+    if not ids or not holds:
+        return []
+    condition, given = held_condition(holds, "c.id", "c")
+    marks = ",".join("?" * len(ids))
+    rows = calls.conn.execute(f"SELECT c.id FROM calls c WHERE c.id IN ({marks}) AND {condition}", (*ids, *given))
+    return [str(row[0]) for row in rows]
 
 
 def _branches(connection: sqlite3.Connection, wanted: CallFilter, scope: ChannelScope, site: Site) -> list[Branch]:

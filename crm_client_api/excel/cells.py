@@ -135,6 +135,19 @@ def _written_time(text: str) -> datetime:
 _SEPARATORS = re.compile(r"[/／、;；\n]+")
 
 
+_DIALLED = re.compile(
+    r"[+＋(（\s]*(?:\d[\s().（）*–-]*){2,20}(?:(?:转|轉|分机|内线|ext|x|#).*)?", re.IGNORECASE | re.DOTALL
+)
+
+
+def looks_like_number(number: str) -> bool:
+    """Whether people could dial it: some digits, not the digits of two numbers, no words but those before an extension.
+
+    It says what to warn of, not what is taken.
+    """
+    return _DIALLED.fullmatch(number) is not None
+
+
 def numbers_in(text: str) -> list[str]:
     """The numbers of one cell, split at ``/``, ``、``, ``;`` (of either width); extensions after 转 or - stay."""
     return [number for part in _SEPARATORS.split(text) if (number := part.strip())]

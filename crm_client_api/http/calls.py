@@ -8,11 +8,12 @@ import msgspec
 
 from crm_client_api.answers.calls import CallInfo, CallPage
 from crm_client_api.domain.call_backs import State
-from crm_client_api.domain.call_search import position_of, search_calls
+from crm_client_api.domain.call_search import held_among, position_of, search_calls
 from crm_client_api.domain.call_tags import tags_of
 from crm_client_api.domain.calls import get_call
 from crm_client_api.domain.permissions import Permission
-from crm_client_api.http.call_filters import WantedCalls, call_filter
+from crm_client_api.domain.practice import practice_channels
+from crm_client_api.http.call_filters import WantedCalls, call_filter, visible_holds
 from crm_client_api.http.routing import Request, route
 from crm_client_api.views.call_backs import missed_calls
 
@@ -37,11 +38,15 @@ def get_calls(request: Request, query: CallQuery) -> CallPage:
     if query.call_back is None:
         found, after = search_calls(stores.calls, wanted, scope, site, position, query.limit)
     else:
-        found, after = missed_calls(stores, wanted, query.call_back, scope, site, position, query.limit)
+        waiting = scope.without(practice_channels(request.api.home, stores.calls))
+        found, after = missed_calls(stores, wanted, query.call_back, waiting, site, position, query.limit)
     tags: dict[str, list[str]] = {}
     if Permission.RECORDING_QUERY in request.operator.permissions:
         tags = tags_of(stores.crm, [call.id for call in found], scope)
-    return CallPage(desk.call_infos(found), None if after is None else str(after), tags)
+    held: list[str] = []
+    if Permission.HOLD_MANAGE in request.operator.permissions:
+        held = held_among(stores.calls, [call.id for call in found], visible_holds(request))
+    return CallPage(desk.call_infos(found), None if after is None else str(after), tags, held)
 
 
 @route("GET", "/calls/{call_id}", "One call", answer=CallInfo, reads="call")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from crm_client_api.answers.keeping import HoldInfo, Holds
+from crm_client_api.domain.call_search import held_among
 from crm_client_api.domain.calls import get_call, list_channels
 from crm_client_api.domain.customers import get_customer
 from crm_client_api.domain.holds import (
@@ -18,6 +19,7 @@ from crm_client_api.domain.holds import (
 )
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.scope import Sql, known_customers
+from crm_client_api.http.call_filters import visible_holds
 from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.retention import subject_scope
 from crm_client_api.http.routing import Request, route
@@ -41,15 +43,21 @@ class NewHold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HoldQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``released``: those that were lifted too."""
+    """``released``: those that were lifted too. ``call``: only those that protect this call."""
 
     released: bool = False
+    call: str | None = None
 
 
 @route("GET", "/holds", "Holds, oldest first", answer=Holds, permissions=(Permission.HOLD_MANAGE,), reads="hold")
 def get_holds(request: Request, query: HoldQuery) -> Holds:
-    """List the holds on what is in scope, and on numbers."""
+    """List the holds on what is in scope, and on numbers; those on a call when one is named."""
     found = list_holds(request.stores.crm, released=query.released, scope=_scope(request))
+    if query.call is not None:
+        calls = request.stores.calls
+        call = get_call(calls, query.call, request.desk.channels)
+        protecting = {one.id for one in visible_holds(request) if held_among(calls, [call.id], [one])}
+        found = [hold for hold in found if hold.id in protecting]
     return Holds([_info(hold) for hold in found])
 
 

@@ -41,6 +41,8 @@ def test_find_play_note_collect_and_delete(home: Home, tmp_path: Path) -> None:
         play_by_keys(page)
         compare(page)
         tag(page)
+        protect(page)
+        by_name(page)
         collect(page)
         delete(page)
     written_down(home)
@@ -159,6 +161,59 @@ def tag(page: Page) -> None:
     page.keyboard.press("Escape")
     expect(drawer).to_be_hidden()
     page.locator(".chips button").click()
+
+
+def protect(page: Page) -> None:
+    """A hold shows in the row and in the call's details, with its reason; and so does a record of the call."""
+    row = page.get_by_test_id("call-row").filter(has_text="138 1234 5678")
+    expect(row.get_by_test_id("hold-mark")).to_have_count(0)
+    row.click(position={"x": 90, "y": 12})
+    drawer = page.get_by_test_id("call-drawer")
+    expect(drawer.get_by_test_id("recording-delete")).to_be_visible()
+    drawer.get_by_test_id("hold").click()
+    page.locator(".el-message-box input").fill("投诉第 17 号")
+    page.keyboard.press("Enter")
+    expect(drawer.get_by_test_id("call-hold")).to_contain_text("投诉第 17 号")
+    expect(drawer.get_by_test_id("hold")).to_have_count(0)
+    expect(drawer.get_by_test_id("recording-delete")).to_have_count(0)
+    expect(row.get_by_test_id("hold-mark")).to_be_visible()
+    drawer.get_by_test_id("hold-release").click()
+    expect(drawer.get_by_test_id("call-hold")).to_contain_text("1000")
+    write_a_record(page, str(row.get_attribute("data-call-id")))
+    expect(drawer.get_by_test_id("call-record")).to_contain_text("要两百台")
+    page.screenshot(path=SCREENSHOTS / "call-held.png")
+    page.keyboard.press("Escape")
+    expect(drawer).to_be_hidden()
+
+
+def write_a_record(page: Page, call: str) -> None:
+    """As the card of this call does, for a customer who has its number."""
+    told = page.evaluate(
+        """async call => {
+          const session = await (await fetch('/api/v1/session')).json();
+          const headers = { 'Content-Type': 'application/json', 'X-Tapdeck-CSRF': session.csrf };
+          const send = async (path, body) =>
+            (await fetch('/api/v1' + path, { method: 'POST', body: JSON.stringify(body), headers })).json();
+          const phones = [{ number: '13812345678' }];
+          const customer = await send('/customers', { name: '周先生', phones });
+          return send('/communications', { customer_id: customer.id, call_id: call, content: '要两百台' });
+        }""",
+        call,
+    )
+    assert told["call_id"] == call, told
+
+
+def by_name(page: Page) -> None:
+    """A customer's name finds the calls with the customer's numbers."""
+    rows = page.get_by_test_id("call-row")
+    page.get_by_test_id("filter-number").fill("周先")
+    expect(page.get_by_role("option", name="周先生")).to_be_visible()
+    page.get_by_test_id("filter-number").press("Enter")
+    expect(page.locator(".chips")).to_contain_text("周先生")
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text("138 1234 5678")
+    page.locator(".chips button").click()
+    expect(rows).to_have_count(3)
 
 
 def collect(page: Page) -> None:

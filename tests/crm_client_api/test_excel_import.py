@@ -278,7 +278,7 @@ def test_a_number_twice_in_a_file_is_a_possible_duplicate(home, crm, browse):
     job = preview(home, browse("1"), customers_book(*rows))
     assert (job["counts"]["new"], job["counts"]["duplicate"]) == (3, 1)
     assert [(one["row"], one["code"], one["text"]) for one in job["problems"]] == [
-        (3, "number_twice", "号码可能重复:第 2 行已有")
+        (3, "number_twice", "号码可能重复：第 2 行已有")
     ]
 
 
@@ -291,3 +291,22 @@ def test_a_long_import_is_prepared_in_a_second_process(home, crm, browse, monkey
     assert crm.conn.execute("SELECT count(*) FROM living_customers").fetchone()[0] == 700
     assert [one["name"] for one in browser.get("/customers?number=13812340699")["customers"]] == ["客户699"]
     assert len(browser.get(f"/customers?q={quote('客户699')}")["customers"]) == 1
+
+
+def test_what_is_no_telephone_number_is_told_in_the_preview_and_taken_as_it_stands(home, crm, browse):
+    hire(crm, "1", "super")
+    browser = browse("1")
+    good = ["+44 (0)20 7946 0958", "021-5555 0199 / 13911112222", "010-62345678转801", "95588", "8001 ext. 12"]
+    odd = ["abc", "13812345678, 13912345678", "13812345678 13912345678", "问王总", "7"]
+    rows = [customer(name=f"客户{n}", phone1=cell) for n, cell in enumerate([*good, *odd])]
+    job = preview(home, browser, customers_book(*rows), language="en")
+    assert (job["counts"]["new"], job["counts"]["duplicate"], job["counts"]["wrong"]) == (10, 0, 0)
+    told = [(one["row"], one["code"], one["wrong"]) for one in job["problems"]]
+    assert told == [(row, "number_doubtful", False) for row in range(7, 12)]
+    assert "abc" in job["problems"][0]["text"]
+    confirm(home, browser, job)
+    phones = {
+        one["name"]: [phone["number"] for phone in one["phones"]] for one in browser.get("/customers")["customers"]
+    }
+    assert phones["客户1"] == ["021-5555 0199", "13911112222"]
+    assert phones["客户5"] == ["abc"]

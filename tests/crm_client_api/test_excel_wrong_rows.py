@@ -129,7 +129,7 @@ def test_a_customer_twice_on_the_third_sheet_is_wrong(home, browser):
         customers_book(customer(id="K1", name="甲方"), 自定义字段=[["客户编号", "颜色"], ["K1", "红"], ["K1", "蓝"]]),
     )  # fmt: skip
     assert [(one["sheet"], one["row"], one["code"], one["text"]) for one in job["problems"]] == [
-        ("自定义字段", 3, "key_twice", "编号重复,第 2 行已有")
+        ("自定义字段", 3, "key_twice", "编号重复，第 2 行已有")
     ]
     assert cells(wrong_rows(browser, job))["自定义字段"][1:] == [("K1", "红"), ("K1", "蓝")]
 
@@ -195,7 +195,7 @@ def test_a_known_customer_who_gets_the_number_of_another_is_a_possible_duplicate
     other = only(mine, "乙方")["id"]
     rows = [customer(id=number, name="甲", mobile1="13812345678"), customer(id=other, name="乙方", fax="13812345678")]
     job = preview(home, mine, customers_book(*rows))
-    assert [(one["row"], one["text"]) for one in job["problems"]] == [(3, f"号码可能重复:客户 {number}")]
+    assert [(one["row"], one["text"]) for one in job["problems"]] == [(3, f"号码可能重复：客户 甲方 ({number})")]
     assert mine.ask("DELETE", f"/customers/{number}").status == 204
     rows = [customer(id=number, name="甲方", mobile1="13812345678"), customer(name="新", mobile1="13812345678")]
     job = preview(home, mine, customers_book(*rows))

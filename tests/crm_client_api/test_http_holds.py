@@ -110,3 +110,24 @@ def test_retention_rules(crm, exchange, browser, browse):
         "SELECT action, subject FROM audit WHERE action LIKE 'retention.%' ORDER BY id"
     ).fetchall()
     assert [tuple(row) for row in actions][-2:] == [("retention.set", "channel 1"), ("retention.remove", "group 1")]
+
+
+def test_a_call_tells_which_holds_protect_it(crm, exchange, browser, browse):
+    hire(crm, "3", "ordinary", None, (2,))
+    held, free, other = (
+        exchange.call(1, "13812345678"),
+        exchange.call(1, "13912345678"),
+        exchange.call(2, "13712345678"),
+    )
+    own = hold(browser, kind="call", subject=held["id"]).json["id"]
+    number = hold(browser, kind="number", subject="+86 138 1234 5678", reason="投诉").json["id"]
+    assert browser.get("/calls")["held"] == [held["id"]]
+    assert [one["id"] for one in browser.get(f"/holds?call={held['id']}")["holds"]] == [own, number]
+    assert browser.get(f"/holds?call={free['id']}")["holds"] == []
+    narrow = browse("3")
+    assert narrow.ask("GET", f"/holds?call={held['id']}").status == 404, "out of scope"
+    assert narrow.get("/calls")["held"] == []
+    period = hold(narrow, kind="period", channel=2, **{"from": "2026-01-01T00:00:00Z"}).json["id"]
+    assert [one["id"] for one in narrow.get(f"/holds?call={other['id']}")["holds"]] == [period]
+    hire(crm, "5", "super", permissions=ALL_PERMISSIONS - {Permission.HOLD_MANAGE})
+    assert browse("5").get("/calls")["held"] == [], "who manages no holds sees none"

@@ -9,6 +9,7 @@ import { usePopupsStore } from "@/stores/popups";
 import { useSessionStore } from "@/stores/session";
 import { aCall, aPopup } from "./samples";
 
+vi.mock("@/i18n", () => ({ i18n: { global: { t: (key: string) => `[${key}]` } } }));
 vi.mock("@/audio/chime", () => ({ playChime: vi.fn(), readyToSound: vi.fn() }));
 
 let shown: { title: string; tag: string; closed: boolean }[];
@@ -95,15 +96,24 @@ describe("a notification", () => {
     const alerts = useAlertsStore();
     expect(await alerts.switchNotify()).toBe(true);
     await ring("c1");
-    alerts.announce(aCall("c1"), "138 0013 8000", "");
+    await alerts.announce(aCall("c1", { simulated: false }), "138 0013 8000", "");
     expect(shown).toEqual([]);
     front = false;
-    alerts.announce(aCall("c1"), "138 0013 8000", "");
+    await alerts.announce(aCall("c1", { simulated: false }), "138 0013 8000", "");
     expect(shown).toMatchObject([{ title: "138 0013 8000", tag: "c1", closed: false }]);
     usePopupsStore().see("c1");
     await nextTick();
     expect(shown[0]?.closed).toBe(true);
-    alerts.announce(aCall("c2", { state: "ended" }), "138 0013 8000", "");
+    await alerts.announce(aCall("c2", { state: "ended", simulated: false }), "138 0013 8000", "");
     expect(shown).toHaveLength(1);
+  });
+
+  it("says that a call was made up", async () => {
+    const alerts = useAlertsStore();
+    await alerts.switchNotify();
+    front = false;
+    await ring("c3");
+    await alerts.announce(aCall("c3", { simulated: true }), "138 0013 8000", "");
+    expect(shown.map((one) => one.title)).toEqual(["[simulated.label] · 138 0013 8000"]);
   });
 });

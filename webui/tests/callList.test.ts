@@ -4,6 +4,8 @@ import { type EffectScope, effectScope, ref } from "vue";
 import type { Call, CallFilter } from "@/api/types";
 import { useCallList } from "@/stores/callList";
 import { useCallsStore } from "@/stores/calls";
+import { useCallTagsStore } from "@/stores/callTags";
+import { tellOffice } from "@/stores/officeNews";
 import { aCall } from "./samples";
 
 /** A box with these calls, newest first, that answers as the API's GET /calls does. */
@@ -11,13 +13,13 @@ function serve(all: Call[]) {
   const asked: URL[] = [];
   vi.stubGlobal("fetch", async (input: string) => {
     const url = new URL(input, "http://box.test");
-    asked.push(url);
+    if (url.pathname.endsWith("/calls")) asked.push(url);
     const before = url.searchParams.get("before");
     const result = url.searchParams.get("result");
     const limit = Number(url.searchParams.get("limit"));
     const found = all.filter((call) => (!before || call.id < before) && (!result || call.result === result));
     const calls = found.slice(0, limit);
-    return Response.json({ calls, next: found.length > limit ? calls.at(-1)?.id : null, tags: {} });
+    return Response.json({ calls, next: found.length > limit ? calls.at(-1)?.id : null, tags: {}, held: [] });
   });
   return asked;
 }
@@ -149,5 +151,108 @@ describe("a list of calls", () => {
     await settle();
     await settle();
     expect([list.failed.value, list.items.value.length]).toEqual([false, 2]);
+  });
+
+  describe("whose calls are tagged", () => {
+    const tagged = (call_id: string | null) => tellOffice({ kind: "call_tags_changed", at: "", call_id, data: {} });
+    /** So long that what was gathered has been read. */
+    const gathered = () => vi.advanceTimersByTimeAsync(600);
+    const some = (count: number) =>
+      Array.from({ length: count }, (_, n) => ended(`c${String(count - n).padStart(3, "0")}`, "missed"));
+    beforeEach(() => vi.useFakeTimers());
+    afterEach(() => vi.useRealTimers());
+
+    it("is read once for all of them, and nobody loses the place", async () => {
+      const all = some(9);
+      const asked = serve(all);
+      const list = open(() => ({ tag: "VIP" }));
+      await gathered();
+      await list.loadMore();
+      await list.loadMore();
+      const shown = () => list.items.value.map((call) => call.id);
+      const place = shown();
+      expect(place).toEqual(["c009", "c008", "c007", "c006", "c005", "c004"]);
+      asked.length = 0;
+      for (let n = 0; n < 200; n += 1) tagged(`c${n}`);
+      tagged(null);
+      await vi.advanceTimersByTimeAsync(100);
+      expect([asked.length, list.loading.value, shown()]).toEqual([0, false, place]);
+      await gathered();
+      expect(asked.map((url) => [url.searchParams.get("limit"), url.searchParams.get("before")])).toEqual([
+        ["6", null],
+      ]);
+      expect(shown()).toEqual(place);
+      await list.loadMore();
+      expect(asked.at(-1)?.searchParams.get("before")).toBe("c004");
+      expect(shown().slice(-2)).toEqual(["c003", "c002"]);
+    });
+
+    it("shows who has the tag now, as far down as before", async () => {
+      const all = some(6);
+      serve(all);
+      const list = open(() => ({ tag: "VIP" }));
+      await gathered();
+      await list.loadMore();
+      all.splice(1, 1); // c005 has it no more; c007, c008, c009 have it now
+      all.unshift(...some(9).slice(0, 3));
+      tagged("c005");
+      await gathered();
+      expect(list.items.value.map((call) => call.id)).toEqual(["c009", "c008", "c007", "c006", "c004", "c003"]);
+      expect(list.more.value).toBe(true);
+    });
+
+    it("brings new tags into any list, and none when the list is gone", async () => {
+      const asked = serve(some(3));
+      const list = open(() => ({}));
+      await gathered();
+      const call = list.items.value[0] as Call;
+      vi.stubGlobal("fetch", async () =>
+        Response.json({ calls: [call], next: null, tags: { [call.id]: ["VIP"] }, held: [] }),
+      );
+      tagged("c001"); // one call without a filter by tag: its tags are read where they are shown
+      tagged(null);
+      await gathered();
+      expect(useCallTagsStore().of(call.id)).toEqual(["VIP"]);
+      serve(some(3));
+      asked.length = 0;
+      tagged(null);
+      for (const scope of scopes.splice(0)) scope.stop();
+      await gathered();
+      expect(asked).toEqual([]);
+    });
+
+    it("waits for the page that is being read, and keeps what it has while the box is away", async () => {
+      const all = some(6);
+      serve(all);
+      const list = open(() => ({ tag: "VIP" }));
+      await gathered();
+      const shown = () => list.items.value.map((call) => call.id);
+      let answer: ((all: Call[]) => void) | undefined;
+      vi.stubGlobal(
+        "fetch",
+        () =>
+          new Promise<Response>((resolve) => {
+            answer = (calls) => resolve(Response.json({ calls, next: calls.at(-1)?.id ?? null, tags: {}, held: [] }));
+          }),
+      );
+      tagged("c006");
+      await gathered();
+      const slow = answer;
+      const more = list.loadMore(); // somebody scrolls while the list is read again
+      slow?.(all.slice(0, 2));
+      await vi.advanceTimersByTimeAsync(0);
+      answer?.(all.slice(2, 4));
+      await more;
+      expect(shown()).toEqual(["c006", "c005", "c004", "c003"]);
+      vi.stubGlobal("fetch", async () => {
+        throw new TypeError("refused");
+      });
+      await gathered();
+      expect([shown().length, list.failed.value]).toEqual([4, false]);
+      const asked = serve(all);
+      tagged("c006");
+      await gathered();
+      expect(asked.length).toBe(1);
+    });
   });
 });

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { ApiError } from "@/api/http";
 import type { Parameter, Setting } from "@/api/officeTypes";
 import { keyOfRefusal, useParameterForm } from "@/stores/parameterForm";
-import { problemOf, rangeText, sectionOf, sectionsOf, typedNumber } from "@/text/parameters";
+import { helpText, problemOf, rangeText, sectionOf, sectionsOf, typedNumber } from "@/text/parameters";
 
 function aParameter(key: string, change: Partial<Parameter> = {}): Parameter {
   return {
@@ -141,5 +141,29 @@ describe("a form of parameters", () => {
     expect(keyOfRefusal(refusal("'x' is no address"), ["name", "gain_db"])).toBeNull();
     expect(keyOfRefusal(refusal("", "locks_out_asker"), ["name", "allowed_addresses"])).toBe("allowed_addresses");
     expect(keyOfRefusal(new ApiError(403, "permission_missing", "gain_db: no"), ["gain_db"])).toBeNull();
+  });
+});
+
+describe("the help of a parameter", () => {
+  const names: Record<string, string> = {
+    exchange: "电话局外线",
+    extension: "交换机分机",
+    overwrite_oldest: "Overwrite the oldest",
+  };
+  const name = (choice: string) => names[choice] ?? choice;
+
+  it("calls the choices by their names, in the signs of the language", () => {
+    const help = "exchange 为电话局外线,可能在多个座席振铃;extension 为交换机分机,即一个座席。";
+    expect(helpText(help, ["exchange", "extension"], name, "zh-CN")).toBe(
+      "“电话局外线” 为电话局外线，可能在多个座席振铃；“交换机分机” 为交换机分机，即一个座席。",
+    );
+    expect(helpText("overwrite_oldest: delete the oldest.", ["overwrite_oldest"], name, "en")).toBe(
+      "“Overwrite the oldest”: delete the oldest.",
+    );
+  });
+
+  it("leaves other words alone", () => {
+    expect(helpText("The exchanges of 1,000 lines", ["exchange"], name, "en")).toBe("The exchanges of 1,000 lines");
+    expect(helpText("比例 1,000:1", [], name, "zh-CN")).toBe("比例 1,000:1");
   });
 });

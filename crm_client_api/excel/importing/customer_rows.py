@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crm_client_api.domain.customers.record import LONGEST_CHARACTERS, LONGEST_FIELD_CHARACTERS, MOST_PHONES, TEXTS
-from crm_client_api.excel.cells import BadCell, Cell, ms_of_local, numbers_in, text_of, time_of
+from crm_client_api.excel.cells import BadCell, Cell, looks_like_number, ms_of_local, numbers_in, text_of, time_of
 from crm_client_api.excel.importing.reasons import Problem
 from crm_client_api.excel.phone_columns import KIND_OF_COLUMN
 
 LONGEST_PHONE_CHARACTERS = 60
+_SHOWN_CHARACTERS = 40
 _TEXT_KEYS = frozenset(TEXTS)
 _LONGEST = {name: LONGEST_CHARACTERS.get(name, LONGEST_FIELD_CHARACTERS) for name in TEXTS}
 
@@ -65,6 +66,9 @@ def _take_numbers(row: CustomerRow, key: str, cell: Cell) -> None:
         row.problems.append(Problem(key, "phone_wrong"))
     if len(numbers) > MOST_PHONES:
         row.problems.append(Problem(key, "too_many_phones"))
+    for number in numbers:
+        if not looks_like_number(number):
+            row.problems.append(Problem(key, "number_doubtful", number[:_SHOWN_CHARACTERS], wrong=False))
     if text:
         row.phones.append((KIND_OF_COLUMN[key], text))
 

@@ -231,12 +231,13 @@ class CustomerKind:
         condition, arguments = self._scope.sql("c.owner")
         keys = list(wanted)
         for row in self._connection.execute(
-            f"SELECT p.match_key, c.id, {condition} AS in_scope FROM customer_phones p JOIN living_customers c"
+            f"SELECT p.match_key, c.id, c.name, c.company, {condition} AS in_scope"
+            " FROM customer_phones p JOIN living_customers c"
             f" ON c.id = p.customer_id WHERE p.match_key IN ({','.join('?' * len(keys))}) ORDER BY c.id",
             (*arguments, *keys),
         ):
             problem = (
-                Problem("phone1", "number_known", str(row["id"]), wrong=False)
+                Problem("phone1", "number_known", _called(row), wrong=False)
                 if row["in_scope"]
                 else Problem("phone1", "number_known_elsewhere", wrong=False)
             )
@@ -301,6 +302,11 @@ class CustomerKind:
         for number in ids:
             index.remove(connection, number)
         connection.execute(f"DELETE FROM customers WHERE id IN ({','.join('?' * len(ids))})", ids)
+
+
+def _called(row: sqlite3.Row) -> str:
+    """How people know a customer, and the number that the sheet knows it by."""
+    return f"{row['name'] or row['company']} ({row['id']})".lstrip()
 
 
 def _number(key: str) -> int | None:

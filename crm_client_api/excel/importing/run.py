@@ -27,7 +27,7 @@ from crm_client_api.excel.importing.ahead import prepared_batches
 from crm_client_api.excel.importing.headers import ForeignHeader, Mapping, chosen_mapping, read_header
 from crm_client_api.excel.importing.kind import RecordKind, Verdict, typed_cells
 from crm_client_api.excel.importing.late import forget_late, move_late, note_late
-from crm_client_api.excel.importing.reasons import Problem, reason
+from crm_client_api.excel.importing.reasons import DUPLICATES, Problem, reason
 from crm_client_api.excel.importing.stage import GONE, NewRow, Stage, Staged, packed
 from crm_client_api.excel.importing.wrong_rows import headings_of, write_wrong_rows
 from crm_client_api.excel.reading import Sheet, open_book
@@ -138,7 +138,7 @@ def _judge_all(
             verdicts = list(kind.judge(batch, keys))
             counts["rows"] += len(verdicts)
             counts.update(verdict.kind for verdict in verdicts)
-            counts["duplicate"] += sum(any(not one.wrong for one in verdict.problems) for verdict in verdicts)
+            counts["duplicate"] += sum(any(one.code in DUPLICATES for one in verdict.problems) for verdict in verdicts)
             stage.add(_staged(sheet.name, one, kind, keys) for one in verdicts if one.kind != "unchanged")
             context.step("reading", counts["rows"], None)
         if sheet.merged:

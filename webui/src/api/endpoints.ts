@@ -37,7 +37,7 @@ export const readChannels = async () => (await request<{ channels: Channel[] }>(
 export const readCards = async () => (await request<{ cards: Card[] }>("GET", "/cards")).cards;
 
 export const readCalls = (filter: CallFilter, limit: number, before?: string) =>
-  request<{ calls: Call[]; next: string | null; tags: Record<string, string[]> }>("GET", "/calls", {
+  request<{ calls: Call[]; next: string | null; tags: Record<string, string[]>; held: string[] }>("GET", "/calls", {
     query: { ...filter, limit, before },
   });
 
@@ -103,6 +103,9 @@ export const readOrder = (order: number) => request<Order>("GET", `/orders/${ord
 /** Holds that stand; with `released` the lifted ones too. */
 export const readHolds = async (released = false) =>
   (await request<{ holds: Hold[] }>("GET", "/holds", { query: { released: released || undefined } })).holds;
+/** Those that protect this call. */
+export const readHoldsOf = async (call: string) =>
+  (await request<{ holds: Hold[] }>("GET", "/holds", { query: { call } })).holds;
 export const holdCall = (callId: string, reason: string) =>
   request<Hold>("POST", "/holds", { body: { kind: "call", subject: callId, reason } });
 export const readStorage = () => request<Storage>("GET", "/storage");

@@ -165,6 +165,8 @@ export interface CommunicationDraft {
 }
 
 export interface CommunicationFilter {
+  /** Written in the pop-up of this call. */
+  call?: string;
   q?: string;
   number?: string;
   customer?: string;

@@ -63,10 +63,11 @@ export const useAlertsStore = defineStore("alerts", () => {
     return granted;
   }
 
-  /** A call pops up while somebody looks at something else. */
-  function announce(call: Call, title: string, body: string): void {
+  /** A call pops up while somebody looks at something else; one that was made up says so. */
+  async function announce(call: Call, number: string, body: string): Promise<void> {
     if (!choice.value.notify || !canNotify() || Notification.permission !== "granted") return;
     if (call.state !== "ringing" || (!document.hidden && document.hasFocus())) return;
+    const title = call.simulated ? `${(await import("@/i18n")).i18n.global.t("simulated.label")} · ${number}` : number;
     const one = new Notification(title, { body, tag: call.id, silent: true });
     one.onclick = () => {
       window.focus();

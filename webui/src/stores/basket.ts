@@ -16,9 +16,14 @@ export interface BasketItem {
   call_id: string;
   channel: number;
   number: string | null;
+  /** Why there is none. */
+  absence?: "withheld" | "unavailable" | null;
+  channel_name?: string;
   started_at: string;
   duration_ms: number;
   bytes: number;
+  /** Of a call that was made up. */
+  simulated?: boolean;
 }
 
 const readyOf = (call: Call): Recording[] => call.recordings.filter((recording) => recording.state === "ready");
@@ -48,9 +53,12 @@ export const useBasketStore = defineStore("basket", () => {
           call_id: call.id,
           channel: call.channel,
           number: partyNumber(call),
+          absence: call.absence,
+          channel_name: call.channel_name,
           started_at: recording.started_at ?? call.started_at,
           duration_ms: recording.duration_ms ?? 0,
           bytes: recording.bytes ?? 0,
+          simulated: call.simulated,
         })),
     );
     const fits = fresh.slice(0, Math.max(0, MOST_IN_BASKET - items.value.length));

@@ -11,18 +11,18 @@ import type { ListColumn } from "./listView";
 import { useSessionStore } from "./session";
 
 export const CALL_COLUMNS: ListColumn[] = [
-  { key: "kind", width_px: 116, first: true },
-  { key: "number", width_px: 216, grow: 2, first: true },
-  { key: "customer", width_px: 130, grow: 3, first: true },
+  { key: "kind", width_px: 104, first: true },
+  { key: "number", width_px: 196, grow: 2, first: true, fixed: true },
+  { key: "customer", width_px: 104, grow: 3, first: true },
   { key: "place", width_px: 110, grow: 1 },
-  { key: "channel", width_px: 104, grow: 1, first: true },
-  { key: "handled", width_px: 94, first: true },
-  { key: "start", width_px: 128, first: true },
-  { key: "ended", width_px: 128 },
-  { key: "ring", width_px: 64, align: "right", first: true },
-  { key: "talk", width_px: 76, align: "right", first: true },
+  { key: "channel", width_px: 96, grow: 1, first: true },
+  { key: "start", width_px: 108, first: true },
+  { key: "talk", width_px: 64, align: "right", first: true },
+  { key: "recording", width_px: 72, align: "right", first: true },
+  { key: "handled", width_px: 86, first: true },
+  { key: "ended", width_px: 108 },
+  { key: "ring", width_px: 60, align: "right", first: true },
   { key: "tags", width_px: 140, grow: 1 },
-  { key: "recording", width_px: 104, align: "right", first: true },
 ];
 export const CALL_FILTER_KEYS = [
   "number",

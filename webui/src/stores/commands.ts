@@ -21,6 +21,8 @@ export interface Command {
   title: string;
   hint: string;
   to: RouteLocationRaw;
+  /** A call that was made up. */
+  simulated?: boolean;
 }
 
 const MOST_OF_A_KIND = 6;
@@ -129,6 +131,7 @@ export const useCommandsStore = defineStore("commands", () => {
         id: call.id,
         title: groupNumber(partyNumber(call)),
         hint: call.started_at,
+        simulated: call.simulated,
         to: { name: "calls", query: { number: plainNumber(partyNumber(call) ?? "") } },
       })),
     ];

@@ -5,12 +5,16 @@ import type { Call, Order } from "@/api/types";
 
 const LOOK_EVERY_MS = 300;
 const LOOKS = 20;
+/** How the box says that a hold protects a recording. */
+const HELD = "a hold protects";
 
 /** What became of many orders; `why`: what the box, or the network, said of the first that was not done. */
 export interface Outcome {
   done: string[];
   waiting: number;
   refused: number;
+  /** A hold protects one of them: nothing else stands in its way. */
+  held: boolean;
   why: unknown;
 }
 
@@ -20,7 +24,7 @@ export const deletable = (calls: Call[]): string[] =>
 
 /** Orders the deletion of all, then looks what became of them; `tell` how many are settled. */
 export async function deleteAll(ids: string[], reason: string, tell: (settled: number) => void): Promise<Outcome> {
-  const found: Outcome = { done: [], waiting: 0, refused: 0, why: null };
+  const found: Outcome = { done: [], waiting: 0, refused: 0, held: false, why: null };
   const orders = new Map<string, number>();
   for (const id of ids) {
     try {
@@ -40,6 +44,7 @@ export async function deleteAll(ids: string[], reason: string, tell: (settled: n
       if (order.state === "done") found.done.push(id);
       else {
         found.refused += 1;
+        found.held ||= order.message.includes(HELD);
         found.why ??= order.message;
       }
       tell(found.done.length + found.refused);

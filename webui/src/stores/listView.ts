@@ -15,6 +15,8 @@ export interface ListColumn {
   sorts?: string;
   /** Shown until somebody chooses otherwise. */
   first?: boolean;
+  /** Stays in view while the others are scrolled sideways. */
+  fixed?: boolean;
 }
 
 export interface Sorting {

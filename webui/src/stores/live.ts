@@ -11,6 +11,7 @@ import { groupNumber } from "@/text/phoneNumber";
 import { useAgentsStore } from "./agents";
 import { useAlertsStore } from "./alerts";
 import { useBoardStore } from "./board";
+import { useCallHoldsStore } from "./callHolds";
 import { useCallNotesStore } from "./callNotes";
 import { partyNumber, useCallsStore } from "./calls";
 import { useCallTagsStore } from "./callTags";
@@ -21,6 +22,7 @@ import { useNotesStore } from "./notes";
 import { tellOffice } from "./officeNews";
 import { usePlayerStore } from "./player";
 import { usePopupsStore } from "./popups";
+import { usePracticeStore } from "./practice";
 import { useSessionStore } from "./session";
 import { useSticksStore } from "./sticks";
 
@@ -38,6 +40,7 @@ export const useLiveStore = defineStore("live", () => {
   const calls = useCallsStore();
   const callNotes = useCallNotesStore();
   const callTags = useCallTagsStore();
+  const callHolds = useCallHoldsStore();
   const popups = usePopupsStore();
   const customers = useCustomersStore();
   const player = usePlayerStore();
@@ -46,6 +49,7 @@ export const useLiveStore = defineStore("live", () => {
   const notes = useNotesStore();
   const agents = useAgentsStore();
   const alerts = useAlertsStore();
+  const practice = usePracticeStore();
   const sticks = useSticksStore();
   const state = ref<StreamState>("connecting");
   let wanted = false;
@@ -82,12 +86,13 @@ export const useLiveStore = defineStore("live", () => {
   function takePopup(popup: Popup): void {
     popups.take(popup);
     const name = popup.customers.map((one) => one.name || one.company).find(Boolean) ?? popup.call.caller_name ?? "";
-    alerts.announce(popup.call, groupNumber(partyNumber(popup.call)) || name, name);
+    void alerts.announce(popup.call, groupNumber(partyNumber(popup.call)) || name, name);
   }
 
   function takeOffice(event: OfficeEvent): void {
     tellOffice(event);
     if (event.kind === "channel_changed") void board.load();
+    if (event.kind === "practice_changed") practice.refresh();
     if (event.call_id === null) return;
     const { staff_no, name } = event.data;
     if (event.kind === "call_taken") popups.noteTaken(event.call_id, String(staff_no), String(name ?? ""));
@@ -117,7 +122,7 @@ export const useLiveStore = defineStore("live", () => {
       state.value = fresh;
     },
     onResumed: () => {
-      refreshBoard();
+      practice.refresh();
       void catchUp();
     },
     onLoggedOut: () => session.lose(),
@@ -133,7 +138,7 @@ export const useLiveStore = defineStore("live", () => {
       const snapshot = await readPopups();
       if (!wanted) return;
       snapshot.popups.forEach(popups.take);
-      refreshBoard();
+      practice.refresh();
       stream.start(snapshot.position);
       sticks.refresh();
       attempt = 0;
@@ -173,8 +178,10 @@ export const useLiveStore = defineStore("live", () => {
       calls.clear();
       callNotes.clear();
       callTags.clear();
+      callHolds.clear();
       popups.clear();
       board.clear();
+      practice.clear();
       customers.clear();
       agents.clear();
       kept.clear();

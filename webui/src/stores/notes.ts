@@ -6,6 +6,7 @@ import { addNote, readNotesOf } from "@/api/desk";
 import { ApiError } from "@/api/http";
 import { correctCommunication } from "@/api/office";
 import type { Communication } from "@/api/officeTypes";
+import { useCallNotesStore } from "./callNotes";
 import { type NoteDraft, usePopupsStore } from "./popups";
 import { useSessionStore } from "./session";
 
@@ -15,6 +16,7 @@ const isPassing = (error: unknown) =>
 
 export const useNotesStore = defineStore("notes", () => {
   const popups = usePopupsStore();
+  const callNotes = useCallNotesStore();
   const session = useSessionStore();
   const saving = reactive(new Set<string>());
   /** Why a note was refused, by call. */
@@ -64,6 +66,24 @@ export const useNotesStore = defineStore("notes", () => {
     }
   }
 
+  /** Saves the note with the call alone: it is about nobody who is known. */
+  async function saveAlone(callId: string): Promise<void> {
+    const text = popups.notes.get(callId)?.text.trim();
+    if (!text || saving.has(callId)) return;
+    saving.add(callId);
+    problems.delete(callId);
+    try {
+      await callNotes.load(callId); // one whose answer was lost is there
+      const there = callNotes.of(callId).some((one) => one.author === session.operator?.staff_no && one.text === text);
+      if (!there) await callNotes.add(callId, { text });
+      popups.notes.delete(callId);
+    } catch (error) {
+      problems.set(callId, error);
+    } finally {
+      saving.delete(callId);
+    }
+  }
+
   function send(callId: string, customer: string, draft: NoteDraft): Promise<Communication> {
     return addNote({
       customer_id: customer,
@@ -96,5 +116,5 @@ export const useNotesStore = defineStore("notes", () => {
     for (const callId of popups.notes.ids()) if (popups.notes.get(callId)?.pending) await save(callId);
   }
 
-  return { saving, problems, customerOf, type, save, typeOn, catchUp };
+  return { saving, problems, customerOf, type, save, saveAlone, typeOn, catchUp };
 });

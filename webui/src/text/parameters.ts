@@ -43,6 +43,28 @@ export function sectionsOf(parameters: Parameter[], scope: "system" | "channel")
     .filter((section) => section.parameters.length);
 }
 
+const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+
+/** The help of a parameter as people read it: choices by their names, and the signs that Chinese has of its own. */
+export function helpText(
+  help: string,
+  choices: readonly string[],
+  name: (choice: string) => string,
+  locale: string,
+): string {
+  let text = help;
+  for (const choice of choices) {
+    const word = new RegExp(`(?<![\\w-])${escaped(choice)}(?![\\w-])`, "g");
+    const said = name(choice);
+    if (said !== choice && /^[a-z]+(_[a-z]+)*$/.test(choice)) {
+      text = text.replaceAll(word, () => `“${said}”`);
+    }
+  }
+  if (locale === "en") return text;
+  const signs: Record<string, string> = { ",": "，", ";": "；", ":": "：" };
+  return text.replace(/(?<=[\u4e00-\u9fff”)])\s*([,;:])\s*(?=\D|$)/g, (_, sign: string) => signs[sign] ?? sign);
+}
+
 export type ValueProblem = "required" | "number" | "whole" | "range" | "choice" | null;
 
 /** What is wrong with a value before the box is asked. */

@@ -2,6 +2,7 @@
 
 import { ElMessage, ElMessageBox } from "element-plus";
 import { holdCall } from "@/api/endpoints";
+import { useCallHoldsStore } from "@/stores/callHolds";
 import { errorText } from "@/text/errors";
 
 type Translate = (key: string, values?: Record<string, unknown>) => string;
@@ -24,6 +25,7 @@ export async function askHold(t: Translate, callIds: string[]): Promise<boolean>
   }
   try {
     for (const id of callIds) await holdCall(id, reason);
+    void useCallHoldsStore().holdNow(callIds);
     ElMessage.success(callIds.length === 1 ? t("holds.done") : t("calls.heldMany", { n: callIds.length }));
     return true;
   } catch (error) {

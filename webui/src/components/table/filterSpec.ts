@@ -13,3 +13,10 @@ export type FilterSpec =
     }
   /** `ahead`: of days to come. */
   | { kind: "days"; name: string; from: string; to: string; ahead?: boolean };
+
+/** What the large field of a list offers; `hint` stands beside it. */
+export interface Suggested {
+  key: string;
+  label: string;
+  hint: string;
+}

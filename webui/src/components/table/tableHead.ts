@@ -33,7 +33,7 @@ export const TableHead = defineComponent({
       return h("div", { class: "cell box", role: "columnheader" }, [h("label", { class: "choose" }, [input])]);
     }
 
-    function heading({ key, align, sorts }: ListColumn) {
+    function heading({ key, align, fixed, sorts }: ListColumn) {
       const name = t(`${props.titles}.${key}`);
       const order = sorts !== undefined && props.sorting?.by === sorts ? props.sorting.order : null;
       const text = h("span", { class: "cut-text" }, name);
@@ -45,7 +45,7 @@ export const TableHead = defineComponent({
           sign,
         ]);
       const sorted = order ? { "aria-sort": ARIA_SORT[order] } : {};
-      return h("div", { key, class: ["cell", align], role: "columnheader", ...sorted }, [button || text]);
+      return h("div", { key, class: ["cell", align, { fixed }], role: "columnheader", ...sorted }, [button || text]);
     }
 
     return () =>

@@ -67,10 +67,10 @@ export const TableRow = defineComponent({
         if (table.selectable()) bones.unshift(bone("box"));
         return h("div", { class: "row", role: "row", "aria-busy": "true" }, bones);
       }
-      const cells = columns.map(({ key, align }) =>
+      const cells = columns.map(({ key, align, fixed }) =>
         h(
           "div",
-          { key, class: align ? `cell ${align}` : "cell", role: "cell" },
+          { key, class: ["cell", align, { fixed }], role: "cell" },
           key === "narrow" ? content("narrow", {}) : content("cell", { column: key }),
         ),
       );
