@@ -57,7 +57,7 @@ class CallPage(msgspec.Struct, frozen=True):
 
     A search for something rare can end before the page is full, even empty, with a ``next``: there may be more.
     ``tags``: those of the calls that have any, by call id, for who holds recording_query. ``held``: the ids of those
-    that a hold protects, for who holds hold_manage.
+    that some hold protects, for who holds hold_manage.
     """
 
     calls: list[CallInfo]

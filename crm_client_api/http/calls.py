@@ -13,7 +13,7 @@ from crm_client_api.domain.call_tags import tags_of
 from crm_client_api.domain.calls import get_call
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.practice import practice_channels
-from crm_client_api.http.call_filters import WantedCalls, call_filter, visible_holds
+from crm_client_api.http.call_filters import WantedCalls, call_filter, standing_holds
 from crm_client_api.http.routing import Request, route
 from crm_client_api.views.call_backs import missed_calls
 
@@ -45,7 +45,7 @@ def get_calls(request: Request, query: CallQuery) -> CallPage:
         tags = tags_of(stores.crm, [call.id for call in found], scope)
     held: list[str] = []
     if Permission.HOLD_MANAGE in request.operator.permissions:
-        held = held_among(stores.calls, [call.id for call in found], visible_holds(request))
+        held = held_among(stores.calls, [call.id for call in found], standing_holds(request))
     return CallPage(desk.call_infos(found), None if after is None else str(after), tags, held)
 
 

@@ -126,7 +126,7 @@ def record_earlier(home: Home, folder: Path, days: int) -> None:
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "NO_FAKE_STAT": "1",
     }
-    options = ("--address", str(link), "--tape-minutes", "8", "--simulated", "--simulated-time")
+    options = ("--address", str(link), "--tape-minutes", "8", "--simulated-time")
     recorder = [sys.executable, "-m", "firmware", "--home", str(home.root), "recorder", "--name", "desk"]
     with running(
         tapdeck(home, "exchange", "--link", str(link), "--speed", "max", "--script", str(file), "--exit-when-done")

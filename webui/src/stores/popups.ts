@@ -10,6 +10,7 @@ import type { Customer, Popup } from "@/api/types";
 import { numbersOf, partyNumber, useCallsStore } from "./calls";
 import { useKeptStore } from "./kept";
 import { type NoteDraft, type PopupCardData, type PopupDraft, readIds, type Taker } from "./popupCard";
+import { orderOf } from "./popupOrder";
 import { useSessionStore } from "./session";
 
 export type { NoteDraft, PopupCardData, PopupDraft, Taker };
@@ -17,7 +18,10 @@ export type { NoteDraft, PopupCardData, PopupDraft, Taker };
 const DISMISSED_KEY = "tapdeck.dismissed-popups";
 const OPEN_KEY = "tapdeck.open-popups";
 const DISMISSED_KEPT = 200;
-/** Finished cards beyond this are put away, the oldest first, unless something was typed into them. */
+/**
+ * Finished cards beyond this are put away, the oldest first, unless something was typed into them or somebody opened
+ * them again. One's own are counted apart: the calls of others do not push them out.
+ */
 const FINISHED_KEPT = 12;
 
 export const usePopupsStore = defineStore("popups", () => {
@@ -39,6 +43,13 @@ export const usePopupsStore = defineStore("popups", () => {
   );
   /** The card into which somebody types: nothing moves it away from under the hands. */
   const held = ref<string | null>(null);
+  /** The card under the pointer; "" when that is beside the cards, null when it is not at the stack. */
+  const pointed = ref<string | null>(null);
+  /** A hand is at the cards: they stay as and where they are. */
+  const steady = computed(() => pointed.value !== null || (held.value !== null && cards.has(held.value)));
+  /** Cards that somebody opened again, and when: they stay until they are put away. */
+  const asked = reactive(new Map<string, number>());
+  let timesAsked = 0;
   let lastOrder: string[] = [];
 
   calls.keep(() => [...cards.values()].flatMap((card) => [card.callId, ...card.historyIds]));
@@ -50,27 +61,22 @@ export const usePopupsStore = defineStore("popups", () => {
   /** A colleague has taken the call. The card waits unseen, for it may be given back; with typed text it stays. */
   const isClosed = (card: PopupCardData) => card.taker?.said === true && !isMine(card) && !hasText(card.callId);
 
-  function compare(one: PopupCardData, two: PopupCardData): number {
-    const running = Number(isRunning(two.callId)) - Number(isRunning(one.callId));
-    return running || (one.callId < two.callId ? 1 : -1);
-  }
+  /** One's own: taken by the one who is logged in, or noted. */
+  const isOwn = (card: PopupCardData) =>
+    isMine(card) ||
+    card.notes.some((note) => note.call_id === card.callId && note.author === session.operator?.staff_no);
 
-  /**
-   * The cards on the screen: running calls first, each part newest first. While somebody types into one, those that
-   * are there keep their places and new ones come just below it: a card that is moved loses the cursor.
-   */
+  /** The cards on the screen: running calls first and one's own on top, unless a hand is at them. */
   const stack = computed(() => {
-    const sorted = [...cards.values()].filter((card) => !isClosed(card)).sort(compare);
-    const known = new Map(sorted.map((card) => [card.callId, card]));
-    let order = sorted;
-    if (held.value !== null && known.has(held.value) && lastOrder.includes(held.value)) {
-      const old = lastOrder.flatMap((id) => known.get(id) ?? []);
-      const fresh = sorted.filter((card) => !lastOrder.includes(card.callId));
-      const at = old.findIndex((card) => card.callId === held.value) + 1;
-      order = [...old.slice(0, at), ...fresh, ...old.slice(at)];
-    }
-    lastOrder = order.map((card) => card.callId);
-    return order;
+    const shown = [...cards.values()].filter((card) => !isClosed(card));
+    const standings = shown.map((card) => ({
+      callId: card.callId,
+      running: isRunning(card.callId),
+      mine: isOwn(card) || hasText(card.callId),
+      asked: asked.get(card.callId) ?? 0,
+    }));
+    lastOrder = orderOf(standings, lastOrder, { held: held.value, pointed: pointed.value });
+    return lastOrder.flatMap((id) => cards.get(id) ?? []);
   });
   const finished = computed(() => stack.value.filter((card) => !isRunning(card.callId)));
   /** The finished ones that can be put away at once: nothing was typed into them. */
@@ -106,11 +112,23 @@ export const usePopupsStore = defineStore("popups", () => {
       seen: old?.seen ?? false,
     });
     for (const card of cards.values()) if (isClosed(card) && !isRunning(card.callId)) cards.delete(card.callId);
-    for (const card of puttable.value.slice(FINISHED_KEPT)) putAway(card.callId);
+    if (!steady.value) makeRoom();
+  }
+  watch(steady, (still) => still || makeRoom());
+
+  function makeRoom(): void {
+    const over = puttable.value
+      .filter((card) => !asked.has(card.callId))
+      .sort((one, two) => (one.callId < two.callId ? 1 : -1));
+    for (const own of [true, false]) {
+      const alike = over.filter((card) => isOwn(card) === own);
+      for (const card of alike.slice(FINISHED_KEPT)) putAway(card.callId);
+    }
   }
 
   function putAway(callId: string): void {
     cards.delete(callId);
+    asked.delete(callId);
     if (!hasText(callId)) drafts.delete(callId); // a form that was opened and left empty
     dismissed.value = [callId, ...dismissed.value].slice(0, DISMISSED_KEPT);
     const staffNo = session.operator?.staff_no;
@@ -168,9 +186,14 @@ export const usePopupsStore = defineStore("popups", () => {
     }
   }
 
-  /** Shows the card of an earlier call once more. Throws ApiError: it was never shown to the one who asks. */
+  /**
+   * Shows the card of an earlier call once more, above the other finished ones. Throws ApiError: it was never shown to
+   * the one who asks.
+   */
   async function showAgain(callId: string): Promise<void> {
     const popup = await readPopup(callId);
+    timesAsked += 1;
+    asked.set(callId, timesAsked);
     dismissed.value = dismissed.value.filter((id) => id !== callId);
     take(popup);
   }
@@ -255,7 +278,9 @@ export const usePopupsStore = defineStore("popups", () => {
   /** What was typed stays: it is not of the cards but of who typed it. */
   function clear(): void {
     cards.clear();
+    asked.clear();
     held.value = null;
+    pointed.value = null;
   }
 
   return {
@@ -263,6 +288,9 @@ export const usePopupsStore = defineStore("popups", () => {
     drafts,
     notes,
     held,
+    pointed,
+    steady,
+    asked,
     stack,
     finished,
     puttable,
@@ -278,6 +306,7 @@ export const usePopupsStore = defineStore("popups", () => {
     ringingNumber,
     isRunning,
     isMine,
+    isOwn,
     take,
     noteTaken,
     noteReleased,
