@@ -11,9 +11,9 @@ import type { ListColumn } from "./listView";
 import { useSessionStore } from "./session";
 
 export const CALL_COLUMNS: ListColumn[] = [
-  { key: "kind", width_px: 104, first: true },
+  { key: "kind", width_px: 116, first: true },
   { key: "number", width_px: 196, grow: 2, first: true, fixed: true },
-  { key: "customer", width_px: 104, grow: 3, first: true },
+  { key: "customer", width_px: 92, grow: 3, first: true },
   { key: "place", width_px: 110, grow: 1 },
   { key: "channel", width_px: 96, grow: 1, first: true },
   { key: "start", width_px: 108, first: true },
