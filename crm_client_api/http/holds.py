@@ -49,7 +49,8 @@ class HoldQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call: str | None = None
 
 
-@route("GET", "/holds", "Holds, oldest first", answer=Holds, permissions=(Permission.HOLD_MANAGE,), reads="hold")
+@route("GET", "/holds", "Holds, oldest first", answer=Holds, permissions=(Permission.HOLD_MANAGE,), reads="hold",
+       also=(404,))  # fmt: skip
 def get_holds(request: Request, query: HoldQuery) -> Holds:
     """List the holds on what is in scope, and on numbers; those on a call when one is named."""
     found = list_holds(request.stores.crm, released=query.released, scope=_scope(request))

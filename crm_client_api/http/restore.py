@@ -51,7 +51,7 @@ def get_restore(request: Request) -> RestoreInfo:
 
 
 @route("POST", "/restore/look", "Which backups lie on a stick or in a folder",
-       answer=RestoreFound, permissions=NEEDED, persons_only=True, also=(409, 503))  # fmt: skip
+       answer=RestoreFound, permissions=NEEDED, persons_only=True, also=(409,))  # fmt: skip
 def post_restore_look(request: Request, body: Place) -> RestoreFound:
     """Look; what the backups say of themselves is proved only by the passphrase."""
     _require_new(request)
@@ -59,7 +59,7 @@ def post_restore_look(request: Request, body: Place) -> RestoreFound:
 
 
 @route("POST", "/restore/check", "Prove a backup by its passphrase",
-       answer=RestoreBackup, permissions=NEEDED, persons_only=True, also=(409, 503))  # fmt: skip
+       answer=RestoreBackup, permissions=NEEDED, persons_only=True, also=(409,))  # fmt: skip
 def post_restore_check(request: Request, body: ChosenBackup) -> RestoreBackup:
     """Show what it is; nothing changes."""
     _require_new(request)
@@ -67,7 +67,7 @@ def post_restore_check(request: Request, body: ChosenBackup) -> RestoreBackup:
 
 
 @route("POST", "/restore", "Restore a backup: this box takes over from the one that made it",
-       answer=RestoreInfo, status=202, permissions=NEEDED, persons_only=True, also=(409, 503))  # fmt: skip
+       answer=RestoreInfo, status=202, permissions=NEEDED, persons_only=True, also=(409,))  # fmt: skip
 def post_restore(request: Request, body: ChosenBackup) -> RestoreInfo:
     """Begin; the box works on until all is proved, then it starts again."""
     _require_new(request)
@@ -80,7 +80,7 @@ def post_restore(request: Request, body: ChosenBackup) -> RestoreInfo:
 
 
 @route("POST", "/restore/cancel", "Leave the restore, or forget why it failed",
-       answer=RestoreInfo, permissions=NEEDED, persons_only=True, also=(409, 503))  # fmt: skip
+       answer=RestoreInfo, permissions=NEEDED, persons_only=True, also=(409,))  # fmt: skip
 def post_restore_cancel(request: Request) -> RestoreInfo:
     """Nothing was changed, and what was unpacked goes. Once the box starts again it is too late."""
     _require_super(request)
@@ -99,7 +99,7 @@ def _ask(request: Request, question: Question) -> list[Shown]:
     try:
         return ask(request.api.home, question)
     except RestoreRefused as refused:
-        status = 503 if refused.code == "restore_away" else 400 if refused.code in _INPUT else 409
+        status = 400 if refused.code in _INPUT else 409
         raise ApiError(status, refused.code, str(refused)) from refused
 
 

@@ -29,7 +29,7 @@ def test_a_call_is_shown_whole(crm, exchange, browse):
     browser = browse("1")
     customer = browser.ask("POST", "/customers", {"name": "王", "phones": [{"number": "13812345678"}]}).json
     one = browser.get(f"/calls/{call['id']}")
-    assert browser.get("/calls") == {"calls": [one], "next": None, "tags": {}}
+    assert browser.get("/calls") == {"calls": [one], "next": None, "tags": {}, "held": []}
     assert one["customers"] == [{"id": customer["id"], "name": "王", "company": ""}]
     assert [r["id"] for r in one["recordings"]] == [recording]
     assert one["recordings"][0] | {"id": ""} == {

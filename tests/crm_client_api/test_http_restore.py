@@ -286,7 +286,7 @@ def test_a_restore_can_be_left_and_one_that_was_cut_off_is_told(home, disk, back
 def test_without_the_daemon_it_says_so(crm, browse, disk):
     hire(crm, "1000", "super")
     answer = browse("1000").ask("POST", "/restore/look", {"address": f"file://{disk}"})
-    assert code(answer) == (503, "restore_away")
+    assert code(answer) == (409, "restore_away")
 
 
 def test_the_passphrase_takes_no_more_memory_than_a_box_would(disk, page):
