@@ -14,11 +14,9 @@ from crm_client_api.domain.calls import CallFilter, list_channels
 from crm_client_api.domain.communications.lists import Filter as CommunicationFilter
 from crm_client_api.domain.communications.lists import Reach, list_communications
 from crm_client_api.domain.customers.read import get_customer
-from crm_client_api.domain.holds import list_holds
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.scope import communication_scope
 from crm_client_api.http.moments import Moment, unix_ms
-from crm_client_api.http.retention import subject_scope
 from crm_client_api.http.routing import Request
 from recorder.library.storage.holds import Hold, read_holds
 from recorder.numbers import spellings
@@ -121,11 +119,3 @@ def standing_holds(request: Request) -> tuple[Hold, ...]:
         replace(hold, numbers=frozenset(one for number in hold.numbers for one in spellings(number, site)))
         for hold in read_holds(crm, open_office(crm))
     )
-
-
-def visible_holds(request: Request) -> tuple[Hold, ...]:
-    """Those of them that the one who asks may see. Raises PermissionMissing."""
-    stores = request.stores
-    scope = subject_scope(request).holds(stores.calls, stores.crm)
-    seen = {hold.id for hold in list_holds(stores.crm, scope=scope)}
-    return tuple(hold for hold in standing_holds(request) if hold.id in seen) if seen else ()

@@ -19,7 +19,7 @@ from crm_client_api.domain.holds import (
 )
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.scope import Sql, known_customers
-from crm_client_api.http.call_filters import visible_holds
+from crm_client_api.http.call_filters import standing_holds
 from crm_client_api.http.moments import Moment, unix_ms
 from crm_client_api.http.retention import subject_scope
 from crm_client_api.http.routing import Request, route
@@ -57,7 +57,7 @@ def get_holds(request: Request, query: HoldQuery) -> Holds:
     if query.call is not None:
         calls = request.stores.calls
         call = get_call(calls, query.call, request.desk.channels)
-        protecting = {one.id for one in visible_holds(request) if held_among(calls, [call.id], [one])}
+        protecting = {one.id for one in standing_holds(request) if held_among(calls, [call.id], [one])}
         found = [hold for hold in found if hold.id in protecting]
     return Holds([_info(hold) for hold in found])
 
