@@ -193,11 +193,11 @@ class Hub:
 
     def _read_batch(self, stores: Stores) -> bool:
         """Hand out the next events; whether there were any."""
-        self._refresh_if_changed(stores)
         self._look_for_epochs(stores)
         position = self._position
         found: list[tuple[Log, Event]] = [("calls", event) for event in read_after(stores.calls, position.calls_id)]
         found += [("office", event) for event in read_after(stores.crm, position.office_id)]
+        self._refresh_if_changed(stores)  # after reading: what was decided before an event happened holds for it
         if not found:
             return False
         for log, event in found:

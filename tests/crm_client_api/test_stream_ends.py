@@ -6,6 +6,7 @@ import pytest
 from crm_office import PASSWORD, Browser, Listener, hire
 
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
+from crm_client_api.push import delivery
 from firmware.parameters import set_value
 from firmware.store.connection import write
 
@@ -127,3 +128,27 @@ def test_who_may_less_hears_nothing_more_of_it(crm, exchange, server, browse):
     assert (event.event, event.data["id"]) == ("call", shown["id"])
     for one in (listener, again):
         one.close()
+
+
+def test_a_call_is_told_by_the_rights_of_its_moment(crm, exchange, server, browse, monkeypatch) -> None:
+    """Whatever is decided just before the events are read."""
+    hire(crm, "21", "ordinary", None, (1,))
+    exchange.wire(1)
+    listener = Listener(browse("21"))
+    decide = [True]
+    read_after = delivery.read_after
+
+    def read(*asked):
+        if decide:
+            decide.clear()
+            with write(crm) as connection:
+                connection.execute("DELETE FROM sessions")
+            exchange.call(1, "13800000001")
+        return read_after(*asked)
+
+    monkeypatch.setattr(delivery, "_SESSIONS_PERIOD_S", 60.0)  # who polls the board must not notice first
+    monkeypatch.setattr(delivery, "read_after", read)
+    while (event := listener.next()) is not None:
+        assert event.event == "board"
+    assert not decide
+    listener.close()
