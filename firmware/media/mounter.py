@@ -209,7 +209,8 @@ def _why_not(node: str, said: str, write: bool) -> Trouble:
         return Trouble("unsupported", said)
     if (trouble := _trouble_with(node)) is not None:
         return trouble
-    if "superblock on" in said or os.strerror(errno.EIO) in said:  # mount(8) for EIO, and reading has just worked
+    # What mount(8) says for EIO, and reading has just worked; a "bad superblock on" is the file system's.
+    if "can't read superblock on" in said or os.strerror(errno.EIO) in said:
         return Trouble("io_errors", f"the stick cannot be written to: {said}")
     return Trouble("not_mountable" if write else "damaged", said)
 

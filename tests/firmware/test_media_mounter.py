@@ -76,6 +76,22 @@ def fat16(linux: int = 0, entry: int = 0xFFFF) -> tuple[bytes, bytes]:
     return bytes(head), entry.to_bytes(4, "little")
 
 
+@pytest.mark.parametrize(
+    ("said", "write", "code"),
+    [  # as mount(8) of util-linux 2.38 says it
+        ("can't read superblock on /dev/sda.", False, "io_errors"),
+        ("mount(2) system call failed: Input/output error.", False, "io_errors"),
+        ("wrong fs type, bad option, bad superblock on /dev/sda, missing codepage.", False, "damaged"),
+        ("wrong fs type, bad option, bad superblock on /dev/sda, missing codepage.", True, "not_mountable"),
+        ("unknown filesystem type 'exfat'.", False, "unsupported"),
+    ],
+)
+def test_why_it_was_not_mounted(said: str, write: bool, code: str, tmp_path: Path) -> None:
+    stick = tmp_path / "sda"
+    stick.write_bytes(bytes(HEAD_BYTES))
+    assert mounter._why_not(str(stick), f"mount: /run/tapdeck-media/x: {said}", write).code == code
+
+
 def test_fat() -> None:
     assert fat_entry_at(fat32()[0]) == 32 * 512 + 4
     assert fat_entry_at(fat16()[0]) == 4 * 512 + 2
