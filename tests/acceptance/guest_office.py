@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import subprocess
@@ -62,7 +63,18 @@ class Office:
         ring(HOME.doorbells)
 
     def look(self, root: str) -> dict[str, Any]:
-        """How many recordings each of our folders lists, whether its list is complete, and all that is wrong."""
+        """How many recordings each of our folders lists, whether its list is complete, and all that is wrong.
+
+        ``unreadable``: why the file system cannot be read.
+        """
+        try:
+            return self._look(root)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return {"unreadable": str(error)}
+
+    def _look(self, root: str) -> dict[str, Any]:
         folders, wrong = {}, list[str]()
         for folder in sorted(Path(root).glob("tapdeck-*")):
             listed, complete = 0, False
@@ -127,7 +139,7 @@ def _mounted(device: str, file_system: str, write: bool) -> str:
 def _digest(file: Path) -> str:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError as error:
+    except FileNotFoundError as error:
         return str(error)
 
 
