@@ -67,3 +67,13 @@ def test_what_takes_over_at_the_start_may_change_what_the_daemon_of_backups_unpa
         if kind == "d" and place in {f"/var/lib/tapdeck{one}" for one in ("", *(f"/{name}" for name in OWN_DISK))}:
             assert mode == "2770", place
             assert group in groups[migrating] & groups[unpacking], place
+
+
+def test_who_starts_what_the_keeper_wants_may_see_it():
+    """Root without capabilities is one of the others there: no recorder would ever be started."""
+    service = unit("tapdeck-wanted.service")["Service"]
+    folder = service["ExecStart"].split()[-1]
+    lines = (SYSTEMD / "tmpfiles.d/tapdeck.conf").read_text().splitlines()
+    [(mode, owner, group)] = [line.split()[2:5] for line in lines if line.split()[1:2] == [folder]]
+    assert (service["CapabilityBoundingSet"], owner == "root", mode[-1]) == ("", False, "0")
+    assert group in service["SupplementaryGroups"].split()
