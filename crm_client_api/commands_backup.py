@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import sqlite_utils
@@ -18,10 +18,11 @@ from firmware.store.connection import open_store, write
 from firmware.store.migrations import require_current_schema
 
 if TYPE_CHECKING:
+    from crm_client_api.backup.far import Lying
     from crm_client_api.courier.jobs import Job
 
 _DAY_MS = 86_400_000
-_SOURCE = click.Path(exists=True, path_type=Path)
+_IDENTITY = click.Path(exists=True, dir_okay=False, path_type=Path)
 _PHRASES = {
     "snapshot": "copies the stores 复制数据库",
     "recordings": "brings recordings 备份录音",
@@ -32,6 +33,50 @@ _PHRASES = {
     "unpacking": "unpacks 解包",
     "settling": "makes everything ready 准备就绪",
 }
+
+
+def _from_servers(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of verbs that read backups: how to get at those on a server, on a box that has no keys for it."""
+    for option in (
+        click.option("--secret-key", help="S3: asked for when left out."),
+        click.option("--access-key", help="S3: asked for when left out."),
+        click.option("--fingerprint", help="SFTP: the host key that must be shown, SHA256:…; else asked."),
+        click.option("--identity", type=_IDENTITY, help="SFTP: private key that the server lets in."),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def _source(
+    source: str, identity: Path | None, fingerprint: str | None, access_key: str | None, secret_key: str | None
+) -> Iterator[Lying]:
+    """A file or folder, or the folder of backups on a server. Raises BadInput, NotFound, Refused, TargetError."""
+    from urllib.parse import unquote
+
+    from crm_client_api.backup.access import server_folder, sftp_access
+    from recorder.library.archive.places import split_url
+    from recorder.library.archive.s3 import S3Access
+    from recorder.library.archive.sftp import SftpAccess
+
+    scheme = source.partition("://")[0] if "://" in source else "file"
+    if scheme == "file":
+        place = Path(unquote(split_url(source)[0].path) if "://" in source else source)
+        if not place.exists():
+            raise NotFound(f"{place} does not exist")
+        yield place
+        return
+    split_url(source)
+    access: SftpAccess | S3Access
+    if scheme == "sftp":
+        if identity is None:
+            raise ConfigError("name a private key that the server lets in with --identity")
+        access = sftp_access(source, identity.read_text(), fingerprint, _is_right)
+    else:
+        key = access_key or click.prompt("Access key")
+        access = S3Access(key, secret_key or click.prompt("Secret key", hide_input=True))
+    with server_folder(source, access) as folder:
+        yield folder
 
 
 @click.group("backup")
@@ -65,7 +110,7 @@ def passphrase_command(home: Home, passphrase: str) -> None:
 
 @backup_group.command("place")
 @click.argument("address")
-@click.option("--identity", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="SFTP: private key.")
+@click.option("--identity", type=_IDENTITY, help="SFTP: private key.")
 @click.option("--fingerprint", help="SFTP: the host key that must be shown, SHA256:…; asked for when left out.")
 @click.option("--access-key", help="S3: asked for when left out.")
 @click.option("--secret-key", help="S3: asked for when left out; better not typed where others see it.")
@@ -168,17 +213,19 @@ def _await(home: Home, crm: sqlite_utils.Database, job_id: int) -> Job:
 
 
 @backup_group.command("list")
-@click.argument("folder", required=False, type=_SOURCE)
+@click.argument("source", required=False)
+@_from_servers
 @click.pass_obj
-def list_command(home: Home, folder: Path | None) -> None:
-    """List backups: those that this box made, or those in FOLDER; newest first."""
+def list_command(home: Home, /, source: str | None, **access: Any) -> None:
+    """List backups: those that this box made, or those in SOURCE, a folder or server; newest first."""
     from crm_client_api.backup.finding import found_in
     from crm_client_api.backup.records import list_made
 
-    if folder is not None:
-        for one in found_in(folder):
-            device = one.opening.head.device[:8]
-            click.echo(f"{iso_utc(one.made_ms)}\t{one.bytes / 2**20:.1f} MiB\t{device}\t{one.path}")
+    if source is not None:
+        with _source(source, **access) as folder:
+            for one in found_in(folder):
+                device = one.opening.head.device[:8]
+                click.echo(f"{iso_utc(one.made_ms)}\t{one.bytes / 2**20:.1f} MiB\t{device}\t{one.path}")
         return
     with _crm(home) as crm:
         for made in list_made(crm):
@@ -192,9 +239,10 @@ def _warn(text: str) -> None:
 
 
 @backup_group.command("check")
-@click.argument("source", type=_SOURCE)
+@click.argument("source")
 @click.option("--passphrase", prompt=True, hide_input=True, help="Asked for when left out.")
-def check_command(source: Path, passphrase: str) -> None:
+@_from_servers
+def check_command(source: str, passphrase: str, **access: Any) -> None:
     """Try a backup out on any machine: read all of it, open its stores, count what is in them."""
     import tempfile
 
@@ -203,8 +251,8 @@ def check_command(source: Path, passphrase: str) -> None:
     from crm_client_api.backup.trial import try_out
 
     unlocker = Unlocker(passphrase)
-    file = find_backup(source, unlocker, _warn)
-    with tempfile.TemporaryDirectory(prefix="tapdeck-") as folder:
+    with _source(source, **access) as place, tempfile.TemporaryDirectory(prefix="tapdeck-") as folder:
+        file = find_backup(place, unlocker, _warn)
         about, kept, end = try_out(file, unlocker.file_key, Path(folder), lambda _: None)
         absent = sum(not (file.parent / one.object).is_file() for one in kept.read())
     rows = {name: count for store in end.rows.values() for name, count in store.items()}
@@ -225,13 +273,22 @@ def serve_command(home: Home) -> None:
 
 
 @click.command("restore")
-@click.argument("source", type=_SOURCE)
+@click.argument("source")
 @click.option("--passphrase", prompt=True, hide_input=True, help="Asked for when left out.")
+@_from_servers
 @click.option("--replace", is_flag=True, help="The home is not blank: set aside what is there.")
 @click.option("--yes", is_flag=True, help="Do not ask once more before --replace.")
 @click.pass_obj
-def restore_command(home: Home, source: Path, passphrase: str, replace: bool, yes: bool) -> None:
-    """Put the backup SOURCE, a file or a folder with backups (the newest), into a blank home. Stop the box first."""
+def restore_command(home: Home, /, source: str, passphrase: str, replace: bool, yes: bool, **access: Any) -> None:
+    """Put the backup SOURCE into a blank home. Stop the box first.
+
+    SOURCE is a file; or a folder, sftp://… or s3://…: then the newest backup there that the passphrase proves.
+    """
+    with _source(source, **access) as place:
+        _restore(home, place, passphrase, replace, yes)
+
+
+def _restore(home: Home, source: Lying, passphrase: str, replace: bool, yes: bool) -> None:
     from crm_client_api.backup.finding import find_backup
     from crm_client_api.backup.restoring import is_blank, restore
     from crm_client_api.backup.sealing import Unlocker, opening_of

@@ -24,6 +24,7 @@ from firmware.clock import iso_utc
 from firmware.config import Home
 from firmware.errors import NotFound, Refused, StoreError
 from recorder.library.evidence.anchors import anchor_paths, read_anchor
+from recorder.library.evidence.earlier import earlier_devices
 from recorder.library.evidence.files import evidence_folder, read_manifest
 from recorder.library.evidence.heads import HeadLine, last_head
 from recorder.library.evidence.proof import proof_for
@@ -121,7 +122,9 @@ def verdict_on(home: Home, recording_id: str, audio: Path, manifest: Path, *, si
 
     problems: list[str] = []
     device = _own_device(home, simulated, problems)
-    result: dict[str, Any] = verifier.verify(manifest, verifier.Known(devices=[] if device is None else [device]))
+    devices = [] if device is None else [device]
+    devices += [one.device for one in earlier_devices(home, devices) if one.simulated == simulated]
+    result: dict[str, Any] = verifier.verify(manifest, verifier.Known(devices=devices))
     result["notes"] += problems
     if result["id"] is not None:
         _check_log(home, manifest, result)

@@ -20,10 +20,22 @@ class RestoreBackup(msgspec.Struct, frozen=True):
     recordings: int | None
 
 
+class RestoreServer(msgspec.Struct, frozen=True):
+    """An SFTP server that nobody has confirmed yet: the ``fingerprint`` of its key, and the ``key_line`` by which it
+    lets this box in, for its ``authorized_keys``.
+    """
+
+    fingerprint: str
+    key_line: str
+
+
 class RestoreFound(msgspec.Struct, frozen=True):
-    """The backups that lie somewhere, newest first."""
+    """The backups that lie somewhere, newest first. ``server``: look again with its fingerprint once it is the right
+    one; null for all else.
+    """
 
     backups: list[RestoreBackup]
+    server: RestoreServer | None
 
 
 class RestoreProgress(msgspec.Struct, frozen=True):

@@ -28,7 +28,7 @@ from firmware.errors import Refused, StoreError
 from firmware.store.connection import open_store
 from firmware.store.replace import nobody_has_it
 from firmware.supervisor import only_supervisor
-from recorder.library.evidence.files import heads_path
+from recorder.library.evidence.files import heads_path, log_folders
 from recorder.library.evidence.signing import Signer, load_key, sha256_hex
 
 Mode = Literal["keep_recordings", "wipe"]
@@ -238,7 +238,7 @@ def _counted(home: Home, mode: Mode, files: list[Path], signer: Signer) -> dict[
 def _last_heads(home: Home) -> dict[str, str]:
     """The hash of the last signed head of each log: how far its evidence had come."""
     heads = {}
-    for log in sorted(home.evidence.glob("*/*.log")):
+    for log in sorted(one for folder in log_folders(home) for one in folder.glob("*.log")):
         with suppress(OSError):
             lines = heads_path(log).read_bytes().splitlines()
             if lines:

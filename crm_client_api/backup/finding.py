@@ -7,16 +7,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from crm_client_api.backup.far import Far, Lying, sizes_in
 from crm_client_api.backup.places import ENDING, FOLDER
 from crm_client_api.backup.sealing import Opening, Unlocker, opening_of
 from firmware.errors import BadInput, BoxError, NotFound, Refused
+
+MOST_NAMES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A backup whose beginning can be read, which proves nothing yet; ``path``: of its file."""
 
-    path: Path
+    path: Lying
     opening: Opening
     bytes: int
 
@@ -26,34 +29,36 @@ class Found:
         return self.opening.head.made_ms
 
 
-def found_in(folder: Path) -> list[Found]:
+def found_in(folder: Lying) -> list[Found]:
     """All backups in a folder, or in our folder in it, newest first. Files that are none are passed over.
 
-    Raises NotFound: the folder cannot be read.
+    Raises NotFound: the folder cannot be read; TargetError.
     """
-    ours = folder / FOLDER if (folder / FOLDER).is_dir() else folder
+    ours = folder / FOLDER if isinstance(folder, Path) and (folder / FOLDER).is_dir() else folder
     try:
-        files = [file for file in ours.glob(f"*{ENDING}") if file.is_file()]
+        sizes = sizes_in(ours, MOST_NAMES)
     except OSError as error:
         raise NotFound(f"{folder}: {error.strerror}") from error
     found = []
-    for file in files:
+    for name in sorted(sizes):
+        if not name.endswith(ENDING):
+            continue
         with suppress(OSError, BadInput, Refused):
-            opening = opening_of(file)
+            opening = opening_of(ours / name)
             if opening.head.kind == "backup":
-                found.append(Found(file, opening, file.stat().st_size))
+                found.append(Found(ours / name, opening, sizes[name]))
     return sorted(found, key=lambda one: one.made_ms, reverse=True)
 
 
-def find_backup(source: Path, unlocker: Unlocker, told: Callable[[str], None]) -> Path:
+def find_backup(source: Lying, unlocker: Unlocker, told: Callable[[str], None]) -> Lying:
     """The file that is meant: the file itself, or of a folder the newest backup that the passphrase proves.
 
     ``told``: of a newer one that somebody else made up. Raises NotFound; Refused, BadInput: what the newest one lacks.
     """
-    if source.is_file():
+    if isinstance(source, Path) and source.is_file():
         return source
     problem: BoxError | None = None
-    for one in found_in(source) if source.is_dir() else []:
+    for one in found_in(source) if isinstance(source, Far) or source.is_dir() else []:
         try:
             unlocker.file_key(one.opening)
         except (BadInput, Refused) as error:

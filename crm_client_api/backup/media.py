@@ -11,7 +11,8 @@ from pathlib import Path
 import sqlite_utils
 
 from crm_client_api.backup import records
-from crm_client_api.backup.finding import Found, found_in
+from crm_client_api.backup.far import Lying, sizes_in
+from crm_client_api.backup.finding import MOST_NAMES, Found, found_in
 from crm_client_api.backup.keys import OwnKey
 from crm_client_api.backup.places import Place
 from crm_client_api.backup.records import Made
@@ -20,6 +21,7 @@ from recorder.library.archive.target import TargetError
 MARK = "this-place"
 """Each medium has this file in our folder, and is known by its content, whichever box wrote it."""
 _ID_CHARACTERS = 16
+_MOST_MARK_BYTES = 1 << 16
 
 
 def recognise(place: Place, draft: Path) -> str:
@@ -35,10 +37,10 @@ def recognise(place: Place, draft: Path) -> str:
     return found[:_ID_CHARACTERS]
 
 
-def medium_in(folder: Path) -> str | None:
+def medium_in(folder: Lying) -> str | None:
     """The id of the medium whose backups lie in ``folder``, or were fetched into it; None without a mark."""
-    with suppress(OSError):
-        return hashlib.sha256((folder / MARK).read_bytes()).hexdigest()[:_ID_CHARACTERS]
+    with suppress(OSError), (folder / MARK).open("rb") as mark:
+        return hashlib.sha256(mark.read(_MOST_MARK_BYTES)).hexdigest()[:_ID_CHARACTERS]
     return None
 
 
@@ -53,7 +55,7 @@ def name_of(device: str) -> str:
     return device[:8] or "new"
 
 
-def relist(crm: sqlite_utils.Database, place: str, folder: Path, *, is_all: bool = True) -> None:
+def relist(crm: sqlite_utils.Database, place: str, folder: Lying, *, is_all: bool = True) -> None:
     """Let the list say what is there: a restore brings the list of another day, and people tidy up.
 
     ``folder``: where the backups of ``place`` lie, or, unless ``is_all``, a part of them. Only what this box signed is
@@ -61,7 +63,8 @@ def relist(crm: sqlite_utils.Database, place: str, folder: Path, *, is_all: bool
     """
     there = {one.path.name: one for one in found_in(folder)}
     listed = records.list_made(crm, place)
-    gone = [one for one in listed if not _lies_in(folder, one)]
+    sizes = sizes_in(folder, MOST_NAMES)
+    gone = [one for one in listed if sizes.get(one.name) != one.bytes]
     if gone and is_all:
         records.note_removed(crm, [one.id for one in gone])
     keys = records.read_keys(crm)
@@ -72,19 +75,12 @@ def relist(crm: sqlite_utils.Database, place: str, folder: Path, *, is_all: bool
         records.note_found(crm, place, found)
 
 
-def relist_restored(crm: sqlite_utils.Database, folder: Path) -> None:
+def relist_restored(crm: sqlite_utils.Database, folder: Lying) -> None:
     """The same in a store that was restored out of ``folder``, where its medium is listed. Raises BoxError, OSError."""
     medium = medium_in(folder)
     places = {one.place for one in records.list_made(crm) if medium is not None and one.medium == medium}
     for place in places:
         relist(crm, place, folder, is_all=False)  # it may be what somebody fetched from a server
-
-
-def _lies_in(folder: Path, one: Made) -> bool:
-    try:
-        return (folder / one.name).lstat().st_size == one.bytes
-    except FileNotFoundError:
-        return False
 
 
 def _made(one: Found, place: str, key: OwnKey) -> Made:

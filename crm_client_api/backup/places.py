@@ -12,15 +12,17 @@ Everything of ours lies in the folder ``tapdeck-backup`` there.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 from urllib.parse import unquote
 
 from crm_client_api.backup.addresses import medium_of, require_outside
+from crm_client_api.backup.far import Far, Lying
 from crm_client_api.take_home.landing import make_folder
 from crm_client_api.take_home.media import medium_now, writable
 from firmware.config import Home
@@ -33,6 +35,7 @@ FOLDER = "tapdeck-backup"
 ACCESS_NAME = "_backup"
 """Under this name the keys for an SFTP or S3 target lie; no archive can be called so."""
 ENDING = ".tapdeck"
+_log = logging.getLogger(__name__)
 _FAT_BYTES = (1 << 32) - 1
 _KEPT_FREE_BYTES = 32 << 20
 _PART = ".part"
@@ -57,8 +60,8 @@ class Place(Protocol):
     def tidy(self, is_own: Callable[[str], bool]) -> None:
         """Remove what a cut left half written, of the files with such names."""
 
-    def look(self, at: Callable[[Path], None]) -> None:
-        """Let somebody see what lies in ``FOLDER``; not on a server, whose files nobody can list."""
+    def look(self, at: Callable[[Lying], None]) -> None:
+        """Let somebody see what lies in ``FOLDER``; a server that lists nothing is left alone."""
 
     def done(self) -> None:
         """All is written: let the medium be safe."""
@@ -102,8 +105,11 @@ class _FarAway:
     def tidy(self, is_own: Callable[[str], bool]) -> None:
         pass
 
-    def look(self, at: Callable[[Path], None]) -> None:
-        pass
+    def look(self, at: Callable[[Lying], None]) -> None:
+        try:
+            at(Far(self._target, PurePosixPath(FOLDER)))
+        except TargetError as error:
+            _log.warning("the list of backups is as it was: %s", error)
 
     def done(self) -> None:
         pass
@@ -146,7 +152,7 @@ class _InFolder(_FarAway):
                     with suppress(OSError):
                         file.unlink()
 
-    def look(self, at: Callable[[Path], None]) -> None:
+    def look(self, at: Callable[[Lying], None]) -> None:
         try:
             at(self._root / FOLDER)
         except OSError as error:
@@ -202,7 +208,7 @@ class _OnStick(_InFolder):
         with self._explained(self._stick):
             super().remove(name)
 
-    def look(self, at: Callable[[Path], None]) -> None:
+    def look(self, at: Callable[[Lying], None]) -> None:
         with self._explained(self._stick):
             super().look(at)
 

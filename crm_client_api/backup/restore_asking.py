@@ -22,10 +22,16 @@ _LONGEST_LINE = 256 * 1024
 
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Where backups lie: on the stick ``medium``, else in the folder ``address`` (``file:///…``)."""
+    """Where backups lie: on the stick ``medium``, else at ``address`` (``file:///…``, ``sftp://…``, ``s3://…``).
+
+    ``fingerprint``: of the SFTP server's key, as somebody confirmed it; ``access_key``, ``secret_key``: for S3.
+    """
 
     medium: str = ""
     address: str = ""
+    fingerprint: str = ""
+    access_key: str = ""
+    secret_key: str = ""
 
 
 class Question(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -53,12 +59,20 @@ class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recordings: int | None
 
 
+class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An SFTP server that nobody has confirmed yet: what its key is, and the line by which it lets this box in."""
+
+    fingerprint: str
+    key_line: str
+
+
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """``code``: why not, "" when it is done as asked."""
 
     code: str = ""
     message: str = ""
     backups: list[Shown] = []
+    server: Server | None = None
 
 
 class RestoreRefused(BoxError):
@@ -69,7 +83,7 @@ class RestoreRefused(BoxError):
         self.code = code
 
 
-def ask(home: Home, question: Question) -> list[Shown]:
+def ask(home: Home, question: Question) -> Answer:
     """Ask, and wait for the answer. Raises RestoreRefused: ``restore_away`` when nobody answers in time."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
@@ -85,7 +99,7 @@ def ask(home: Home, question: Question) -> list[Shown]:
         raise RestoreRefused("restore_away", "the daemon of backups, or the place, does not answer") from error
     if answer.code:
         raise RestoreRefused(answer.code, answer.message)
-    return answer.backups
+    return answer
 
 
 def read_line(link: socket.socket) -> bytes:

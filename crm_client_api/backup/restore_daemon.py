@@ -10,7 +10,6 @@ import socket
 import threading
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -61,6 +60,7 @@ class RestoreKeeper:
         self._hands = threading.BoundedSemaphore(_MOST_AT_ONCE)
         self._beginning = threading.Lock()
         self._at_work: threading.Thread | None = None
+        self._private = ""
 
     def run(self) -> None:
         """Answer until ``stop``."""
@@ -93,7 +93,7 @@ class RestoreKeeper:
                 link.settimeout(_LINE_WITHIN_S)
                 try:
                     question = msgspec.json.decode(read_line(link), type=Question)
-                    answer_line(link, Answer(backups=self._do(question)))
+                    answer_line(link, self._do(question))
                 except RestoreRefused as refused:
                     answer_line(link, Answer(refused.code, str(refused)))
                 except (OSError, msgspec.DecodeError) as error:
@@ -101,24 +101,35 @@ class RestoreKeeper:
         finally:
             self._hands.release()
 
-    def _do(self, question: Question) -> list[Shown]:
+    def _do(self, question: Question) -> Answer:
         if question.ask == "cancel":
             self._cancel.set()
             state = read_state(self._home)
             if state is not None and state.state == "failed":
                 write_state(self._home, None)
-            return []
-        from crm_client_api.backup.restore_source import folder_of, prove, shown_in
+            return Answer()
+        from crm_client_api.backup.restore_source import Unconfirmed, folder_at, prove, shown_in
 
-        folder = folder_of(self._home, question.source)
-        if question.ask == "look":
-            return shown_in(folder)
-        file, unlocker, shown = prove(folder, question.name, question.passphrase)
+        try:
+            with folder_at(self._home, question.source, self._own_key()) as folder:
+                if question.ask == "look":
+                    return Answer(backups=shown_in(folder))
+                _, unlocker, shown = prove(folder, question.name, question.passphrase)
+        except Unconfirmed as unconfirmed:
+            return Answer(server=unconfirmed.server)
         if question.ask == "begin":
-            self._begin(question, file, unlocker, shown)
-        return [shown]
+            self._begin(question, unlocker, shown)
+        return Answer(backups=[shown])
 
-    def _begin(self, question: Question, file: Path, unlocker: Unlocker, shown: Shown) -> None:
+    def _own_key(self) -> str:
+        """With which this box logs in to servers as long as it is new; in memory alone, another one at each start."""
+        from recorder.library.archive.sftp import new_private_key
+
+        with self._beginning:
+            self._private = self._private or new_private_key()
+            return self._private
+
+    def _begin(self, question: Question, unlocker: Unlocker, shown: Shown) -> None:
         with self._beginning:
             at_work = self._at_work is not None and self._at_work.is_alive()
             if at_work or (self._home.root / READY).exists():
@@ -127,8 +138,8 @@ class RestoreKeeper:
             self._cancel.clear()
             state = RestoreState("preparing", shown.name, shown.made_ms, shown.device, all=shown.bytes)
             write_state(self._home, state)
-            work = _Preparing(self._home, state, question, (self._cancel, self.stop))
-            self._at_work = threading.Thread(target=work.run, args=(file, unlocker), name="restoring", daemon=True)
+            work = _Preparing(self._home, state, question, self._private, (self._cancel, self.stop))
+            self._at_work = threading.Thread(target=work.run, args=(unlocker,), name="restoring", daemon=True)
             self._at_work.start()
 
 
@@ -144,18 +155,25 @@ class _Preparing:
     """One restore on its way to the box's next start. Thread: one."""
 
     def __init__(
-        self, home: Home, state: RestoreState, question: Question, ends: tuple[threading.Event, threading.Event]
+        self,
+        home: Home,
+        state: RestoreState,
+        question: Question,
+        private: str,
+        ends: tuple[threading.Event, threading.Event],
     ) -> None:
         self._home, self._state, self._question, self._ends = home, state, question, ends
+        self._private = private
         self._told_s = 0.0
 
-    def run(self, file: Path, unlocker: Unlocker) -> None:
-        from crm_client_api.backup.restore_source import explained
+    def run(self, unlocker: Unlocker) -> None:
+        from crm_client_api.backup.restore_source import explained, folder_at
         from crm_client_api.backup.restoring import prepare
         from crm_client_api.domain.audit import BOX, Actor
 
         try:
-            with explained():
+            with explained(), folder_at(self._home, self._question.source, self._private) as folder:
+                file = folder / self._question.name
                 ready = prepare(self._home, file, unlocker, told=self._told, actor=Actor(BOX, self._question.at))
             self._tell(state="restarting", absent=len(ready.absent))
             self._ends[1].wait(_SEEN_WITHIN_S)
@@ -164,23 +182,23 @@ class _Preparing:
             write_state(self._home, None)
         except RestoreRefused as refused:
             _log.error("the restore failed: %s", refused)
-            code = "restore_gone" if refused.code == "restore_failed" and self._is_gone(file) else refused.code
+            code = "restore_gone" if refused.code == "restore_failed" and self._is_gone() else refused.code
             self._tell(state="failed", error_code=code, error=str(refused))
         except Exception as error:  # nobody else would tell
             _log.exception("the restore failed")
             self._tell(state="failed", error_code="restore_failed", error=str(error))
 
-    def _is_gone(self, file: Path) -> bool:
+    def _is_gone(self) -> bool:
         """Whether the backup went with its stick or share: errors come before the news that it was pulled out."""
         from crm_client_api.backup.restore_source import folder_of
 
         until_s = time.monotonic() + _NEWS_WITHIN_S
         while time.monotonic() < until_s:
             try:
-                folder_of(self._home, self._question.source)
+                folder = folder_of(self._home, self._question.source)
             except RestoreRefused:
                 return True
-            if not file.is_file():
+            if not (folder / self._question.name).is_file():
                 return True
             time.sleep(_TELL_EVERY_S)
         return False

@@ -26,10 +26,20 @@ from crm_client_api.backup.contents import (
     check_name,
     unpack,
 )
+from crm_client_api.backup.far import Lying, size_of
 from crm_client_api.backup.sealing import Head, Opened, Opening, Unlocker, read_opening
 from crm_client_api.backup.settling import require_known_steps, settle
 from crm_client_api.backup.stage import Stage
-from crm_client_api.backup.taking_over import Ready, clear, entries, has_begun, read_ready, take_over, write_ready
+from crm_client_api.backup.taking_over import (
+    ASIDE,
+    Ready,
+    clear,
+    entries,
+    has_begun,
+    read_ready,
+    take_over,
+    write_ready,
+)
 from crm_client_api.backup.trial import require_rows
 from crm_client_api.domain.audit import CONSOLE, Actor
 from firmware.clock import now_ms
@@ -67,7 +77,7 @@ def is_blank(home: Home) -> bool:
     return not stores and not any(entries(folder) for folder in (home.recordings, home.evidence, home.keys, home.vault))
 
 
-def restore(home: Home, file: Path, passphrase: str, *, replace: bool, told: Progress) -> Restored:
+def restore(home: Home, file: Lying, passphrase: str, *, replace: bool, told: Progress) -> Restored:
     """Put the backup ``file`` in the place of what is here, or go on with that where it was cut off.
 
     Raises Refused: the home is not blank and not to be replaced, another passphrase, a newer version; BadInput:
@@ -92,7 +102,7 @@ def restore(home: Home, file: Path, passphrase: str, *, replace: bool, told: Pro
     return Restored(head, ready.end, ready.steps, ready.recordings, ready.absent, aside)
 
 
-def proved(file: Path, unlocker: Unlocker) -> Opening:
+def proved(file: Lying, unlocker: Unlocker) -> Opening:
     """What a backup begins with, once the passphrase has proved it. Raises BadInput, Refused."""
     try:
         with file.open("rb") as sealed:
@@ -107,7 +117,7 @@ def proved(file: Path, unlocker: Unlocker) -> Opening:
 
 def prepare(
     home: Home,
-    file: Path,
+    file: Lying,
     unlocker: Unlocker,
     *,
     told: Progress,
@@ -132,7 +142,7 @@ def prepare(
         except OSError as error:
             raise StoreError(f"{home.root}: {error.strerror}") from error
         told("settling", 0, 0)
-        aside = datetime.fromtimestamp(now_ms() / 1000, UTC).strftime("before-restore-%Y%m%dT%H%M%SZ")
+        aside = datetime.fromtimestamp(now_ms() / 1000, UTC).strftime(ASIDE)
         ready = Ready(head.id, head.made_ms, end, steps, recordings, absent, damaged, aside, is_blank(home))
         write_ready(home, ready)
         return ready
@@ -148,23 +158,23 @@ def _empty_stage(home: Home) -> Iterator[Stage]:
         raise
 
 
-def _unpack(file: Path, unlocker: Unlocker, stage: Stage, told: Progress) -> tuple[About, End, Head]:
+def _unpack(file: Lying, unlocker: Unlocker, stage: Stage, told: Progress) -> tuple[About, End, Head]:
     try:
         with file.open("rb") as sealed:
-            size = os.fstat(sealed.fileno()).st_size
+            size = size_of(file)
             opened = Opened(sealed, unlocker.file_key, lambda done: told("unpacking", done, size))
             return *unpack(opened, stage.take), opened.head
     except OSError as error:
         raise _trouble(file, error) from error
 
 
-def _trouble(place: Path, error: OSError) -> StoreError:
+def _trouble(place: Lying, error: OSError) -> StoreError:
     text = f"{place}: {error.strerror}"
     return StoreFull(text) if error.errno == errno.ENOSPC else StoreError(text)
 
 
 def _recordings(
-    home: Home, file: Path, kept: KeptList, unlocker: Unlocker, stage: Stage, told: Progress
+    home: Home, file: Lying, kept: KeptList, unlocker: Unlocker, stage: Stage, told: Progress
 ) -> tuple[int, list[str], list[str]]:
     """Unpack the recordings beside a backup that the home lacks, or has damaged; how many, which cannot be brought
     back, and which are damaged here.
@@ -206,7 +216,7 @@ def _is_whole(here: Path, one: Kept) -> bool:
         return False
 
 
-def _recording(folder: Path, one: Kept, unlocker: Unlocker, stage: Stage) -> None:
+def _recording(folder: Lying, one: Kept, unlocker: Unlocker, stage: Stage) -> None:
     """Raises BadInput, Refused, FileNotFoundError; StoreError."""
     check_object(one.object)
     with (folder / one.object).open("rb") as sealed:

@@ -19,7 +19,6 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Annotated, BinaryIO, Literal, Protocol
 
@@ -27,6 +26,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from crm_client_api.backup.far import Lying
 from crm_client_api.backup.keys import BackupKey, OwnKey, Unlocked, open_file_key, seal_file_key, unlock
 from crm_client_api.backup.refusals import OtherVersion
 from firmware.errors import BadInput, Refused
@@ -185,7 +185,7 @@ class Unlocker:
         return open_file_key(known.private, head.file_key, head.id)
 
 
-def read_opening(file: BinaryIO) -> Opening:
+def read_opening(file: Content) -> Opening:
     """What a file begins with; only the passphrase shows whether it is true.
 
     Raises BadInput; Refused: made by a newer version.
@@ -215,6 +215,16 @@ def read_opening(file: BinaryIO) -> Opening:
     return Opening(head, fixed + text, signature)
 
 
+class Content(Protocol):
+    """A file, from its beginning on."""
+
+    def read(self, size: int, /) -> bytes:
+        """So many bytes, fewer at the end only."""
+
+    def tell(self) -> int:
+        """How many were read."""
+
+
 class Opened:
     """The content of a sealed file, as a stream; ``read`` gives only bytes that are proved to be those written.
 
@@ -223,7 +233,7 @@ class Opened:
     """
 
     def __init__(
-        self, file: BinaryIO, file_key: Callable[[Opening], bytes], told: Callable[[int], None] = lambda done: None
+        self, file: Content, file_key: Callable[[Opening], bytes], told: Callable[[int], None] = lambda done: None
     ) -> None:
         """Raises BadInput, Refused."""
         opening = read_opening(file)
@@ -278,8 +288,8 @@ class Opened:
         return plain
 
 
-def opening_of(path: Path) -> Opening:
-    """What a file begins with. Raises BadInput, Refused, OSError."""
+def opening_of(path: Lying) -> Opening:
+    """What a file begins with. Raises BadInput, Refused, OSError, TargetError."""
     with path.open("rb") as file:
         return read_opening(file)
 

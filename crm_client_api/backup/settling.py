@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from crm_client_api.backup.contents import STORES, About
+from crm_client_api.backup.far import Lying
 from crm_client_api.backup.media import relist_restored
 from crm_client_api.backup.refusals import OtherVersion
 from crm_client_api.backup.sealing import Head
@@ -39,7 +40,7 @@ def require_known_steps(about: About, folder: Path) -> None:
                 )
 
 
-def settle(home: Home, about: About, head: Head, folder: Path, actor: Actor, noted: Mapping[str, object]) -> list[str]:
+def settle(home: Home, about: About, head: Head, folder: Lying, actor: Actor, noted: Mapping[str, object]) -> list[str]:
     """Make both stores in ``home`` ready to be worked with; the steps of schema that were taken.
 
     ``folder``: where the backup lies; ``actor``, ``noted``: for the audit log. Raises StoreError.

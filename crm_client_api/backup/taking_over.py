@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,10 @@ from firmware.durable import sync_folder, write_whole
 from firmware.errors import BoxError, StoreError
 from firmware.store.health import clear_mark, mark_damaged, marked_damage
 from firmware.store.replace import nobody_has_it
+from recorder.library.evidence.earlier_keeping import keep_earlier
 
+ASIDE = "before-restore-%Y%m%dT%H%M%SZ"
+"""What the folders are called into which goes what was there before: when it was proved, in UTC."""
 _CUT_OFF = "a restore was cut off: start the box, or run 'tapdeck restore' again"
 _PIECE_BYTES = 1 << 20
 _COMPANIONS = ("-wal", "-shm")
@@ -127,12 +131,17 @@ def _put_in_place(home: Home, ready: Ready) -> None:
         else:
             _change(folder, ready.aside, lambda _: True)
         _fill(folder)
+    keep_earlier(home, home.evidence / ready.aside, _aside_ms(ready.aside))
     _change(home.root, ready.aside, _is_ours)
     _fill(home.root)
     (home.root / RESET_MARK).unlink(missing_ok=True)
     clear_mark(home.calls_db)
     clear_mark(home.crm_db)
     _forget(home)
+
+
+def _aside_ms(aside: str) -> int:
+    return round(datetime.strptime(aside, ASIDE).replace(tzinfo=UTC).timestamp() * 1000)
 
 
 def _change(folder: Path, aside: str, goes: Callable[[Path], bool]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crm_client_api.backup.contents import RECORDINGS, STORES, About, End, KeptList, unpack
+from crm_client_api.backup.far import Lying
 from crm_client_api.backup.sealing import Opened, Opening
 from crm_client_api.backup.snapshot import look_through
 from firmware.errors import BadInput, StoreFull
@@ -16,7 +17,7 @@ _KEPT_FREE_BYTES = 64 << 20
 
 
 def try_out(
-    file: Path, file_key: Callable[[Opening], bytes], folder: Path, told: Callable[[int], None]
+    file: Lying, file_key: Callable[[Opening], bytes], folder: Path, told: Callable[[int], None]
 ) -> tuple[About, KeptList, End]:
     """Read a backup to its end, with its stores put into ``folder``, and look through them.
 

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import msgspec
 
-from crm_client_api.answers.restore import RestoreBackup, RestoreFound, RestoreInfo, RestoreProgress
+from crm_client_api.answers.restore import RestoreBackup, RestoreFound, RestoreInfo, RestoreProgress, RestoreServer
 from crm_client_api.backup.asking import NEEDED
 from crm_client_api.backup.keys import LONGEST_PASSPHRASE
 from crm_client_api.backup.new_box import is_new
-from crm_client_api.backup.restore_asking import Question, RestoreRefused, Shown, Source, ask
+from crm_client_api.backup.restore_asking import Answer, Question, RestoreRefused, Shown, Source, ask
 from crm_client_api.backup.restore_state import RestoreState, read_state
 from crm_client_api.domain import audit
 from crm_client_api.domain.permissions import Level
@@ -23,20 +23,25 @@ _INPUT = frozenset({"restore_place", "restore_passphrase", "restore_altered", "r
 _Text = Annotated[str, msgspec.Meta(max_length=1000)]
 
 
-class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where backups lie: on the stick ``medium``, else in the folder ``address`` (``file:///…``)."""
+class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where backups lie: on the stick ``medium``, else at ``address`` (``file:///…``, ``sftp://…``, ``s3://…``).
+
+    ``fingerprint``: of the SFTP server's key, as somebody confirmed it; ``access_key``, ``secret_key``: for S3. Nobody
+    keeps them.
+    """
 
     medium: _Text = ""
     address: _Text = ""
+    fingerprint: _Text = ""
+    access_key: _Text = ""
+    secret_key: _Text = ""
 
 
-class ChosenBackup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ChosenBackup(Place, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The backup ``name`` there, and the ``passphrase`` that proves and opens it; nobody keeps that."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     passphrase: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_PASSPHRASE)]
-    medium: _Text = ""
-    address: _Text = ""
 
 
 @route("GET", "/restore", "Whether another box's backup may take over here, and how far that is",
@@ -50,12 +55,14 @@ def get_restore(request: Request) -> RestoreInfo:
     return RestoreInfo(possible, calls, None if state is None else _progress(state))
 
 
-@route("POST", "/restore/look", "Which backups lie on a stick or in a folder",
+@route("POST", "/restore/look", "Which backups lie on a stick, in a folder or on a server",
        answer=RestoreFound, permissions=NEEDED, persons_only=True, also=(409,))  # fmt: skip
 def post_restore_look(request: Request, body: Place) -> RestoreFound:
     """Look; what the backups say of themselves is proved only by the passphrase."""
     _require_new(request)
-    return RestoreFound([_backup(one) for one in _ask(request, Question("look", Source(body.medium, body.address)))])
+    found = _ask(request, Question("look", _source(body)))
+    server = None if found.server is None else RestoreServer(found.server.fingerprint, found.server.key_line)
+    return RestoreFound([_backup(one) for one in found.backups], server)
 
 
 @route("POST", "/restore/check", "Prove a backup by its passphrase",
@@ -63,7 +70,7 @@ def post_restore_look(request: Request, body: Place) -> RestoreFound:
 def post_restore_check(request: Request, body: ChosenBackup) -> RestoreBackup:
     """Show what it is; nothing changes."""
     _require_new(request)
-    return _backup(_ask(request, _about(body, Question("check")))[0])
+    return _backup(_proved(request, _about(body, Question("check"))))
 
 
 @route("POST", "/restore", "Restore a backup: this box takes over from the one that made it",
@@ -72,7 +79,7 @@ def post_restore(request: Request, body: ChosenBackup) -> RestoreInfo:
     """Begin; the box works on until all is proved, then it starts again."""
     _require_new(request)
     question = Question("begin", who=request.operator.staff_no, at=request.address)
-    begun = _ask(request, _about(body, question))[0]
+    begun = _proved(request, _about(body, question))
     with write(request.stores.crm) as connection:
         told = {"name": begun.name, "made_at": iso_utc(begun.made_ms), "device": begun.device}
         audit.append(connection, request.actor, "restore.begin", begun.backup, told)
@@ -91,11 +98,22 @@ def post_restore_cancel(request: Request) -> RestoreInfo:
 
 
 def _about(body: ChosenBackup, question: Question) -> Question:
-    place = Source(body.medium, body.address)
-    return msgspec.structs.replace(question, source=place, name=body.name, passphrase=body.passphrase)
+    return msgspec.structs.replace(question, source=_source(body), name=body.name, passphrase=body.passphrase)
 
 
-def _ask(request: Request, question: Question) -> list[Shown]:
+def _source(place: Place) -> Source:
+    return Source(place.medium, place.address, place.fingerprint, place.access_key, place.secret_key)
+
+
+def _proved(request: Request, question: Question) -> Shown:
+    """Raises ApiError, also when nobody has confirmed the server yet."""
+    answer = _ask(request, question)
+    if answer.server is not None:
+        raise ApiError(409, "restore_host_key", "confirm the server's fingerprint first: look there")
+    return answer.backups[0]
+
+
+def _ask(request: Request, question: Question) -> Answer:
     try:
         return ask(request.api.home, question)
     except RestoreRefused as refused:

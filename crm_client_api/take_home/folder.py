@@ -30,7 +30,7 @@ from crm_client_api.take_home.forms import (
     pieces_of,
     read_ahead,
 )
-from crm_client_api.take_home.landing import Landed, Landing, Ledger, drop_parts, lies_inside, make_folder, still_there
+from crm_client_api.take_home.landing import Landed, Landing, Ledger, drop_parts, keep_others, make_folder, still_there
 from crm_client_api.take_home.listing import (
     calls_piece,
     calls_script,
@@ -51,6 +51,8 @@ from recorder.library.storage.judge import Judge
 
 HEAD = "data/head.js"
 _LEDGER = "landed.jsonl"
+_NAMED = "named.jsonl"
+"""What was about to get its name: after a pull nobody knows whether it did."""
 _PAPERS_BYTES = 48 << 10
 _READ_AHEAD = 8
 _CALLS_NAME = {"zh": "通话记录.xlsx", "en": "calls.xlsx"}
@@ -84,6 +86,7 @@ class Folder:
         self.name = safe_name(f"{'tapdeck' if wanted.case is None else 'case'}-{at:%Y%m%d-%H%M%S}-{context.job.id}")
         self._root = stick.path / self.name
         self._ledger = Ledger(context.folder / _LEDGER)
+        self._named = Ledger(context.folder / _NAMED)
         self._there: dict[str, Landed] = {}
         self._put = self._landed = 0
         self._bytes = self.written_bytes = 0
@@ -113,7 +116,8 @@ class Folder:
         """Everything that is not there yet; all has landed when it returns. Raises BoxError."""
         self._look_what_is_there()
         self._weigh()
-        with Landing(self._stick, self.name, self._note) as open_landing:
+        ours = [one.place for ledger in (self._ledger, self._named) for one in ledger.read()]
+        with Landing(self._stick, self.name, self._note, self._named.note, ours) as open_landing:
             landing = self._target(open_landing)
             for place, pieces in fixed_files(self._wanted.language, self._wanted.evidence):
                 self._add(landing, f"fixed:{place}", place, pieces)
@@ -157,9 +161,8 @@ class Folder:
             for one in noted.values():
                 if one.inside in good:
                     self._count(one)
-            for one in alone:
-                if one.place not in good and lies_inside(self._root, one.place):
-                    (self._root / one.place).unlink(missing_ok=True)
+            written = [one for ledger in (self._ledger, self._named) for one in ledger.read() if not one.inside]
+            keep_others(self._root, (one for one in written if one.place not in good))
         except OSError as error:
             raise self._stick.explain(error) from error
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import hashlib
+import itertools
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ BATCH_BYTES = 64 << 20
 BATCH_FILES = 400
 PART = ".part"
 _RETIRED = f".old{PART}"
+_SET_ASIDE = ".set-aside"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -114,8 +116,16 @@ class Landing:
     place makes of an OSError, and MediumDamaged.
     """
 
-    def __init__(self, place: Place, folder: str, landed: Callable[[Sequence[Landed]], None]) -> None:
-        self._place, self._told = place, landed
+    def __init__(
+        self,
+        place: Place,
+        folder: str,
+        landed: Callable[[Sequence[Landed]], None],
+        naming: Callable[[Sequence[Landed]], None] = lambda batch: None,
+        ours: Iterable[str] = (),
+    ) -> None:
+        """``naming``: called with each batch before it gets its names; ``ours``: places that had one from us before."""
+        self._place, self._told, self._naming, self._ours = place, landed, naming, set(ours)
         self.root = place.path / folder
         self._batch: list[_Written] = []
         self._batch_bytes = 0
@@ -212,8 +222,9 @@ class Landing:
                 self._place.check()
                 if read_back(one.part) != (one.size, one.landed.sha256):
                     raise MediumDamaged(f"{one.landed.place}: what is on the stick is not what was written")
+            self._naming([one.landed for one in batch])
             for one in batch:
-                self._give_name(one.part)
+                self._give_name(one.part, one.landed.place)
             self._renamed |= {one.part.parent for one in batch}
         except OSError as error:
             raise self._place.explain(error) from error
@@ -225,10 +236,13 @@ class Landing:
         sync_file_system(self.root, [*parts, *sorted(self._renamed)])
         self._renamed = set()
 
-    def _give_name(self, part: Path) -> None:
+    def _give_name(self, part: Path, place: str) -> None:
         """Raises OSError."""
         name = part.with_name(part.name.removesuffix(PART))
-        if os.path.lexists(name):
+        if place not in self._ours:
+            set_aside(name)
+            self._ours.add(place)
+        elif os.path.lexists(name):
             retired = name.with_name(name.name + _RETIRED)
             name.replace(retired)
             self._retired.append(retired)
@@ -248,6 +262,17 @@ def _new_file(part: Path) -> int:
     except FileExistsError:  # from a try that was cut off
         part.unlink()
         return os.open(part, _NEW, 0o666)
+
+
+def set_aside(name: Path) -> None:
+    """Let what stands there, of somebody else for all that we know, make room under another name. Raises OSError."""
+    if not os.path.lexists(name):
+        return
+    for number in itertools.count(1):
+        aside = name.with_name(f"{name.name}{_SET_ASIDE}{f'-{number}' if number > 1 else ''}")
+        if not os.path.lexists(aside):
+            name.rename(aside)
+            return
 
 
 def _write(file: BinaryIO, piece: bytes | memoryview) -> int:
@@ -322,14 +347,28 @@ def lies_inside(root: Path, place: str) -> bool:
 def still_there(root: Path, noted: Iterable[Landed]) -> Iterator[Landed]:
     """Which files are there as they were noted, one by one. Raises OSError, not for those that are absent."""
     for one in noted:
-        if not lies_inside(root, one.place):
-            continue
-        try:
-            if read_back(root / PurePosixPath(one.place)) == (one.bytes, one.sha256):
-                yield one
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP):
-                raise
+        if lies_inside(root, one.place) and _is_one_of(root / PurePosixPath(one.place), {(one.bytes, one.sha256)}):
+            yield one
+
+
+def keep_others(root: Path, written: Iterable[Landed]) -> None:
+    """Set aside what stands in our places and is nothing that we wrote there. Raises OSError."""
+    versions: dict[str, set[tuple[int, str]]] = {}
+    for one in written:
+        versions.setdefault(one.place, set()).add((one.bytes, one.sha256))
+    for place, ours in versions.items():
+        file = root / PurePosixPath(place)
+        if lies_inside(root, place) and not _is_one_of(file, ours):
+            set_aside(file)
+
+
+def _is_one_of(file: Path, versions: Collection[tuple[int, str]]) -> bool:
+    try:
+        return read_back(file) in versions
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP):
+            raise
+        return False
 
 
 def drop_parts(root: Path) -> None:

@@ -16,8 +16,8 @@ import msgspec
 
 from firmware.config import Home
 from firmware.errors import NotFound, Refused, StoreError
-from recorder.library.evidence.anchors import AnchorFile, read_anchor, readable_anchors
-from recorder.library.evidence.files import evidence_folder, heads_path, log_name, read_leaves
+from recorder.library.evidence.anchors import AnchorFile, read_anchor, readable_anchors_in
+from recorder.library.evidence.files import heads_path, log_folders, log_name, read_leaves
 from recorder.library.evidence.heads import HeadLine, last_head
 from recorder.library.evidence.merkle import leaf_hash
 from recorder.library.evidence.proof import proof_for
@@ -95,14 +95,14 @@ class Prover:
         self._home = home
         self._logs: list[_Log] = []
         self._at: dict[str, tuple[int, int]] = {}
-        for simulated in (False, True):
-            for path in sorted(evidence_folder(home, simulated).glob("*.log")):
+        for folder in log_folders(home):
+            for path in sorted(folder.glob("*.log")):
                 try:
-                    self._read(path, simulated)
+                    self._read(path)
                 except (OSError, ValueError, StoreError):
                     continue  # ``proof_for`` says what is the matter with it
 
-    def _read(self, path: Path, simulated: bool) -> None:
+    def _read(self, path: Path) -> None:
         head = last_head(heads_path(path))
         if head is None or head.head.log != log_name(path):
             return
@@ -116,13 +116,13 @@ class Prover:
         size = head.head.tree_size
         if not found or size > tree.size or tree.root(size).hex() != head.head.root:
             return
-        anchors = list(self._anchors(simulated, head, tree)) if tree.size else []
+        anchors = list(self._anchors(path.parent, head, tree)) if tree.size else []
         self._logs.append(_Log(log_name(path), tree, head, anchors))
         for manifest_id, index in found.items():
             self._at.setdefault(manifest_id, (len(self._logs) - 1, index))
 
-    def _anchors(self, simulated: bool, head: HeadLine, tree: Tree) -> Iterable[tuple[AnchorFile, int]]:
-        for file in readable_anchors(self._home, simulated):
+    def _anchors(self, folder: Path, head: HeadLine, tree: Tree) -> Iterable[tuple[AnchorFile, int]]:
+        for file in readable_anchors_in(folder):
             anchor = read_anchor(file)
             said = next((one for one in anchor.anchor.heads if one.log == head.head.log), None)
             if said is None or anchor.anchor.device != head.head.device or not 0 < said.tree_size <= tree.size:

@@ -91,9 +91,16 @@ def _rebuild(home: Home, store: str, damage: str) -> list[str]:
 
 
 def require_current_schema(home: Home) -> None:
-    """Refuse stores that lack a step of ours or hold a step that we do not know. Raises StoreError."""
+    """Refuse stores that lack a step of ours or hold a step that we do not know, and a marked ``crm.db``.
+
+    Not a marked ``calls.db``: it was found damaged while the box runs, which goes on, with an alarm, until its next
+    start makes it anew. ``crm.db`` is marked while a restore puts another one in its place. Raises StoreError.
+    """
     for store in ("calls", "crm"):
         path = _file(home, store)
+        marked = marked_damage(path) if store == "crm" else None
+        if marked is not None:
+            raise StoreError(f"{path} must not be used ({marked}): start the box. 请重新启动本机。")
         if not path.exists():
             raise StoreError(f"{path} does not exist: run 'tapdeck migrate' first")
         known = _known_steps(store)

@@ -52,10 +52,12 @@ def verify_command(
     home: Home = context.obj
     if everything:
         context.exit(_verify_all(home, fast, keys, anchors, lang, as_json))
+    from recorder.library.evidence.earlier import earlier_devices
     from recorder.library.verification.everything import devices_of
     from recorder.library.verification.verifier.tapdeck_verify import main
 
-    devices = keys or tuple(devices_of(home).values())
+    own = tuple(devices_of(home).values())
+    devices = keys or (*own, *(one.device for one in earlier_devices(home, own)))
     options = [*(f"--key={one}" for one in devices), *(f"--anchor={one}" for one in anchors), f"--lang={lang}"]
     context.exit(main([*options, *(["--json"] if as_json else []), "--", *map(str, paths)]))
 
@@ -114,15 +116,20 @@ _practice = click.option("--practice", is_flag=True, help="The simulated lines' 
 @_practice
 @click.pass_obj
 def key_command(home: Home, practice: bool) -> None:
-    """Print the device's fingerprint and public key: what a verifier has to know."""
+    """Print the device's fingerprint and public key: what a verifier has to know; and those of earlier devices."""
     import base64
     import hashlib
 
+    from recorder.library.evidence.earlier import earlier_devices
     from recorder.library.evidence.signing import signer
 
-    public_key = signer(home, practice).public_key
-    click.echo(hashlib.sha256(base64.b64decode(public_key)).hexdigest())
-    click.echo(public_key)
+    own = signer(home, practice)
+    earlier = [one for one in earlier_devices(home, [own.device]) if one.simulated == practice]
+    for public_key, until_ms in ((own.public_key, None), *((one.public_key, one.until_ms) for one in earlier)):
+        if until_ms is not None:
+            click.echo(f"recorded here until a backup took over, {iso_utc(until_ms)}:")
+        click.echo(hashlib.sha256(base64.b64decode(public_key)).hexdigest())
+        click.echo(public_key)
 
 
 @evidence_group.command("head")

@@ -28,6 +28,21 @@ def command(home, *words, **options):
     return CliRunner().invoke(root, ["--home", str(home.root), *words], catch_exceptions=False, **options)
 
 
+PROVED = ("--passphrase", PASSPHRASE)
+
+
+def reached(server):
+    return ("--identity", str(server.identity))
+
+
+def command_fails(home, server, *words):
+    done = CliRunner().invoke(
+        root, ["--home", str(home.root), "restore", server.url, *reached(server), *PROVED, *words]
+    )
+    assert done.exit_code
+    return done
+
+
 @pytest.mark.skipif(not Path(SSHD).exists(), reason="this machine has no sshd")
 def test_sftp(office, home, tmp_path):
     server = SshServer(tmp_path / "ssh", free_port())
@@ -45,7 +60,17 @@ def test_sftp(office, home, tmp_path):
         after = {one: one.stat().st_mtime_ns for one in server.root.rglob("recordings/**/*.tapdeck")}
         assert (len(before), len(after), before.items() < after.items()) == (1, 2, True)
         assert not file.exists()  # the newer one of the day took its place
-        assert file_of(server.root, again).exists()
+        newest = file_of(server.root, again)
+        shown = command(Home(tmp_path / "none"), "backup", "list", server.url, *reached(server), input="y\n")
+        assert newest.name in shown.output
+        blank = Home(tmp_path / "blank")
+        wrong = command_fails(blank, server, "--fingerprint", "SHA256:another")
+        assert "not the right one" in str(wrong.exception)
+        assert not blank.crm_db.exists()
+        done = command(blank, "restore", server.url, *reached(server), *PROVED, input="y\n")
+        assert "recordings brought back 恢复录音 2" in done.output
+        assert len(list(blank.recordings.rglob("*.flac"))) == 2
+        assert newest.name in command(blank, "backup", "list").output, "found there again"
     finally:
         server.stop()
     away = back_up(home, server.url)
@@ -66,6 +91,12 @@ def test_s3(office, home, tmp_path):
         checked = command(home, "backup", "check", str(fetched), "--passphrase", PASSPHRASE)
         assert "whole" in checked.output
         assert "ABSENT" not in checked.output
+        keys = ("--access-key", "office", "--secret-key", "hush-hush-key")
+        far = Home(tmp_path / "far")
+        (name,) = [one.rpartition("/")[2] for one in server.names() if one.count("/") == 3 and "tapdeck-2" in one]
+        assert name in command(far, "backup", "list", server.url, *keys).output
+        assert "ABSENT" not in command(far, "backup", "check", server.url, *keys, *PROVED).output
+        assert "恢复录音 1" in command(far, "restore", server.url, *keys, *PROVED).output
         new = Home(tmp_path / "new")
         restored = command(new, "restore", str(fetched), "--passphrase", PASSPHRASE)
         assert "restored" in restored.output

@@ -36,6 +36,20 @@ def test_no_daemon_begins_before_the_stores_are_ready():
             assert "tapdeck-migrate.service" in said["After"].split(), one.name
 
 
+def test_nobody_sets_the_clock():
+    """Who must ask how good it is cannot have ProtectClock=, which refuses to read it as well (systemd.exec(5))."""
+    for one in SYSTEMD.glob("tapdeck-*.service"):
+        service = unit(one.name)["Service"]
+        if service.get("ProtectClock") == "yes" or service.get("User", "root") == "root":
+            continue
+        assert service["CapabilityBoundingSet"] == "", one.name
+        closed = service.get("DevicePolicy") == "closed" or service.get("PrivateDevices") == "yes"
+        assert closed, one.name
+        assert "rtc" not in service.get("DeviceAllow", ""), one.name
+        calls = set(service["SystemCallFilter"].split())
+        assert calls <= {"@system-service", "adjtimex", "clock_adjtime"}, one.name
+
+
 def test_the_box_starts_again_when_a_daemon_wants_it(tmp_path):
     """The file is gone before anything is stopped, else it would start again for ever; the daemon may make it."""
     home = Home(tmp_path)

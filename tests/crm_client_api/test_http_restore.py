@@ -245,13 +245,13 @@ def test_a_stick_that_is_pulled_out_is_no_stick_without_recordings(home, disk, b
 
 def test_places_that_hold_no_backups(disk, page, tmp_path):
     for address, why in (
-        ("sftp://a@b/c", (400, "restore_place")), ("c:\\backup", (400, "restore_place")),
+        ("ftp://a@b/c", (400, "restore_place")), ("c:\\backup", (400, "restore_place")),
         (f"file://{tmp_path}/nowhere", (409, "restore_gone")),
     ):  # fmt: skip
         assert code(page.ask("POST", "/restore/look", {"address": address})) == why
     (disk / "tapdeck-x.tapdeck").write_text("no backup")
     (disk / "tapdeck-y.tapdeck").symlink_to("/etc/passwd")
-    assert page.ask("POST", "/restore/look", {"address": f"file://{disk}"}).json == {"backups": []}
+    assert page.ask("POST", "/restore/look", {"address": f"file://{disk}"}).json == {"backups": [], "server": None}
     for name in ("../x.tapdeck", "tapdeck-y.tapdeck", "passwd", "z.tapdeck"):
         answer = page.ask("POST", "/restore/check", {**chosen(disk, disk / "x"), "name": name})
         assert code(answer) == (409, "restore_gone"), name

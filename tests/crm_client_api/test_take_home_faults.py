@@ -134,6 +134,45 @@ def test_a_courier_that_is_killed_in_the_middle(office, home, browse, sticks, co
     assert require_true(folder_of(place, told), contents) == CALLS
 
 
+def test_what_somebody_else_put_there_or_worked_on_is_kept(office, home, browse, sticks, contents, monkeypatch):
+    """While the stick was elsewhere: a workbook was written into, a recording cut, and a file got our next name."""
+    place = sticks.plug("stick")
+    medium = sticks.wait_for("stick", "mounted").id
+    browser = browse("1")
+    job = ask(browser, medium).json["id"]
+    real = folder_module.Folder._write_head
+
+    def pull(self, landing, pieces, *, complete):
+        if complete:
+            place.rename(home.root / "away")
+        real(self, landing, pieces, complete=complete)
+
+    with monkeypatch.context() as pulling:
+        pulling.setattr(folder_module.Folder, "_write_head", pull)
+        work(home)
+    assert browser.get(f"/jobs/{job}")["held"] == "gone"
+    assert within(20, lambda: not read_media(home))
+    (folder,) = (home.root / "away").glob("tapdeck-*")
+    ledger = Ledger(home.root / "jobs" / str(job) / "landed.jsonl")
+    recording = next(one.place for one in ledger.read() if one.place.endswith(".flac"))
+    theirs = {"通话记录.xlsx": b"with a column of mine", recording: b"cut by me", "data/head.js": b"mine too"}
+    for name, content in theirs.items():
+        (folder / name).write_bytes(content)
+    (folder / "index.html.set-aside").write_bytes(b"kept before")
+    (folder / "index.html").write_bytes(b"my own page")
+    (home.root / "away").rename(place)
+    sticks.wait_for("stick", "mounted")
+    told = done(home, browser, job)
+    assert told["state"] == "done", told
+    folder = folder_of(place, told)
+    assert require_true(folder, contents) == CALLS
+    for name, content in theirs.items():
+        assert (folder / f"{name}.set-aside").read_bytes() == content, name
+    assert (folder / "index.html.set-aside").read_bytes() == b"kept before"
+    assert (folder / "index.html.set-aside-2").read_bytes() == b"my own page"
+    assert len(list(folder.rglob("*.set-aside*"))) == 5
+
+
 @pytest.fixture
 def small(home, sticks):
     """A file system of 9 MiB that is plugged in and pulled out."""

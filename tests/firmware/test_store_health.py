@@ -16,7 +16,7 @@ from firmware.config import Home
 from firmware.errors import StoreBusy, StoreError
 from firmware.store.connection import open_store
 from firmware.store.health import EMPTY, examine, examine_for, mark_damaged, marked_damage
-from firmware.store.migrations import migrate
+from firmware.store.migrations import migrate, require_current_schema
 from firmware.store.replace import finish_setting_aside, newest_set_aside, nobody_has_it, put_in_place
 
 PAGE = 4096
@@ -119,6 +119,18 @@ def test_the_mark_is_seen_at_the_start(home: Home) -> None:
     assert migrate(home) == ["calls: made anew, because seen while running"]
     assert marked_damage(home.calls_db) is None
     assert migrate(home) == []
+
+
+def test_nobody_works_with_half_a_restore_but_the_box_goes_on_with_damage_until_it_starts_anew(home: Home) -> None:
+    mark_damaged(home.calls_db, "seen while running")
+    require_current_schema(home)
+    mark_damaged(home.crm_db, "a restore was cut off")
+    with pytest.raises(StoreError, match="a restore was cut off"):
+        require_current_schema(home)
+    done = subprocess.run(
+        [sys.executable, "-m", "firmware", "--home", str(home.root), "api"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "a restore was cut off" in done.stderr) == (5, True), done.stderr
 
 
 @pytest.mark.parametrize("page", [1, 2])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from firmware.durable import sync_folder
-from recorder.library.archive.target import COPY_BYTES, TargetError, digest
+from recorder.library.archive.target import COPY_BYTES, Reading, TargetError, digest
 
 
 class FolderTarget:
@@ -83,6 +83,31 @@ class FolderTarget:
             if place.parent.is_dir():
                 _remove_parts_of(place)
                 sync_folder(place.parent)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """See ``Target``."""
+        with self._opened(folder) as root, suppress(FileNotFoundError), os.scandir(root / folder) as entries:
+            return {one.name: one.stat().st_size for one in entries if one.is_file(follow_symlinks=False)}
+        return {}
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Reading | None]:
+        """See ``Target``."""
+        file = None
+        with self._opened(name) as root, suppress(FileNotFoundError):
+            file = (root / name).open("rb")
+        if file is None:
+            yield None
+            return
+
+        def more(size: int) -> bytes:
+            try:
+                return file.read(size)
+            except OSError as error:
+                raise TargetError(f"{self._root / name}: {error.strerror}") from error
+
+        with file:
+            yield Reading(more)
 
 
 def _is_mount(fd: int) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import msgspec
@@ -26,6 +26,10 @@ from firmware.config import Home
 from firmware.durable import sync_folder
 from firmware.errors import BadInput, StoreError
 from recorder.library.archive.target import Target, TargetError
+
+if TYPE_CHECKING:
+    from recorder.library.archive.s3 import S3Access
+    from recorder.library.archive.sftp import SftpAccess
 
 NAME_FORM = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _OPTIONS = {"file": {"mount"}, "sftp": set[str](), "s3": {"endpoint", "region"}}
@@ -89,17 +93,26 @@ def open_place(home: Home, name: str, url: str) -> AbstractContextManager[Target
         if target.is_same_as(home.recordings):
             raise TargetError(f"{path} is the folder of the recordings themselves: they would be their own copies")
         return _unclosed(target)
+    from recorder.library.archive.s3 import S3Access
+    from recorder.library.archive.sftp import SftpAccess
+
     if parts.scheme == "sftp":
-        from recorder.library.archive.sftp import PORT, SftpAccess, open_sftp
+        return open_server(url, read_access(home, name, SftpAccess))
+    return open_server(url, read_access(home, name, S3Access))
 
-        sftp = read_access(home, name, SftpAccess)
-        return open_sftp(parts.hostname or "", parts.port or PORT, unquote(parts.username or ""), path, sftp)
+
+def open_server(url: str, access: SftpAccess | S3Access) -> AbstractContextManager[Target]:
+    """The target at an address of the server that ``access`` is for. Raises BadInput, TargetError (entering, too)."""
     from recorder.library.archive.s3 import S3Access, open_s3
+    from recorder.library.archive.sftp import PORT, open_sftp
 
+    parts, options = split_url(url)
+    path = unquote(parts.path)
+    if not isinstance(access, S3Access):
+        return open_sftp(parts.hostname or "", parts.port or PORT, unquote(parts.username or ""), path, access)
     server = urlsplit(options["endpoint"])
-    s3 = read_access(home, name, S3Access)
     return open_s3(
-        server.netloc, parts.netloc, path.strip("/"), options.get("region", ""), s3, secure=server.scheme == "https"
+        server.netloc, parts.netloc, path.strip("/"), options.get("region", ""), access, secure=server.scheme == "https"
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from recorder.library.archive.target import COPY_BYTES, TIMEOUT_S, TargetError, digest
+from recorder.library.archive.target import COPY_BYTES, TIMEOUT_S, Reading, TargetError, digest
 
 if TYPE_CHECKING:
     from minio import Minio
@@ -34,7 +34,7 @@ def open_s3(
     pool = urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=TIMEOUT_S, read=TIMEOUT_S),
         retries=urllib3.Retry(total=2, backoff_factor=0.5),
-        maxsize=1,
+        maxsize=2,  # a list is asked for while a file is being read
         cert_reqs="CERT_REQUIRED",
         ca_certs=certifi.where(),
     )
@@ -92,6 +92,43 @@ class S3Target:
                 if one.object_name == self._key(name):
                     self._client.remove_object(self._bucket, self._key(name), one.version_id)
         self._abort_uploads(name)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """See ``Target``."""
+        prefix = f"{self._key(folder)}/"
+        with _errors(prefix):
+            found = self._client.list_objects(self._bucket, prefix)
+            return {
+                one.object_name.removeprefix(prefix): one.size or 0
+                for one in found
+                if one.object_name and not one.is_dir
+            }
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Reading | None]:
+        """See ``Target``."""
+        from minio.error import S3Error
+
+        key, answer = self._key(name), None
+        with _errors(key):
+            try:
+                answer = self._client.get_object(self._bucket, key)
+            except S3Error as error:
+                if error.code != "NoSuchKey":
+                    raise
+        if answer is None:
+            yield None
+            return
+
+        def more(size: int) -> bytes:
+            with _errors(key):
+                return bytes(answer.read(size))
+
+        try:
+            yield Reading(more)
+        finally:
+            answer.close()
+            answer.release_conn()
 
     def _abort_uploads(self, name: str) -> None:
         """Remove the parts that a kill left: the server keeps them, and lists them with no objects."""

@@ -6,19 +6,23 @@ import base64
 import hashlib
 import io
 import socket
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from recorder.library.archive.target import COPY_BYTES, TIMEOUT_S, TargetError, digest
+from recorder.library.archive.target import COPY_BYTES, TIMEOUT_S, Reading, TargetError, digest
 
 if TYPE_CHECKING:
     import paramiko
 
 PORT = 22
+_AHEAD_AFTER_BYTES = 1 << 20
+_MOST_AHEAD = 64
+"""Pieces of 32 KiB that are under way."""
 
 
 class SftpAccess(msgspec.Struct, frozen=True):
@@ -175,6 +179,42 @@ class SftpTarget:
         for one in (str(place), f"{place}.part"):
             with _errors(place), suppress(FileNotFoundError):
                 self._client.remove(one)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """See ``Target``."""
+        place = self._root / folder
+        with _errors(place), suppress(FileNotFoundError):
+            found = self._client.listdir_attr(str(place))
+            return {one.filename: one.st_size or 0 for one in found if stat.S_ISREG(one.st_mode or 0)}
+        return {}
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Reading | None]:
+        """See ``Target``. Only of what is read on and on, more is asked for than was wanted."""
+        place = self._root / name
+        file = None
+        with _errors(place), suppress(FileNotFoundError):
+            file = self._client.open(str(place), "rb")
+        if file is None:
+            yield None
+            return
+        with closing(file):
+            yield Reading(_Ahead(file, place).read)
+
+
+class _Ahead:
+    """Asks for the rest of a file once so much of it was read that somebody wants all of it."""
+
+    def __init__(self, file: paramiko.SFTPFile, place: PurePosixPath) -> None:
+        self._file, self._place, self._left = file, place, _AHEAD_AFTER_BYTES
+
+    def read(self, size: int) -> bytes:
+        with _errors(self._place):
+            if self._left > 0:
+                self._left -= size
+                if self._left <= 0:
+                    self._file.prefetch(self._file.stat().st_size, max_concurrent_requests=_MOST_AHEAD)
+            return bytes(self._file.read(size))
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,26 @@ TIMEOUT_S = 30.0
 
 class TargetError(BoxError):
     """A target cannot be reached, refuses, or is full. The text names the target's own words."""
+
+
+class Reading:
+    """A file of a target, from its beginning. ``more``: gives the next bytes, none at the end only. Thread: one."""
+
+    def __init__(self, more: Callable[[int], bytes]) -> None:
+        self._more, self._at = more, 0
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, fewer at the end only. Raises TargetError."""
+        parts = []
+        while size and (part := self._more(min(size, COPY_BYTES))):
+            parts.append(part)
+            size -= len(part)
+            self._at += len(part)
+        return b"".join(parts)
+
+    def tell(self) -> int:
+        """How many were read."""
+        return self._at
 
 
 class Target(Protocol):
@@ -32,6 +53,12 @@ class Target(Protocol):
 
     def remove(self, name: str) -> None:
         """Remove a file; one that is not there is removed already."""
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The bytes of each file in a folder, by its name there; none where there is no such folder."""
+
+    def reading(self, name: str) -> AbstractContextManager[Reading | None]:
+        """A file to be read from its beginning, for the length of a block; None when it is not there."""
 
 
 def digest(parts: Iterable[bytes]) -> str:

@@ -60,12 +60,13 @@ class AnchorFile(msgspec.Struct, frozen=True):
         return sha256_hex(canonical(self.anchor))
 
 
+ANCHORS = "anchors"
 _anchor_files = msgspec.json.Decoder(AnchorFile)
 
 
 def anchors_folder(home: Home, simulated: bool) -> Path:
     """Where the anchors are."""
-    return evidence_folder(home, simulated) / "anchors"
+    return evidence_folder(home, simulated) / ANCHORS
 
 
 def anchor_paths(home: Home, simulated: bool) -> list[Path]:
@@ -73,18 +74,28 @@ def anchor_paths(home: Home, simulated: bool) -> list[Path]:
 
     Names are times, and a clock that went back gives an anchor an earlier name than the one before it has.
     """
-    return [path for _, path, _ in _numbered(home, simulated)]
+    return anchors_in(evidence_folder(home, simulated))
+
+
+def anchors_in(folder: Path) -> list[Path]:
+    """The same for the folder with a device's logs."""
+    return [path for _, path, _ in _numbered(folder)]
 
 
 def readable_anchors(home: Home, simulated: bool) -> list[Path]:
     """Every anchor file that is not damaged, by its number."""
-    return [path for _, path, is_readable in _numbered(home, simulated) if is_readable]
+    return readable_anchors_in(evidence_folder(home, simulated))
 
 
-def _numbered(home: Home, simulated: bool) -> list[tuple[int, Path, bool]]:
+def readable_anchors_in(folder: Path) -> list[Path]:
+    """The same for the folder with a device's logs."""
+    return [path for _, path, is_readable in _numbered(folder) if is_readable]
+
+
+def _numbered(folder: Path) -> list[tuple[int, Path, bool]]:
     """Number, file, whether it can be read; the number of a damaged one follows from that of its neighbour."""
     found: list[tuple[int, Path, bool]] = []
-    for path in sorted(anchors_folder(home, simulated).glob("*.json")):
+    for path in sorted((folder / ANCHORS).glob("*.json")):
         try:
             found.append((read_anchor(path).anchor.number, path, True))
         except StoreError as error:
@@ -114,7 +125,7 @@ def make_anchor(home: Home, simulated: bool, at_ms: int) -> Path:
         heads = [AnchoredHead(line.head.log, line.head.root, line.head.tree_size) for line in lines]
         if not heads:
             raise Refused("there is no evidence log yet")
-        number = max((one[0] for one in _numbered(home, simulated)), default=0) + 1
+        number = max((one[0] for one in _numbered(folder.parent)), default=0) + 1
         before = readable_anchors(home, simulated)[-1:]
         previous = read_anchor(before[0]).digest() if before else GENESIS
         hand = signer(home, simulated)

@@ -20,6 +20,9 @@ GENESIS = "0" * 64
 SET_ASIDE = ".set-aside"
 """How the name of a log ends that was set aside."""
 
+EARLIER = "earlier"
+"""The folder of earlier devices; and, beside logs, that of the statements about them."""
+
 _HASH = re.compile("[0-9a-f]{64}")
 
 
@@ -84,6 +87,17 @@ def read_manifest(path: Path) -> SignedManifest | None:
 def evidence_folder(home: Home, simulated: bool) -> Path:
     """Where the logs are."""
     return home.evidence / ("practice" if simulated else "device")
+
+
+def earlier_folder(home: Home) -> Path:
+    """Where the logs of earlier devices are, each in a folder that is called as its device."""
+    return home.evidence / EARLIER
+
+
+def log_folders(home: Home) -> Iterator[Path]:
+    """Every folder with logs: device, practice, earlier devices."""
+    yield from (evidence_folder(home, simulated) for simulated in (False, True))
+    yield from sorted(one for one in earlier_folder(home).glob("*") if one.is_dir())
 
 
 def log_path(home: Home, name: str, simulated: bool) -> Path:

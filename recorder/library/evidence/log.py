@@ -42,7 +42,7 @@ from recorder.library.evidence.untold import forget_untold, keep_untold, read_un
 
 __all__ = [
     "EvidenceLog", "LogEntry", "LogInUse", "NewEntry", "SignedManifest", "canonical", "device_id", "load_key",
-    "new_salt", "read_entries", "read_manifest",
+    "new_salt", "read_entries", "read_manifest", "software",
 ]  # fmt: skip
 
 log = logging.getLogger("recorder")
@@ -160,7 +160,7 @@ class EvidenceLog:
             "kind": kind,
             "id": identifier,
             "simulated": self.simulated,
-            "software": _software(),
+            "software": software(),
             "device": self.device,
             "clock": msgspec.to_builtins(clock_quality()),
         }
@@ -230,7 +230,8 @@ class EvidenceLog:
 
 
 @cache
-def _software() -> str:
+def software() -> str:
+    """Name and version, as manifests tell it."""
     return f"tapdeck {version('tapdeck')}"
 
 

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from firmware.config import Home
-from recorder.library.evidence.files import evidence_folder, heads_path, read_leaves
+from recorder.library.evidence.files import heads_path, log_folders, read_leaves
 from recorder.library.evidence.heads import last_head
 from recorder.library.evidence.log_aside import is_version_1
 from recorder.library.evidence.merkle import Frontier, leaf_hash
@@ -15,8 +15,8 @@ from recorder.library.evidence.merkle import Frontier, leaf_hash
 def damaged_logs(home: Home) -> dict[str, str]:
     """Folder and name of every log that is not what its last head says, with the reason. Reads them all."""
     found = {}
-    for simulated in (False, True):
-        for path in sorted(evidence_folder(home, simulated).glob("*.log")):
+    for folder in log_folders(home):
+        for path in sorted(folder.glob("*.log")):
             try:
                 if is_version_1(path):
                     continue

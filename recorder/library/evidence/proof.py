@@ -15,11 +15,11 @@ import sqlite_utils
 from firmware.config import Home
 from firmware.durable import write_whole
 from firmware.errors import BadInput, NotFound, Refused
-from recorder.library.evidence.anchors import AnchorFile, read_anchor, readable_anchors
+from recorder.library.evidence.anchors import AnchorFile, read_anchor, readable_anchors_in
 from recorder.library.evidence.files import (
     SET_ASIDE,
-    evidence_folder,
     heads_path,
+    log_folders,
     log_name,
     read_leaves,
     read_manifest,
@@ -42,8 +42,7 @@ def proof_for(home: Home, manifest_id: str) -> dict[str, Any]:
     Raises NotFound: no log names it; Refused: no head covers it yet, or nobody can say because a log is damaged.
     """
     looked_at: list[tuple[Path, _Look | None]] = []
-    for simulated in (False, True):
-        folder = evidence_folder(home, simulated)
+    for folder in log_folders(home):
         for path in [*sorted(folder.glob("*.log")), *sorted(folder.glob(f"*{SET_ASIDE}"))]:
             try:
                 if is_version_1(path):
@@ -51,7 +50,7 @@ def proof_for(home: Home, manifest_id: str) -> dict[str, Any]:
                 look = _look_through(path, manifest_id)
                 looked_at.append((path, look))
                 if look.at is not None and look.at < look.readable:
-                    proof = _proof(home, simulated, path, manifest_id, look.at, look.readable)
+                    proof = _proof(path, manifest_id, look.at, look.readable)
                     if proof is not None:
                         return proof
             except (OSError, ValueError) as error:
@@ -118,9 +117,7 @@ def _last_head(path: Path) -> HeadLine | None:
         return None
 
 
-def _proof(
-    home: Home, simulated: bool, path: Path, manifest_id: str, index: int, readable: int
-) -> dict[str, Any] | None:
+def _proof(path: Path, manifest_id: str, index: int, readable: int) -> dict[str, Any] | None:
     """The proof from this log, None when no signed head covers the leaf.
 
     Whatever else is wrong with the log: a root that the device signed leaves no doubt about the leaves below it.
@@ -130,7 +127,7 @@ def _proof(
         return None
     anchors = [
         {"anchor": msgspec.to_builtins(anchor), "path": _path(path, index, size)}
-        for anchor, size in _useful(_covering(home, simulated, path, head.head.device, index, readable))
+        for anchor, size in _useful(_covering(path, head.head.device, index, readable))
     ]
     return {
         "manifest_id": manifest_id,
@@ -182,13 +179,11 @@ def _path(path: Path, index: int, size: int) -> list[str]:
     return [node.hex() for node in inclusion_path(_leaf_hashes(path), index, size)]
 
 
-def _covering(
-    home: Home, simulated: bool, path: Path, device: str, index: int, readable: int
-) -> Iterator[tuple[AnchorFile, int]]:
+def _covering(path: Path, device: str, index: int, readable: int) -> Iterator[tuple[AnchorFile, int]]:
     """The anchors of these very leaves, by number: a log that was set aside left its name to the next."""
     name = log_name(path)
     found = []
-    for file in readable_anchors(home, simulated):
+    for file in readable_anchors_in(path.parent):
         anchor = read_anchor(file)
         head = next((one for one in anchor.anchor.heads if one.log == name), None)
         if head is not None and anchor.anchor.device == device and index < head.tree_size <= readable:

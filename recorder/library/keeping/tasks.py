@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from recorder.library.archive.copying import ArchiveTask
 from recorder.library.evidence.anchor_task import AnchorTask
+from recorder.library.evidence.earlier_keeping import EarlierTask
 from recorder.library.evidence.heartbeat import HeartbeatTask
 from recorder.library.keeping.number_keys import NumberKeysTask
 from recorder.library.keeping.task import Library, LibraryTask, Stores
@@ -22,6 +23,7 @@ from recorder.library.storage.retention_task import RetentionTask
 
 TASKS: list[Callable[[], LibraryTask[Library]]] = [
     HeartbeatTask,
+    EarlierTask,
     AgingTask,
     FinishTask,
     OrdersTask,

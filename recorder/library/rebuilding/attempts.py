@@ -15,6 +15,7 @@ import msgspec
 import sqlite_utils
 
 from firmware.config import Home
+from recorder.library.evidence.files import log_folders
 from recorder.library.rebuilding.entering import enter
 from recorder.library.rebuilding.gather import Found, gather
 from recorder.library.rebuilding.shelf import OLD_S, read_shelf
@@ -76,7 +77,7 @@ def _named(home: Home, identifiers: Collection[str]) -> tuple[set[str], float | 
 def _read_named(home: Home, identifiers: Collection[str]) -> tuple[set[str], float | None]:
     named: set[str] = set()
     oldest: float | None = None
-    for log in sorted(home.evidence.glob("*/*")):
+    for log in sorted(one for folder in log_folders(home) for one in folder.glob("*")):
         if log.suffix not in (".log", ".set-aside"):
             continue
         first = _begins(log)

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from firmware.config import Home
-from recorder.library.evidence.files import evidence_folder
+from recorder.library.evidence.anchors import ANCHORS
+from recorder.library.evidence.files import log_folders
 from recorder.library.verification.check_rows import Rows
 from recorder.library.verification.findings import Finding
 from recorder.library.verification.index import EvidenceIndex
 from recorder.library.verification.verifier import tapdeck_verify as verifier
 from recorder.library.verification.verifier.tapdeck_verify import AUDIO, Malformed
+
+_NOT_RECORDINGS = (".restoring", ".restored", "before-restore-")
 
 
 class FileCheck:
@@ -23,34 +26,42 @@ class FileCheck:
         self,
         home: Home,
         devices: Collection[str],
-        own: Mapping[bool, str],
+        is_practice: Mapping[str, bool],
         rows: Rows,
         index: EvidenceIndex,
         fast: bool,
     ) -> None:
-        """``own``: the ids of the box's own keys, by ``simulated``."""
+        """``is_practice``: of the box's own keys, by their ids."""
         self._home, self._devices, self._rows, self._index, self._fast = home, devices, rows, index, fast
-        self._is_practice = {device: simulated for simulated, device in own.items()}
+        self._is_practice = is_practice
         self.manifests = self.audio_bytes = self.clock_unknown = 0
 
     def check_all(self) -> Iterator[Finding | None]:
         """Findings; None after each manifest."""
-        for folder, folders, names in os.walk(self._home.recordings):
-            folders.sort()
-            yield from self._check_folder(Path(folder), sorted(names))
-        for simulated in (False, True):
-            for path in sorted(evidence_folder(self._home, simulated).rglob("*.json")):
-                if path.parent.name != "anchors":
+        for folder, names in self._folders():
+            yield from self._check_folder(folder, names)
+        for evidence in log_folders(self._home):
+            for path in sorted(evidence.rglob("*.json")):
+                if path.parent.name != ANCHORS:
                     yield from self._check_manifest(path, set())
         if self.clock_unknown:
             yield Finding("clock_unknown", "manifests", {"count": self.clock_unknown})
 
     def check_later(self) -> Iterator[Finding]:
         """Manifests that came while the others were checked: of what was converted or deleted meanwhile."""
-        for path in sorted(self._home.recordings.rglob("*.json")):
+        for path in (folder / name for folder, names in self._folders() for name in names if name.endswith(".json")):
             is_new = not self._index.has("SELECT 1 FROM manifests WHERE file = ?", self._name(path))
             if is_new and not path.name.endswith((".key.json", ".proof.json")):
                 yield from self._check_manifest(path, set())
+
+    def _folders(self) -> Iterator[tuple[Path, list[str]]]:
+        """All folders of recordings, with the names of their files; not what a restore unpacks or has set aside."""
+        top = self._home.recordings
+        for folder, folders, names in os.walk(top):
+            if Path(folder) == top:
+                folders[:] = [name for name in folders if not name.startswith(_NOT_RECORDINGS)]
+            folders.sort()
+            yield Path(folder), sorted(names)
 
     def _check_folder(self, folder: Path, names: list[str]) -> Iterator[Finding | None]:
         claimed: set[str] = set()

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from firmware.config import Home
-from recorder.library.evidence.anchors import anchor_paths
-from recorder.library.evidence.files import GENESIS, evidence_folder
+from recorder.library.evidence.anchors import anchors_in
+from recorder.library.evidence.earlier import EarlierDevice, changes_of
+from recorder.library.evidence.files import GENESIS, earlier_folder, evidence_folder
 from recorder.library.verification.findings import Finding
 from recorder.library.verification.index import EvidenceIndex
 from recorder.library.verification.verifier import tapdeck_verify as verifier
@@ -24,9 +25,34 @@ def check_logs(
 
     ``held``: anchors from outside, which count beside the box's own; those of other logs are left alone.
     """
-    folder = evidence_folder(home, simulated)
+    yield from _check_folder(evidence_folder(home, simulated), "", devices, held, now_ms, index)
+
+
+def check_earlier(
+    home: Home, earlier: Collection[EarlierDevice], held: Iterable[Path], index: EvidenceIndex
+) -> Iterator[Finding]:
+    """The logs of devices that worked here before a backup took over; each ended with that, and stays as it was."""
+    held = list(held)
+    for one in earlier:
+        prefix = f"{one.folder.parent.name}/{one.device}/"
+        for name in changes_of(one):
+            yield Finding("earlier_changed", f"{prefix}{name}")
+        yield from _check_folder(one.folder, prefix, {one.device}, held, None, index)
+        entered = "SELECT 1 FROM entries WHERE substr(log, 1, ?) = ? AND kind <> 'log_begun'"
+        code = "earlier_device" if index.has(entered, len(prefix), prefix) else "earlier_device_idle"
+        yield Finding(code, one.device, {"until_ms": one.until_ms})
+    named = {one.device for one in earlier}
+    for folder in sorted(earlier_folder(home).glob("*")):
+        if folder.name not in named:
+            yield Finding("earlier_unnamed", f"{folder.parent.name}/{folder.name}")
+
+
+def _check_folder(
+    folder: Path, prefix: str, devices: Collection[str], held: Iterable[Path], now_ms: int | None, index: EvidenceIndex
+) -> Iterator[Finding]:
+    """``prefix``: for the names of logs; ``now_ms`` None: they do not go on."""
     anchors: list[Anchor] = []
-    yield from _read_anchors(anchor_paths(home, simulated), devices, anchors, in_chain=True)
+    yield from _read_anchors(anchors_in(folder), devices, anchors, in_chain=True)
     yield from _read_anchors(held, devices, anchors, in_chain=False)
     follows = dict(_set_aside_logs(folder, devices))
     logs: dict[str, list[Path]] = {name: [] for one in anchors for name in one.heads}
@@ -36,21 +62,21 @@ def check_logs(
         logs.setdefault(bears, []).extend([path] if path.suffix != ".heads" else [])
     for name, paths in sorted(logs.items()):
         if not any(path.suffix == ".log" for path in paths):
-            yield Finding("log_missing", name)
+            yield Finding("log_missing", f"{prefix}{name}")
         said = {one.heads[name] for one in anchors if name in one.heads}
         unsaid = [said] if not paths else []
         for path in paths:
             problems: list[Problem] = []
-            yield from _check_log(path, name, said, devices, now_ms, index, problems)
+            yield from _check_log(path, prefix, name, said, devices, now_ms, index, problems)
             unsaid.append({(one.root, one.at) for one in problems})
         # A log that was set aside left its name to the next: an anchor speaks of one of the two.
         for _, size in sorted(set.intersection(*unsaid), key=lambda head: head[1]):
-            yield Finding("anchor_differs", name, {"at": size})
+            yield Finding("anchor_differs", f"{prefix}{name}", {"at": size})
     for path in sorted(folder.glob(f"*{_ASIDE}")):
         known = follows.pop(path.name, None) == _hash(path)
-        yield Finding("set_aside" if known else "set_aside_unnamed", path.name)
+        yield Finding("set_aside" if known else "set_aside_unnamed", f"{prefix}{path.name}")
     for name in follows:
-        yield Finding("set_aside_missing", name)
+        yield Finding("set_aside_missing", f"{prefix}{name}")
 
 
 def _read_anchors(
@@ -93,40 +119,42 @@ def _hash(path: Path) -> str:
 
 def _check_log(
     path: Path,
+    prefix: str,
     name: str,
     said: Collection[tuple[str, int]],
     devices: Collection[str],
-    now_ms: int,
+    now_ms: int | None,
     index: EvidenceIndex,
     anchor_problems: list[Problem],
 ) -> Iterator[Finding]:
     heads = path.with_name(f"{path.name.removesuffix('.log')}.heads")
+    shown, ends = f"{prefix}{path.name}", path.suffix != ".log"
     if not heads.is_file():
-        yield Finding("heads_missing", path.name)
-    last, foreign, aside = None, set(), path.suffix != ".log"
+        yield Finding("heads_missing", shown)
+    last, foreign = None, set()
     for item in verifier.check_log(_lines(path), _lines(heads), said):
         if isinstance(item, Entry):
-            _add(index, path, item, is_new=False)
+            _add(index, shown, item, is_new=False)
         elif isinstance(item, Head):
             last = item
             if item.device not in devices and item.device not in foreign:
                 foreign.add(item.device)
-                yield Finding("head_foreign", path.name, {"device": item.device})
+                yield Finding("head_foreign", shown, {"device": item.device})
             if item.log != name and item.log not in foreign:
                 foreign.add(item.log)
-                yield Finding("head_of_another_log", path.name, {"log": item.log})
+                yield Finding("head_of_another_log", shown, {"log": item.log})
         elif item.root:
             anchor_problems.append(item)
         else:
-            yield Finding(item.code, path.name, {"at": item.at, "from_ms": item.from_ms, "to_ms": item.to_ms})
-    if not aside and last is not None and last.reason != "stop" and now_ms - last.at_ms > verifier.GAP_MS:
-        yield Finding("silent", path.name, {"from_ms": last.at_ms})
+            yield Finding(item.code, shown, {"at": item.at, "from_ms": item.from_ms, "to_ms": item.to_ms})
+    if ends or now_ms is None or last is None or last.reason == "stop":
+        return
+    if now_ms - last.at_ms > verifier.GAP_MS:
+        yield Finding("silent", shown, {"from_ms": last.at_ms})
 
 
-def _add(index: EvidenceIndex, path: Path, entry: Entry, *, is_new: bool) -> None:
-    index.add(
-        "entries", path.name, entry.number, entry.manifest_id, entry.commitment, entry.kind, entry.at_ms, int(is_new)
-    )
+def _add(index: EvidenceIndex, log: str, entry: Entry, *, is_new: bool) -> None:
+    index.add("entries", log, entry.number, entry.manifest_id, entry.commitment, entry.kind, entry.at_ms, int(is_new))
 
 
 def read_on(home: Home, simulated: bool, index: EvidenceIndex) -> None:
@@ -135,7 +163,7 @@ def read_on(home: Home, simulated: bool, index: EvidenceIndex) -> None:
         (seen,) = next(index.ask("SELECT coalesce(max(number), -1) FROM entries WHERE log = ?", path.name))
         for item in verifier.read_entries(_lines(path)):
             if isinstance(item, Entry) and item.number > seen:
-                _add(index, path, item, is_new=True)
+                _add(index, path.name, item, is_new=True)
 
 
 def _lines(path: Path) -> Iterator[bytes]:

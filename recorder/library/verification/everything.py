@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from firmware.clock import now_ms
 from firmware.config import Home
 from firmware.errors import StoreError
 from firmware.store.connection import open_store
+from recorder.library.evidence.earlier import KIND as EARLIER_KIND
+from recorder.library.evidence.earlier import EarlierDevice, earlier_devices
 from recorder.library.evidence.public_key import public_key_path, read_public_device
 from recorder.library.evidence.signing import device_id
 from recorder.library.verification import index as evidence_index
 from recorder.library.verification.check_files import FileCheck
-from recorder.library.verification.check_logs import check_logs, read_on
+from recorder.library.verification.check_logs import check_earlier, check_logs, read_on
 from recorder.library.verification.check_rows import Rows, is_just_deleted, unfinished_removals
 from recorder.library.verification.findings import Finding
 from recorder.library.verification.index import EvidenceIndex
@@ -57,41 +60,62 @@ def verify_box(
 ) -> Iterator[Finding]:
     """Check the whole box; findings come as they are found. Nothing is written, and memory does not grow.
 
-    ``devices``: the only ids that may sign; empty: the box's own keys. ``anchors``: files from outside. ``at_ms``:
-    the time, if it is not now. Raises StoreError.
+    ``devices``: the only ids that may sign, with the earlier devices that they name; empty: the box's own keys.
+    ``anchors``: files from outside. ``at_ms``: the time, if it is not now. Raises StoreError, OSError.
     """
     now = now_ms() if at_ms is None else at_ms
     own = devices_of(home)
-    known = set(devices) or set(own.values())
+    present = set(devices) or set(own.values())
+    earlier = earlier_devices(home, present)
+    known = present | {one.device for one in earlier}
     with closing(EvidenceIndex()) as index, closing(open_store(home.calls_db, readonly=True).conn) as connection:
         rows = Rows(home, connection, known)
-        for finding in _findings(home, summary, known, own, _by_kind(anchors, own), now, index, rows, fast, progress):
+        looked = _Looked(present, known, own, earlier, _by_kind(anchors, own, earlier))
+        for finding in _findings(home, summary, looked, now, index, rows, fast, progress):
             summary.errors += finding.severity == "error"
             summary.warnings += finding.severity == "warning"
             yield finding
 
 
-def _by_kind(anchors: Sequence[Path], own: Mapping[bool, str]) -> dict[bool, list[Path]]:
-    """Which anchors speak of practice: those that its key signed."""
-    found: dict[bool, list[Path]] = {False: [], True: []}
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """Whose signatures count. ``present``: of what goes on; ``known``: these and the earlier ones; ``anchors``: from
+    outside, of the device, of practice, of earlier devices (None).
+    """
+
+    present: Collection[str]
+    known: Collection[str]
+    own: Mapping[bool, str]
+    earlier: Sequence[EarlierDevice]
+    anchors: Mapping[bool | None, Sequence[Path]]
+
+
+def _by_kind(
+    anchors: Sequence[Path], own: Mapping[bool, str], earlier: Sequence[EarlierDevice]
+) -> dict[bool | None, list[Path]]:
+    """Of which logs anchors speak, by the key that signed them."""
+    found: dict[bool | None, list[Path]] = {False: [], True: [], None: []}
+    gone = {one.device for one in earlier}
     for path in anchors:
         try:
             device = verifier.read_anchor(verifier.parse(verifier.read_small(path))).device
         except Malformed:
             device = ""  # check_logs names it
-        found[device == own.get(True)].append(path)
+        found[None if device in gone else device == own.get(True)].append(path)
     return found
 
 
 def _findings(
-    home: Home, summary: Summary, devices: Collection[str], own: Mapping[bool, str],
-    anchors: Mapping[bool, Sequence[Path]], now: int, index: EvidenceIndex, rows: Rows, fast: bool,
+    home: Home, summary: Summary, looked: _Looked, now: int, index: EvidenceIndex, rows: Rows, fast: bool,
     progress: Callable[[Summary], None],
 ) -> Iterator[Finding]:  # fmt: skip
     for simulated in (False, True):
-        yield from _check_public_key(home, simulated, own)
-        yield from check_logs(home, simulated, devices, anchors[simulated], now, index)
-    files = FileCheck(home, devices, own, rows, index, fast)
+        yield from _check_public_key(home, simulated, looked.own)
+        yield from check_logs(home, simulated, looked.present, looked.anchors[simulated], now, index)
+    yield from check_earlier(home, looked.earlier, looked.anchors[None], index)
+    is_practice = {device: simulated for simulated, device in looked.own.items()}
+    is_practice |= {one.device: one.simulated for one in looked.earlier}
+    files = FileCheck(home, looked.known, is_practice, rows, index, fast)
     for found in files.check_all():
         if found is not None:
             yield found
@@ -106,7 +130,7 @@ def _findings(
         yield from files.check_later()
         for simulated in (False, True):
             read_on(home, simulated, index)
-    yield from _compare(home, index, rows, unfinished_removals(home, devices))
+    yield from _compare(home, index, rows, unfinished_removals(home, looked.known))
     yield from rows.missing()
     yield from rows.without_evidence(index, now)
 
@@ -123,7 +147,7 @@ def _check_public_key(home: Home, simulated: bool, own: Mapping[bool, str]) -> I
 
 def _compare(home: Home, index: EvidenceIndex, rows: Rows, removals: Collection[str]) -> Iterator[Finding]:
     for file, identifier, kind in index.ask(evidence_index.MANIFESTS_NOT_IN_LOG):
-        is_unfinished = identifier in removals or rows.is_unfinished(kind, identifier)
+        is_unfinished = identifier in removals or kind == EARLIER_KIND or rows.is_unfinished(kind, identifier)
         yield Finding("manifest_not_yet" if is_unfinished else "manifest_not_in_log", file)
     for log, number, identifier, kind, at_ms in index.ask(evidence_index.ENTRIES_WITHOUT_MANIFEST):
         if identifier in removals:

@@ -167,6 +167,24 @@ TEXTS: dict[str, tuple[Severity, str, str]] = {
         "{from_ms} 至 {to_ms} 关机(正常停止后):请核对是否属实,否则日志被回退",
     ),
     "stopped": ("note", "stopped from {from_ms} to {to_ms}", "{from_ms} 至 {to_ms} 停止"),
+    "earlier_device": (
+        "warning",
+        "this device recorded here until {until_ms}, when a backup took over: was it so? Else somebody passed its"
+        " recordings off as this box's",
+        "该设备在此录音至 {until_ms},随后由备份接管:请核对是否属实,否则有人以其录音冒充本机录音",
+    ),
+    "earlier_device_idle": (
+        "note", "this device worked here until {until_ms}, when a backup took over, and entered nothing",
+        "该设备在此运行至 {until_ms},随后由备份接管;没有任何记录",
+    ),
+    "earlier_changed": (
+        "error", "is not what it was when the backup took over, or not there any more",
+        "与备份接管时不同,或已不在",
+    ),
+    "earlier_unnamed": (
+        "error", "no device that signs here names these logs as an earlier one's",
+        "本机签名未确认这是先前设备的日志",
+    ),
     "set_aside": ("warning", "was set aside: damaged, or of an older version", "已被搁置:损坏或版本较旧"),
     "set_aside_unnamed": (
         "error", "was set aside, but no log names it with this content",
