@@ -28,7 +28,7 @@ PACKAGES = (
     "btrfs-progs,libsndfile1"
 )
 MODULES = "virtio_pci\nvirtio_blk\next4\n"
-GUEST_SCRIPTS = ("stick_job.py", "guest_office.py")
+GUEST_SCRIPTS = ("stick_job.py", "guest_office.py", "guest_restore.py")
 LOOK_BYTES = 64 << 20
 BOOT_S = 300
 _AGENT = """
@@ -140,7 +140,7 @@ def build_root(folder: Path) -> tuple[Path, Path, Path]:
     (units / "multi-user.target.wants" / "agent.service").symlink_to("../agent.service")
     (root / "etc" / "fstab").write_text("/dev/vdb /opt/tapdeck ext4 ro 0 0\n")
     disk = folder / "root.img"
-    run("mke2fs", "-q", "-t", "ext4", "-d", str(root), str(disk), "2G")
+    run("mke2fs", "-q", "-t", "ext4", "-d", str(root), str(disk), "4G")
     return disk, next((root / "boot").glob("vmlinuz-*")), next((root / "boot").glob("initrd.img-*"))
 
 
@@ -154,7 +154,8 @@ def build_project(folder: Path, home: Path | None = None) -> Path:
         shutil.copy(REPOSITORY / name, folder / "copy" / name)
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
     run(*pip, "--target", str(folder / "opt" / "site"), str(folder / "copy"))
-    for place, text in (("bin/python", _PYTHON), ("bin/tapdeck", _TAPDECK), ("lib/follow-wanted", "#!/bin/sh\n")):
+    follow_wanted = (REPOSITORY / "systemd" / "follow-wanted").read_text()
+    for place, text in (("bin/python", _PYTHON), ("bin/tapdeck", _TAPDECK), ("lib/follow-wanted", follow_wanted)):
         file = folder / "opt" / place
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
