@@ -8,7 +8,11 @@ from crm_client_api.answers.take_home import TakeHomeProgress
 
 
 class ImportCounts(msgspec.Struct, frozen=True):
-    """How many rows of a file do what. ``duplicate``: have a number that another customer has; counted beside."""
+    """How many rows of a file do what. ``duplicate``: have a number that another customer has; counted beside.
+
+    ``known``: those of the new ones whose number a customer of the box has already; ``skipped``: those that were left
+    out for that.
+    """
 
     rows: int
     new: int
@@ -17,6 +21,8 @@ class ImportCounts(msgspec.Struct, frozen=True):
     unchanged: int
     duplicate: int
     wrong: int
+    known: int = 0
+    skipped: int = 0
 
 
 class ImportProblem(msgspec.Struct, frozen=True):

@@ -77,12 +77,17 @@ class CallBackFilter:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What to change; None stays. ``owner``: who takes it, with the state ``taken`` only."""
+    """What to change; None stays. ``owner``: who takes it, with the state ``taken`` only.
+
+    ``of_number``: the state holds for all missed calls of the number in scope that wait; of a settled one, for those
+    that were settled with it.
+    """
 
     state: State | None = None
     owner: str | None = None
     note: str | None = None
     reason: str | None = None
+    of_number: bool = False
 
 
 _NAMES = tuple(field.name for field in fields(CallBack))
@@ -189,30 +194,36 @@ def change_call_back(
     """Take, release, note, settle or reopen a missed call in scope.
 
     Done and dismissed hold for the number's earlier missed calls in scope that wait, too. Raises NotFound, Invalid;
-    Refused: a colleague has taken it, or it is given to somebody out of reach.
+    Refused: a colleague has taken it (``of_number``: or another of them), or it is given to somebody out of reach.
     """
     _check(change)
     with write(crm) as connection:
         old = get_call_back(crm, call_id, scope)
-        _require_free(crm, old, actor, reach, change)
+        others = _with(connection, old, scope) if change.of_number and change.state is not None else []
+        if old.state == "taken" and change.state == "open":  # what somebody else has taken is not given back with it
+            others = [one for one in others if one.owner == old.owner]
+        for one in (old, *others):
+            _require_free(crm, one, actor, reach, change)
+        changed = [old]
         if change.note is not None:
             connection.execute("UPDATE call_backs SET note = ? WHERE call_id = ?", (change.note, call_id))
         if change.state in WAITING:
             owner = (change.owner or actor.staff_no) if change.state == "taken" else None
             if owner not in (None, actor.staff_no) and not reach.may_assign(crm, str(owner)):
                 raise Refused("a call-back is given to oneself, by leaders within their group, by super operators")
-            connection.execute(
+            changed = [old, *others]
+            connection.executemany(
                 "UPDATE call_backs SET state = ?, owner = ?, reason = '', closed_ms = NULL, closed_by_call = NULL"
                 " WHERE call_id = ?",
-                (change.state, owner, call_id),
+                [(change.state, owner, one.call_id) for one in changed],
             )
-        changed = [old]
         if change.state in ("done", "dismissed"):
-            changed = [old, *_waiting_before(connection, old, scope)]
+            changed = [old, *(others if change.of_number else _waiting_before(connection, old, scope))]
+            closed_ms = now_ms()
             connection.executemany(
                 "UPDATE call_backs SET state = ?, reason = ?, closed_ms = ?, closed_by_call = NULL,"
                 " owner = coalesce(owner, ?) WHERE call_id = ?",
-                [(change.state, change.reason or "", now_ms(), actor.staff_no, one.call_id) for one in changed],
+                [(change.state, change.reason or "", closed_ms, actor.staff_no, one.call_id) for one in changed],
             )
         connection.executemany(
             "UPDATE call_backs SET changed_ms = ?, changed_by = ? WHERE call_id = ?",
@@ -248,6 +259,20 @@ def _waiting_before(connection: sqlite3.Connection, one: CallBack, scope: Channe
         f"SELECT {_COLUMNS} FROM call_backs WHERE match_key = ? AND missed_ms <= ? AND call_id <> ? AND {_IS_WAITING}"
         f" AND {condition} ORDER BY missed_ms DESC LIMIT ?",
         (one.match_key, one.missed_ms, one.call_id, *given, _MOST_AT_ONCE),
+    )
+    return [CallBack(*row) for row in rows]
+
+
+def _with(connection: sqlite3.Connection, one: CallBack, scope: ChannelScope) -> list[CallBack]:
+    """The number's others in scope that wait as one does, or were settled together with it; the newest first."""
+    together: Sql = (_IS_WAITING, ())
+    if one.state not in WAITING:
+        together = ("(state, closed_ms, changed_by) = (?, ?, ?)", (one.state, one.closed_ms, one.changed_by))
+    condition, given = scope.sql("channel")
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM call_backs WHERE match_key = ? AND call_id <> ? AND {together[0]} AND {condition}"
+        " ORDER BY missed_ms DESC LIMIT ?",
+        (one.match_key, one.call_id, *together[1], *given, _MOST_AT_ONCE),
     )
     return [CallBack(*row) for row in rows]
 

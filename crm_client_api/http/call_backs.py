@@ -48,12 +48,15 @@ class CallBackChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to change; what is left out stays.
 
     ``state``: ``taken`` (by oneself, or by ``owner``), ``open`` again, ``done``, or ``dismissed`` with a ``reason``.
+    ``of_number``: it holds for all missed calls of the number in scope that wait; where this one was settled, for those
+    that were settled with it.
     """
 
     state: State | None = None
     owner: _StaffNo | None = None
     note: str | None = None
     reason: str | None = None
+    of_number: bool = False
 
 
 @route("GET", "/call-backs", "Missed calls in scope and their call-backs", answer=CallBackPage, reads="call")
@@ -90,7 +93,7 @@ def patch_call_back(request: Request, call_id: str, body: CallBackChange) -> Cal
     changed = change_call_back(
         request.stores.crm,
         call_id,
-        Change(body.state, body.owner, body.note, body.reason),
+        Change(body.state, body.owner, body.note, body.reason, body.of_number),
         request.actor,
         _scope(request),
         TaskScope(request.operator.viewer),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, Literal
 
 import bottle
 import msgspec
@@ -56,10 +56,12 @@ class JobQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class JobAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The answer to a job's question. ``mapping``, when that was asked: for each column of the file the key of a
-    fixed column, null for one that is left out.
+    fixed column, null for one that is left out. ``known``, of an import that is let take effect: whether new rows with
+    a number that a customer has already are added (as the preview counts them) or left out.
     """
 
     mapping: Annotated[list[str | None], msgspec.Meta(max_length=256)] | None = None
+    known: Literal["add", "skip"] = "add"
 
 
 def job_info(request: Request, job: Job) -> JobInfo:
@@ -121,7 +123,7 @@ def post_job_confirm(request: Request, job_id: int, body: JobAnswer) -> JobInfo:
     job = get_job(request.stores.crm, job_id, request.operator.staff_no)
     for permission in IMPORT_NEEDED.get(job.kind, ()):
         request.require(permission)
-    answer: dict[str, object] = {"confirmed": True}
+    answer: dict[str, object] = {"confirmed": True, "known": body.known}
     if job.result.get("question") == "mapping":
         if body.mapping is None or len(body.mapping) != len(job.result["header"]):
             raise Invalid("mapping_wrong", "say for every column of the file what it holds")

@@ -58,9 +58,11 @@ def missed_calls(
     site: Site,
     position: Position | None,
     limit: int,
+    *,
+    backwards: bool = False,
 ) -> tuple[list[Call], Position | None]:
-    """The newest missed calls in scope whose call-back is in a state, and that a filter finds as well; where to go on
-    (None: these were the last), also before the page is full when that takes long."""
+    """The newest (``backwards``: oldest) missed calls in scope whose call-back is in a state, and that a filter finds
+    as well; where to go on (None: these were the last), also before the page is full when that takes long."""
     whole = wanted.number and is_whole(stores.calls.conn, wanted.number, scope, site)
     some = CallBackFilter(
         states=(state,),
@@ -68,14 +70,15 @@ def missed_calls(
         number=wanted.number or "" if whole else "",
         from_ms=wanted.from_ms,
         to_ms=wanted.to_ms,
-        newest_first=True,
+        newest_first=not backwards,
     )
     until_s = time.monotonic() + _ENOUGH_S
     found: list[Call] = []
     while True:
         missed, position = list_call_backs(stores.crm, some, scope, site, position, _AT_ONCE)
         among = replace(wanted, limit=_AT_ONCE, before=None, among=tuple(one.call_id for one in missed))
-        found += list_calls(stores.calls, among, scope, site)
+        calls = list_calls(stores.calls, among, scope, site)
+        found += reversed(calls) if backwards else calls
         if len(found) > limit or (len(found) == limit and position is not None):
             last = found[limit - 1]
             return found[:limit], Position(last.started_ms, last.id, 0)

@@ -34,6 +34,7 @@ def test_new_rows_appear_only_once_they_are_confirmed(home, crm, browse):
     assert (job["state"], job["question"]) == ("needs_answer", "confirm")
     assert job["counts"] == {
         "rows": 3, "new": 3, "changed": 0, "restored": 0, "unchanged": 0, "duplicate": 0, "wrong": 0,
+        "known": 0, "skipped": 0,
     }  # fmt: skip
     assert names(browser) == []
 
@@ -102,6 +103,7 @@ def test_a_known_number_changes_that_row_and_nothing_else(home, crm, browse):
     job = take_in(home, browser, customers_book(*first[1:]))
     assert job["counts"] | {"rows": 0} == {
         "rows": 0, "new": 0, "changed": 1, "restored": 0, "unchanged": 1, "duplicate": 0, "wrong": 0,
+        "known": 0, "skipped": 0,
     }  # fmt: skip
     after = {one["name"]: one for one in browser.get("/customers")["customers"]}
     assert after["乙"] == before["乙"]
@@ -280,6 +282,20 @@ def test_a_number_twice_in_a_file_is_a_possible_duplicate(home, crm, browse):
     assert [(one["row"], one["code"], one["text"]) for one in job["problems"]] == [
         (3, "number_twice", "号码可能重复：第 2 行已有")
     ]
+
+
+def test_rows_whose_number_a_customer_has_already_are_left_out_when_asked(home, crm, browse):
+    hire(crm, "1", "super")
+    browser = browse("1")
+    take_in(home, browser, customers_book(customer(name="甲", mobile1="13812345678")))
+    twice = (customer(name="又甲", mobile1="138 1234 5678"), customer(name="乙", phone1="62345679"))
+    job = preview(home, browser, customers_book(*twice))
+    assert [job["counts"][name] for name in ("new", "duplicate", "known", "skipped")] == [2, 1, 1, 0]
+    done = confirm(home, browser, job, known="skip")
+    assert [done["counts"][name] for name in ("new", "known", "skipped")] == [1, 0, 1]
+    assert names(browser) == ["乙", "甲"]
+    again = take_in(home, browser, customers_book(twice[0]))  # not asked: a row without a number of its own is new
+    assert (again["counts"]["known"], names(browser)) == (1, ["乙", "又甲", "甲"])
 
 
 def test_a_long_import_is_prepared_in_a_second_process(home, crm, browse, monkeypatch):

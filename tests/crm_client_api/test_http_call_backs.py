@@ -269,3 +269,23 @@ def test_out_of_scope_does_not_exist(crm, exchange, server, browse, follow):
         answer = stranger.ask(method, f"/call-backs/{call}", body)
         assert (answer.status, answer.body) == (404, absent.body)
     assert states(stranger, f"state=all&after={call}") == {}
+
+
+def test_all_missed_calls_of_a_number_are_taken_and_settled_at_once(crm, exchange, server, browse, follow):
+    hire(crm, "1", "super")
+    hire(crm, "2", "ordinary", channels=(1, 2))
+    hire(crm, "3", "ordinary", channels=(1, 2))
+    browser, colleague = browse("2"), browse("3")
+    first, second, other = missed(exchange), missed(exchange, 2, "+8613812345678"), missed(exchange, 1, "02161234567")
+    assert follow()
+    change = {"state": "taken", "of_number": True}
+    assert browser.ask("PATCH", f"/call-backs/{first}", change).status == 200
+    assert states(browser) == {first: "taken", second: "taken", other: "open"}
+    third = missed(exchange)
+    assert follow()
+    refused = colleague.ask("PATCH", f"/call-backs/{third}", change)
+    assert (refused.status, states(browser)[third]) == (409, "open")
+    assert browser.ask("PATCH", f"/call-backs/{first}", {"state": "done", "of_number": True}).status == 200
+    assert states(browser) == {first: "done", second: "done", third: "done", other: "open"}
+    assert browser.ask("PATCH", f"/call-backs/{first}", change).status == 200  # what was settled with it comes back too
+    assert states(browser) == {first: "taken", second: "taken", third: "taken", other: "open"}

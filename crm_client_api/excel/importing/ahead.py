@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -24,24 +24,24 @@ Batch = tuple[list[Staged], bytes]
 
 
 def prepared_batches(
-    stage: Stage, after: int, rows: int, preparer: Preparer, batch_rows: Callable[[], int]
+    stage: Stage, after: int, rows: int, kinds: Sequence[str], preparer: Preparer, batch_rows: Callable[[], int]
 ) -> Generator[Batch, None, None]:
-    """New rows behind row ``after``, ``rows`` of them or fewer, in batches of ``batch_rows()``.
+    """Rows of the new ``kinds`` behind row ``after``, ``rows`` of them or fewer, in batches of ``batch_rows()``.
 
     Close it (or read it to its end) before the process goes on. Raises Invalid.
     """
     if rows < LONG_ROWS:
-        yield from _here(stage, after, preparer, batch_rows)
+        yield from _here(stage, after, kinds, preparer, batch_rows)
         return
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_follow, initargs=(os.getpid(),)) as pool:
         try:
-            for batch in _there(stage, after, preparer, batch_rows, pool):
+            for batch in _there(stage, after, kinds, preparer, batch_rows, pool):
                 after = batch[0][-1].n
                 yield batch
             return
         except BrokenProcessPool:  # somebody killed it: slower, then
             pass
-    yield from _here(stage, after, preparer, batch_rows)
+    yield from _here(stage, after, kinds, preparer, batch_rows)
 
 
 def _follow(parent: int) -> None:
@@ -57,18 +57,25 @@ def _follow(parent: int) -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def _here(stage: Stage, after: int, preparer: Preparer, batch_rows: Callable[[], int]) -> Generator[Batch, None, None]:
-    while batch := stage.after(after, ("new",), batch_rows()):
+def _here(
+    stage: Stage, after: int, kinds: Sequence[str], preparer: Preparer, batch_rows: Callable[[], int]
+) -> Generator[Batch, None, None]:
+    while batch := stage.after(after, kinds, batch_rows()):
         after = batch[-1].n
         yield batch, preparer([one.data for one in batch])
 
 
 def _there(
-    stage: Stage, after: int, preparer: Preparer, batch_rows: Callable[[], int], pool: ProcessPoolExecutor
+    stage: Stage,
+    after: int,
+    kinds: Sequence[str],
+    preparer: Preparer,
+    batch_rows: Callable[[], int],
+    pool: ProcessPoolExecutor,
 ) -> Generator[Batch, None, None]:
     waiting: tuple[list[Staged], Future[bytes]] | None = None
     while True:
-        batch = stage.after(after, ("new",), batch_rows())
+        batch = stage.after(after, kinds, batch_rows())
         coming = (batch, pool.submit(preparer, [one.data for one in batch])) if batch else None
         if waiting is not None:
             yield waiting[0], waiting[1].result()

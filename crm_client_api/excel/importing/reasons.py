@@ -49,6 +49,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
 
 DUPLICATES = frozenset({"number_twice", "number_known", "number_known_elsewhere"})
 """What says that a row may be about somebody who is there already."""
+KNOWN = frozenset({"number_known", "number_known_elsewhere"})
+"""Those of them that tell of a customer whom the box has, not of another row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from crm_client_api.excel.importing.ahead import prepared_batches
 from crm_client_api.excel.importing.headers import ForeignHeader, Mapping, chosen_mapping, read_header
 from crm_client_api.excel.importing.kind import RecordKind, Verdict, typed_cells
 from crm_client_api.excel.importing.late import forget_late, move_late, note_late
-from crm_client_api.excel.importing.reasons import DUPLICATES, Problem, reason
+from crm_client_api.excel.importing.reasons import DUPLICATES, KNOWN, Problem, reason
 from crm_client_api.excel.importing.stage import GONE, NewRow, Stage, Staged, packed
 from crm_client_api.excel.importing.wrong_rows import headings_of, write_wrong_rows
 from crm_client_api.excel.reading import Sheet, open_book
@@ -41,6 +41,7 @@ AT_ONCE_ROWS = 500
 """So many changes are tried within the transaction that publishes."""
 _AT_ONCE_S = 0.03
 CHANGES = ("changed", "restored")
+_ADDED = ("new", "known")
 SHOWN_PROBLEMS = 200
 UPLOAD, STAGE, WRONG_ROWS = "upload", "stage.db", "wrong-rows.xlsx"
 _EXAMPLE_ROWS = 5
@@ -139,6 +140,7 @@ def _judge_all(
             counts["rows"] += len(verdicts)
             counts.update(verdict.kind for verdict in verdicts)
             counts["duplicate"] += sum(any(one.code in DUPLICATES for one in verdict.problems) for verdict in verdicts)
+            counts["known"] += sum(_is_known(verdict) for verdict in verdicts)
             stage.add(_staged(sheet.name, one, kind, keys) for one in verdicts if one.kind != "unchanged")
             context.step("reading", counts["rows"], None)
         if sheet.merged:
@@ -146,13 +148,18 @@ def _judge_all(
     return counts
 
 
+def _is_known(verdict: Verdict) -> bool:
+    """Whether a new record would have a number that a customer of the box has."""
+    return verdict.kind == "new" and any(one.code in KNOWN for one in verdict.problems)
+
+
 def _staged(sheet: str, verdict: Verdict, kind: RecordKind, keys: Sequence[str | None]) -> NewRow:
     """What is kept of a row; of a wrong one its cells as they were, in our order."""
-    data, key = verdict.data, None
+    data, key, does = verdict.data, None, "known" if _is_known(verdict) else verdict.kind
     if verdict.kind == "wrong":
         cells = {**typed_cells(verdict.row, keys), **verdict.stay}
         data, key = packed([cells.get(column.key, "") for column in kind.shape.columns]), cells.get("id", "")
-    return NewRow(sheet, verdict.row.number, verdict.kind, verdict.record, data, verdict.problems, key)
+    return NewRow(sheet, verdict.row.number, does, verdict.record, data, verdict.problems, key)
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -182,8 +189,22 @@ def _preview(file: Path, kind: RecordKind, counts: Counter[str], language: Langu
         ]
     finally:
         stage.close()
-    names = ("rows", "new", "changed", "restored", "unchanged", "duplicate", "wrong")
+    names = ("rows", "new", "changed", "restored", "unchanged", "duplicate", "wrong", "known", "skipped")
     return {"counts": {name: counts[name] for name in names}, "problems": problems}
+
+
+def _skips(context: Context) -> bool:
+    """Whether who imports leaves out the rows whose number a customer has already."""
+    return context.job.wanted.get("known") == "skip"
+
+
+def _counts(context: Context) -> Counter[str]:
+    """What the rows do, by the answer to the preview."""
+    counts = Counter[str](context.job.result["counts"])
+    if _skips(context):
+        known = counts["known"]
+        counts.update(new=-known, known=-known, skipped=known)
+    return counts
 
 
 def _insert(context: Context, kind: RecordKind) -> None:
@@ -192,10 +213,11 @@ def _insert(context: Context, kind: RecordKind) -> None:
     if published:
         return
     stage = Stage(context.folder / STAGE, new=False)
-    counts = context.job.result["counts"]
+    counts = _counts(context)
+    kinds = _ADDED[:1] if _skips(context) else _ADDED
     done = 0
     pace = SteadyPace()
-    batches = prepared_batches(stage, inserted, counts["new"], kind.preparer(), lambda: pace.rows)
+    batches = prepared_batches(stage, inserted, counts["new"], kinds, kind.preparer(), lambda: pace.rows)
     try:
         with long_writing(context.crm) as bring_home:
             for batch, prepared in batches:
@@ -237,8 +259,8 @@ def _begin(context: Context) -> tuple[int, int, bool]:
 
 def _publish(context: Context, kind: RecordKind, import_id: int) -> None:
     """The instant in which the import takes effect; nobody can cancel it any more."""
-    context.step("inserting", context.job.result["counts"]["new"], context.job.result["counts"]["new"])
-    counts = context.job.result["counts"]
+    counts = _counts(context)
+    context.step("inserting", counts["new"], counts["new"])
     about = {
         "import": import_id,
         "file": context.job.wanted.get("name", ""),
@@ -304,7 +326,7 @@ def finish_import(context: Context, kind: RecordKind) -> None:
         (context.job.id,),
     ).fetchone()
     import_id, applied = row["id"], row["applied"]
-    counts = context.job.result["counts"]
+    counts = _counts(context)
     stage = Stage(context.folder / STAGE, new=False)
     done = 0
     try:
@@ -319,8 +341,9 @@ def finish_import(context: Context, kind: RecordKind) -> None:
         lost = stage.late()
     finally:
         stage.close()
-    told = {}
+    told: dict[str, Any] = {"counts": dict(counts)}
     if lost:
+        lost["new"] += lost["known"]
         now = Counter({**counts, **{name: counts[name] - lost[name] for name in lost}})
         now["wrong"] += lost.total()
         told = _preview(context.folder / STAGE, kind, now, context.job.wanted.get("language", "zh"))

@@ -37,7 +37,9 @@ CLASH = "record_clash"
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """One row of the file that does something. ``kind``: new, changed, restored or wrong; ``record`` an existing id."""
+    """One row of the file that does something. ``kind``: new, known, changed, restored or wrong; ``record`` an existing
+    id. Known: new, with a number that a customer has already.
+    """
 
     n: int
     sheet: str
