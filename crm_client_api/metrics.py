@@ -1,6 +1,7 @@
 """Figures for Prometheus, gathered when somebody asks: cheap however many calls the store holds.
 
-Counters begin at zero with the API and follow the event log from there; each question reads only what is new.
+Counters begin at zero with the API and follow the event log from there; each question reads only what is new. Practice
+beside real lines is in none of them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, ge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from crm_client_api.domain.practice import held_real_card, practice_channels
+from crm_client_api.domain.scope import Sql
 from crm_client_api.integrations.status import read_status
 from crm_client_api.push.board import read_board
 from firmware.store.event_log import epoch, last_id
@@ -84,33 +87,36 @@ class _Box(Collector):
 
     def collect(self) -> Iterable[Metric]:
         with self._lock, self._api.pool.use() as stores:
-            self._count(stores)
+            practice = practice_channels(self._api.home, stores.calls)
+            counted = _without(practice)
+            self._count(stores, counted)
             yield from self._counters()
-            yield from _running(stores)
+            yield from _running(stores, counted)
             yield from _queues(stores)
-        yield from self._cards()
+        yield from self._cards(practice)
         yield from self._disk()
         yield from self._streams()
         yield from _others(self._api)
 
-    def _count(self, stores: Stores) -> None:
+    def _count(self, stores: Stores, counted: Sql) -> None:
         newest = last_id(stores.calls)
         if (now := epoch(stores.calls)) != self._epoch:
             self._epoch, self._counted_id = now, newest
             return
         upto = min(newest, self._counted_id + _MOST_EVENTS)
+        counts, made_up = counted
         for row in stores.calls.conn.execute(
             "SELECT channel, data ->> 'direction', data ->> 'result', count(*) FROM events"
-            " WHERE id > ? AND id <= ? AND +kind = 'call_ended' GROUP BY 1, 2, 3",
-            (self._counted_id, upto),
+            f" WHERE id > ? AND id <= ? AND +kind = 'call_ended' AND {counts} GROUP BY 1, 2, 3",
+            (self._counted_id, upto, *made_up),
         ):
             self._calls[str(row[0]), str(row[1]), str(row[2])] += row[3]
         for row in stores.calls.conn.execute(
             "SELECT kind, channel, count(*), sum(data ->> 'duration_ms'),"
             " sum((data ->> 'missing_samples') * 1000 / max(1, data ->> 'sample_rate_hz')) FROM events"
             " WHERE id > ? AND id <= ? AND +kind IN ('recording_ready', 'recording_lost', 'recording_deleted')"
-            " GROUP BY 1, 2",
-            (self._counted_id, upto),
+            f" AND {counts} GROUP BY 1, 2",
+            (self._counted_id, upto, *made_up),
         ):
             self._recordings[str(row[1]), str(row[0]).removeprefix("recording_")] += row[2]
             if row[0] == "recording_ready":
@@ -119,8 +125,8 @@ class _Box(Collector):
         for reason, missing_ms in stores.calls.conn.execute(
             "SELECT gap.key, sum(gap.value * 1000 / max(1, data ->> 'sample_rate_hz'))"
             " FROM events, json_each(data, '$.missing_by_reason') AS gap"
-            " WHERE events.id > ? AND events.id <= ? AND +kind = 'recording_ready' GROUP BY 1",
-            (self._counted_id, upto),
+            f" WHERE events.id > ? AND events.id <= ? AND +kind = 'recording_ready' AND {counts} GROUP BY 1",
+            (self._counted_id, upto, *made_up),
         ):
             self._missing_by_reason_ms[str(reason)] += int(missing_ms)
         self._counted_id = upto
@@ -151,7 +157,7 @@ class _Box(Collector):
             reasons.add_metric((reason,), missing_ms / 1000)
         yield reasons
 
-    def _cards(self) -> Iterator[Metric]:
+    def _cards(self, practice: frozenset[int]) -> Iterator[Metric]:
         connected = GaugeMetricFamily("tapdeck_card_connected", "Whether the line card answers", labels=("card",))
         lost = GaugeMetricFamily(
             "tapdeck_card_lost_samples", "Samples lost on the link to the card since it was opened", labels=("card",)
@@ -159,10 +165,12 @@ class _Box(Collector):
         frames = GaugeMetricFamily("tapdeck_card_bad_frames", "Damaged frames since it was opened", labels=("card",))
         board = read_board(self._api.home)
         for card_id, card in board.cards.items():
+            if card.simulated and held_real_card(self._api.home):
+                continue
             connected.add_metric((card_id,), card.connected)
             lost.add_metric((card_id,), card.link.lost_samples)
             frames.add_metric((card_id,), card.link.bad_frames)
-        states = Counter(port.line for port in board.ports.values())
+        states = Counter(port.line for port in board.ports.values() if port.number not in practice)
         lines = GaugeMetricFamily("tapdeck_lines", "Lines by state", labels=("state",))
         for state in ("present", "lost", "unknown"):
             lines.add_metric((state,), states[state])
@@ -180,10 +188,17 @@ class _Box(Collector):
         yield GaugeMetricFamily("tapdeck_streams", "Open event streams", value=open_now)
 
 
-def _running(stores: Stores) -> Iterator[Metric]:
+def _without(channels: frozenset[int]) -> Sql:
+    """A condition for rows of all other channels."""
+    return f"(channel IS NULL OR channel NOT IN ({','.join('?' * len(channels))}))", tuple(channels)
+
+
+def _running(stores: Stores, counted: Sql) -> Iterator[Metric]:
     running = GaugeMetricFamily("tapdeck_running_calls", "Calls at this moment", labels=("channel", "state"))
     for channel, state, count in stores.calls.conn.execute(
-        "SELECT channel, state, count(*) FROM calls INDEXED BY calls_running WHERE state <> 'ended' GROUP BY 1, 2"
+        "SELECT channel, state, count(*) FROM calls INDEXED BY calls_running WHERE state <> 'ended'"
+        f" AND {counted[0]} GROUP BY 1, 2",
+        counted[1],
     ):
         running.add_metric((str(channel), state), count)
     yield running

@@ -10,9 +10,16 @@ class BoxError(Exception):
 
 
 class ConfigError(BoxError):
-    """A setting is unknown, unreadable or out of range; the text names key, value and range."""
+    """A setting is unknown, unreadable or out of range; the text names key, value and range.
+
+    ``key``: which one, where that is known.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class LineCardError(BoxError):

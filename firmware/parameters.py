@@ -57,20 +57,20 @@ class Parameter:
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if type(value) is not self.type:
-            raise ConfigError(f"{self.key}: {value!r} is not of type {self.type.__name__}")
+            raise ConfigError(f"{self.key}: {value!r} is not of type {self.type.__name__}", self.key)
         if isinstance(value, int | float) and not isinstance(value, bool):
             low, high = self.minimum, self.maximum
             if (low is not None and value < low) or (high is not None and value > high) or value != value:
-                raise ConfigError(f"{self.key}: {value} is outside {low} … {high} {self.unit}".rstrip())
+                raise ConfigError(f"{self.key}: {value} is outside {low} … {high} {self.unit}".rstrip(), self.key)
         if isinstance(value, str) and len(value) > LONGEST_TEXT_CHARACTERS:
-            raise ConfigError(f"{self.key}: a text has at most {LONGEST_TEXT_CHARACTERS} characters")
+            raise ConfigError(f"{self.key}: a text has at most {LONGEST_TEXT_CHARACTERS} characters", self.key)
         if self.choices and value not in self.choices:
-            raise ConfigError(f"{self.key}: {value!r} is none of {', '.join(self.choices)}")
+            raise ConfigError(f"{self.key}: {value!r} is none of {', '.join(self.choices)}", self.key)
         if self.check_text is not None and isinstance(value, str):
             try:
                 self.check_text(value)
             except ConfigError as error:
-                raise ConfigError(f"{self.key}: {error}") from error
+                raise ConfigError(f"{self.key}: {error}", self.key) from error
         return value
 
 
@@ -91,7 +91,7 @@ def find_parameter(scope: Scope, key: str) -> Parameter:
     try:
         return parameter_table()[scope, key]
     except KeyError:
-        raise ConfigError(f"there is no {scope} parameter {key!r}") from None
+        raise ConfigError(f"there is no {scope} parameter {key!r}", key) from None
 
 
 def get_all(db: sqlite_utils.Database, scope: Scope, subject: str = "") -> dict[str, Value]:

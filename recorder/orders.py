@@ -22,6 +22,37 @@ LibraryVerb = Literal["delete", "erase", "handle"]
 """``delete``: delete the recording ``recording_id``, or all recordings of ``call_id``. ``handle``: ``data`` holds the
 ``staff_no`` of who handled ``call_id``, null for nobody."""
 
+REFUSALS: Mapping[str, str] = {
+    "held": "a hold protects it",
+    "order_hold_unread": "a folder of that time cannot be read, so a hold may protect it",
+    "order_unarchived": "an archive does not hold it yet",
+    "order_no_audio": "it has no audio",
+    "order_folder_away": "its folder cannot be read",
+    "order_archive_away": "its copy in an archive could not be looked at",
+    "order_recording_unknown": "there is no such recording",
+    "order_recording_unfinished": "the recording is not finished yet",
+    "order_call_unknown": "there is no such call",
+    "order_call_over": "this call is not running any more",
+    "order_no_call": "no call is running",
+    "order_nothing_runs": "nothing is running that could be paused: no call, and no recording that was asked for",
+    "order_paused": "the recording is paused already",
+    "order_not_paused": "the recording is not paused",
+    "order_channel_off": "this channel is switched off",
+    "order_recording_runs": "a recording that was asked for is running already",
+    "order_no_recording": "no recording that was asked for is running",
+    "order_never_record": "a number that must never be recorded",
+    "order_late": "the order came too late",
+    "order_call_silent": "the call has no audio",
+    "order_deleted": "a recording of this call was deleted",
+    "order_kept": "the call is kept already",
+    "order_tape_unread": "the tape cannot be read",
+    "order_tape_past": "the tape no longer holds it",
+    "order_dealt_with": "it was dealt with already",
+    "order_rebuilding": "the store is being rebuilt",
+    "order_unsearchable": "older calls are not searchable by number yet",
+}
+"""Why an order is refused: a code for programs, and the words that stand in its message. No words hold others."""
+
 
 class Order(msgspec.Struct, frozen=True):
     """One order. ``channel`` says which recorder it is for; None: the keeper. ``data``: a JSON object."""
@@ -83,6 +114,11 @@ def settle_order(
         " ON CONFLICT (reader) DO UPDATE SET last_id = max(last_id, excluded.last_id)",
         (reader, order_id),
     )
+
+
+def refusal_code(message: str) -> str:
+    """The code of what the message of a refused order says, of several the first; ``order_refused``: another reason."""
+    return next((code for code, words in REFUSALS.items() if words in message), "order_refused")
 
 
 def last_settled(calls: sqlite_utils.Database, reader: str) -> int:

@@ -6,10 +6,11 @@ import msgspec
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
-    """What went wrong: a code for programs, a sentence for people."""
+    """What went wrong: a code for programs, a sentence for people. ``key``: of which parameter, where it is one's."""
 
     code: str
     message: str
+    key: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ class OrderPlaced(msgspec.Struct, frozen=True):
 
 
 class OrderInfo(msgspec.Struct, frozen=True):
-    """An order. ``message`` says why it was refused."""
+    """An order. ``error_code``: why it was refused, ``held`` or a code of ``order_…``; ``message`` says it in words."""
 
     id: int
     verb: str
@@ -29,6 +29,7 @@ class OrderInfo(msgspec.Struct, frozen=True):
     state: Literal["pending", "done", "refused"]
     done_at: str | None
     message: str
+    error_code: str | None
 
 
 class HoldInfo(msgspec.Struct, frozen=True):
@@ -239,9 +240,13 @@ class ErasurePlaced(msgspec.Struct, frozen=True):
 
 
 class ErasureInfo(msgspec.Struct, frozen=True):
-    """An erasure; ``certificate``: the signed file as it stands in the evidence folder, once it is done."""
+    """An erasure; ``certificate``: the signed file as it stands in the evidence folder, once it is done.
+
+    ``error_code`` and ``message``: why it was refused.
+    """
 
     order: int
     state: Literal["pending", "done", "refused"]
     message: str
+    error_code: str | None
     certificate: dict[str, Any] | None

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import sqlite_utils
 
-from crm_client_api.domain import audit
+from crm_client_api.domain import audit, office_events
 from crm_client_api.domain.audit import CONSOLE, Actor
 from crm_client_api.domain.invalid import Invalid
-from crm_client_api.domain.operators import get_operator
+from crm_client_api.domain.operators import get_operator, list_operators
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.scope import Sql
 from firmware.clock import now_ms, uuid7
@@ -25,6 +25,8 @@ from recorder.numbers import Site, match_key
 _LONGEST_REASON_CHARACTERS = 1000
 _LONGEST_SUBJECT_CHARACTERS = 60
 _ALL: Sql = ("1", ())
+EVENT = "hold_changed"
+"""A hold was set, lifted, or is about to be; with the call that it is on, if it is on one."""
 
 
 class SecondPersonNeeded(Refused):
@@ -99,7 +101,7 @@ def set_hold(crm: sqlite_utils.Database, wanted: WantedHold, actor: Actor, site:
             ),
         )  # fmt: skip
         audit.append(connection, actor, "hold.set", hold_id, about)
-    return get_hold(crm, hold_id)
+        return _told(crm, connection, hold_id)
 
 
 def ask_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor, scope: Sql = _ALL) -> HoldRecord:
@@ -112,7 +114,7 @@ def ask_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor, scope: S
             (actor.staff_no, now_ms(), hold_id),
         )
         audit.append(connection, actor, "hold.release_ask", hold_id)
-    return get_hold(crm, hold_id)
+        return _told(crm, connection, hold_id)
 
 
 def confirm_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor, scope: Sql = _ALL) -> HoldRecord:
@@ -132,6 +134,7 @@ def confirm_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor, scop
                 "UPDATE holds SET released_by = ?, released_ms = ? WHERE id = ?", (actor.staff_no, now_ms(), hold_id)
             )
             audit.append(connection, actor, "hold.release", hold_id, {"asked_by": hold.release_asked_by})
+            _told(crm, connection, hold_id)
     if alone:
         raise SecondPersonNeeded("who asked for the release cannot confirm it: a second person is needed")
     return get_hold(crm, hold_id)
@@ -143,7 +146,16 @@ def cancel_release(crm: sqlite_utils.Database, hold_id: str, actor: Actor, scope
         _standing(crm, hold_id, scope, asked=True)
         connection.execute("UPDATE holds SET release_asked_by = NULL, release_asked_ms = NULL WHERE id = ?", (hold_id,))
         audit.append(connection, actor, "hold.release_cancel", hold_id)
-    return get_hold(crm, hold_id)
+        return _told(crm, connection, hold_id)
+
+
+def _told(crm: sqlite_utils.Database, connection: sqlite3.Connection, hold_id: str) -> HoldRecord:
+    """The hold as it is now, of which everybody is told who manages holds; scope is asked when it is sent."""
+    hold = get_hold(crm, hold_id)
+    to = [one.staff_no for one in list_operators(crm) if one.may_log_in and Permission.HOLD_MANAGE in one.permissions]
+    call_id = hold.subject if hold.kind == "call" else None
+    office_events.tell(connection, EVENT, {"on_channel": hold.channel}, to=to, call_id=call_id)
+    return hold
 
 
 def _standing(crm: sqlite_utils.Database, hold_id: str, scope: Sql, *, asked: bool) -> HoldRecord:

@@ -11,7 +11,7 @@ from crm_client_api.domain.audit import Actor
 from firmware.clock import now_ms
 from firmware.errors import NotFound
 from firmware.store.connection import write
-from recorder.orders import LibraryVerb, RecorderVerb, add_order
+from recorder.orders import LibraryVerb, RecorderVerb, add_order, refusal_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,11 @@ class OrderState:
     done_ms: int | None
     ok: bool
     message: str
+
+    @property
+    def error_code(self) -> str | None:
+        """Why it was refused."""
+        return None if self.done_ms is None or self.ok else refusal_code(self.message)
 
 
 def place_order(

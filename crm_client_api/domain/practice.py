@@ -1,9 +1,9 @@
 """Practice calls in an office with real lines: which they are, and turning practice on and off.
 
 An office must never take made-up calls for its own. Where a box ever held a real line card, the calls of simulated ones
-are seen and heard like any other, marked, but they count nowhere: not in statistics, not among the missed calls, not in
-exports of calls, and no other program is told of them. On a box that only ever had simulated lines, they are all that
-there is, and count.
+are seen and heard like any other, marked, but they count nowhere: not in statistics or metrics, not among the missed
+calls, not in exports of calls, and no other program is told of them. On a box that only ever had simulated lines, they
+are all that there is, and count.
 """
 
 from __future__ import annotations

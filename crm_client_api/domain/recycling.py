@@ -19,13 +19,17 @@ from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.invalid import Invalid
 from firmware.clock import now_ms
 from firmware.durable import write_whole
-from firmware.errors import StoreError
+from firmware.errors import Refused, StoreError
 from firmware.parameters import get_all
 
 MOST_AT_ONCE = 500
 """Records that one request deletes, restores, purges or changes, all or none of them."""
 PURGED_AT_ONCE = 50
 _DAY_MS = 86_400_000
+
+
+class Held(Refused):
+    """A hold protects what was to go for good."""
 
 
 def kept_ms(crm: sqlite_utils.Database) -> int:

@@ -113,15 +113,15 @@ def get_erasure(request: Request, order_id: int) -> ErasureInfo:
     if order.verb != ERASE:
         raise NotFound("there is no such order")
     if order.done_ms is None:
-        return ErasureInfo(order.id, "pending", "", None)
+        return ErasureInfo(order.id, "pending", "", None, None)
     if not order.ok:
-        return ErasureInfo(order.id, "refused", order.message, None)
+        return ErasureInfo(order.id, "refused", order.message, order.error_code, None)
     certificate = msgspec.json.decode(order.message, type=Certificate)
     try:
         signed = msgspec.json.decode((request.api.home.root / certificate.file).read_bytes())
     except (OSError, msgspec.DecodeError) as error:
         raise NotFound("the certificate is not there") from error
-    return ErasureInfo(order.id, "done", "", signed)
+    return ErasureInfo(order.id, "done", "", None, signed)
 
 
 def _find(request: Request, number: str) -> list[Found]:

@@ -12,6 +12,7 @@ from crm_client_api.domain.handing_over.reach import LevelMissing
 from crm_client_api.domain.holds import SecondPersonNeeded
 from crm_client_api.domain.invalid import Invalid
 from crm_client_api.domain.operators import SetOnce, StaffNoUsed, WrongOldPassword
+from crm_client_api.domain.recycling import Held
 from crm_client_api.domain.second_factor import SecondFactorRequired, WrongCode
 from crm_client_api.domain.sessions import WrongCredentials
 from crm_client_api.domain.takings import Taken
@@ -25,13 +26,19 @@ _STREAMS_RETRY_AFTER_S = 5
 
 
 class ApiError(BoxError):
-    """An error that only HTTP knows: ``status``, a ``code`` for programs, and headers such as Retry-After."""
+    """An error that only HTTP knows: ``status``, a ``code`` for programs, and headers such as Retry-After.
 
-    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+    ``key``: of which parameter.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, headers: dict[str, str] | None = None, key: str | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.headers = headers or {}
+        self.key = key
 
 
 class PermissionMissing(ApiError):
@@ -52,6 +59,7 @@ _KINDS: tuple[tuple[type[BoxError], int, str], ...] = (
     (Taken, 409, "taken"),
     (WrongOldPassword, 409, "wrong_old_password"),
     (SecondPersonNeeded, 409, "second_person"),
+    (Held, 409, "held"),
     (NotFound, 404, "not_found"),
     (Refused, 409, "refused"),
     (BadInput, 400, "bad_input"),
@@ -75,12 +83,14 @@ def as_api_error(error: BoxError) -> ApiError:
         return ApiError(409, f"medium_{error.code}", str(error))
     for kind, status, code in _KINDS:
         if isinstance(error, kind):
-            return ApiError(status, code, str(error))
+            return ApiError(status, code, str(error), key=error.key if isinstance(error, ConfigError) else None)
     return ApiError(500, "internal", "an error inside the box")
 
 
 def error_response(error: ApiError) -> bottle.HTTPResponse:
     """The answer for an error."""
-    body = msgspec.json.encode(ErrorAnswer(ErrorBody(error.code, str(error))))
+    body = msgspec.json.encode(
+        ErrorAnswer(ErrorBody(error.code, str(error), msgspec.UNSET if error.key is None else error.key))
+    )
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"} | error.headers
     return bottle.HTTPResponse(body, error.status, **headers)

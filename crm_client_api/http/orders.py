@@ -112,6 +112,7 @@ def get_one_order(request: Request, order_id: int) -> OrderInfo:
         state="pending" if order.done_ms is None else "done" if order.ok else "refused",
         done_at=None if order.done_ms is None else iso_utc(order.done_ms),
         message=order.message,
+        error_code=order.error_code,
     )
 
 

@@ -1,4 +1,4 @@
-"""What one reader is told of what people did to customers and communication records.
+"""What one reader is told of what people did to customers, communication records and holds.
 
 Events name those who had the record in scope when it happened. A stream may be that of a program with fewer rights, and
 what was missed is sent later: so it is asked once more when it is sent.
@@ -6,16 +6,19 @@ what was missed is sent later: so it is asked once more when it is sent.
 
 from __future__ import annotations
 
+from crm_client_api.domain.calls import get_call
 from crm_client_api.domain.communications.changes import EVENT as COMMUNICATION_CHANGED
 from crm_client_api.domain.customers.news import EVENT as CUSTOMER_CHANGED
+from crm_client_api.domain.holds import EVENT as HOLD_CHANGED
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.scope import RecordScope, communication_scope
 from crm_client_api.views.calls import Desk
+from firmware.errors import NotFound
 from firmware.store.event_log import Event
 
 GONE = "gone"
 """The reader had the customer in scope, and has it no more."""
-_KEPT_BACK = ("to", "owners")
+_KEPT_BACK = ("to", "owners", "on_channel")
 
 
 def told(desk: Desk, event: Event) -> dict[str, object] | None:
@@ -27,7 +30,22 @@ def told(desk: Desk, event: Event) -> dict[str, object] | None:
         held = Permission.COMMUNICATION_MANAGE in desk.operator.permissions
         scope = communication_scope(desk.operator.viewer)
         return data if held and _has(desk, "communications", data["id"], scope) else None
+    if event.kind == HOLD_CHANGED and not _may_see_hold(desk, event):
+        return None
     return data
+
+
+def _may_see_hold(desk: Desk, event: Event) -> bool:
+    """Whether calls in scope may be held by it; a number's, a customer's and a period's may be anybody's."""
+    if Permission.HOLD_MANAGE not in desk.operator.permissions:
+        return False
+    if event.call_id is not None:
+        try:
+            get_call(desk.stores.calls, event.call_id, desk.channels)
+        except NotFound:
+            return False
+    channel = event.data.get("on_channel")
+    return not isinstance(channel, int) or desk.channels.allows(channel)
 
 
 def _of_customer(desk: Desk, event: Event, data: dict[str, object]) -> dict[str, object] | None:

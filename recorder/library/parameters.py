@@ -28,8 +28,10 @@ PARAMETERS = (
     ),
     Parameter(
         "retention_days", "system", int, 0, "Retention", "录音保存天数",
-        "Recordings older than this are deleted, unless a rule or a hold says otherwise. 0: kept for ever.",
-        "超过此天数的录音将被删除,另有规则或保全的除外。0 为永久保存。", "d", 0, 36_500, effect="at once",
+        "Recordings older than this are deleted, unless a rule or a hold says otherwise. 0: none is deleted for its"
+        " age; what happens when the disk is full is another setting.",
+        "超过此天数的录音将被删除,另有规则或保全的除外。0 为不按时间删除;存储满时如何处理另行设置。",
+        "d", 0, 36_500, effect="at once",
     ),
     Parameter(
         "convert_after_days", "system", int, 0, "Convert after", "转换格式天数",
@@ -82,7 +84,7 @@ PARAMETERS = (
     ),
     Parameter(
         "smtp_sender", "system", str, "tapdeck@localhost", "Mail sender", "发件人",
-        "The sender's address of the box's mail.", "设备邮件的发件人地址。", effect="at once",
+        "The sender's address of the box's mail.", "录音盒邮件的发件人地址。", effect="at once",
         check_text=check_address,
     ),
     Parameter(

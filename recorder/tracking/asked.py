@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from firmware.errors import Refused
 from recorder.calls import CallEventKind, Pause
-from recorder.orders import Order
+from recorder.orders import REFUSALS, Order
 from recorder.tracking import pauses
 from recorder.tracking.call_life import CallLife
 from recorder.tracking.channel import Take
@@ -26,7 +26,7 @@ def carry_out(life: CallLife, order: Order, at: int, now: int) -> str:
         raise Refused(f"a recorder knows no order {order.verb!r}")
     call = life.state.call
     if order.call_id is not None and (call is None or call.id != order.call_id):
-        raise Refused("this call is not running any more")
+        raise Refused(REFUSALS["order_call_over"])
     return action(life, order, max(0, now - REACH_S * life.rate, min(at, now)))
 
 
@@ -50,16 +50,16 @@ def hear_code(life: CallLife, digits: str, at: int) -> None:
 def _pause(life: CallLife, order: Order, at: int) -> str:
     state = life.state
     if state.off_hook is None and state.manual is None:
-        raise Refused("nothing is running that could be paused: no call, and no recording that was asked for")
+        raise Refused(REFUSALS["order_nothing_runs"])
     if pauses.is_paused(state.pauses):
-        raise Refused("the recording is paused already")
+        raise Refused(REFUSALS["order_paused"])
     _open(life, at, Pause(at, None, order.asked_by, order.reason), at)
     return ""
 
 
 def _resume(life: CallLife, order: Order, at: int) -> str:
     if not pauses.is_paused(life.state.pauses):
-        raise Refused("the recording is not paused")
+        raise Refused(REFUSALS["order_not_paused"])
     _close(life, at, at)
     return ""
 
@@ -83,9 +83,9 @@ def _record(life: CallLife, order: Order, at: int) -> str:
     if state.call is not None:
         return _keep(life, order, at)
     if not life.settings.enabled:
-        raise Refused("this channel is switched off")
+        raise Refused(REFUSALS["order_channel_off"])
     if state.manual is not None:
-        raise Refused("a recording that was asked for is running already")
+        raise Refused(REFUSALS["order_recording_runs"])
     begin = max(at, state.manual_to)
     state.manual = Take(begin, life.wall_ms(begin))
     return ""
@@ -93,7 +93,7 @@ def _record(life: CallLife, order: Order, at: int) -> str:
 
 def _stop(life: CallLife, order: Order, at: int) -> str:
     if life.state.manual is None:
-        raise Refused("no recording that was asked for is running")
+        raise Refused(REFUSALS["order_no_recording"])
     life.end_manual(at)
     return ""
 
@@ -109,9 +109,9 @@ def _discard(life: CallLife, order: Order, at: int) -> str:
 def _wish(life: CallLife, order: Order, at: int, *, keep: bool) -> str:
     state = life.state
     if state.call is None:
-        raise Refused("no call is running")
+        raise Refused(REFUSALS["order_no_call"])
     if keep and state.call.kept_reason == "never_list":
-        raise Refused("a number that must never be recorded")
+        raise Refused(REFUSALS["order_never_record"])
     state.wish, state.wish_by = "keep" if keep else "discard", order.asked_by
     life.tell(CallEventKind.RECORDING_KEPT if keep else CallEventKind.RECORDING_DISCARDED, at)
     return ""

@@ -16,7 +16,7 @@ from firmware.clock import now_ms
 from firmware.errors import Refused
 from recorder.calls import Call, CallEvent, CallEventKind, Cut, News, OrderDone
 from recorder.journal import Journal
-from recorder.orders import Order
+from recorder.orders import REFUSALS, Order
 from recorder.tape.format import TapeBlock
 from recorder.tape.reader import TapeReader, set_aside_tape
 from recorder.tracking import pauses
@@ -87,7 +87,7 @@ class OrderDesk:
         late_ms = block.wall_ms(block.end_sample, self._rate) - order.at_ms
         age_ms = now_ms() - order.at_ms
         if min(age_ms, late_ms) > STALE_MS:
-            raise Refused("the order came too late")
+            raise Refused(REFUSALS["order_late"])
         if 0 <= age_ms < late_ms:  # the clock was set back, and the tape's labels do not follow yet
             late_ms = age_ms
         at = block.end_sample - late_ms * self._rate // 1000
@@ -97,17 +97,17 @@ class OrderDesk:
         """Cut a call that was not kept, if the tape still has its end; what has gone of its beginning is a gap."""
         call = self._journal.ended_call(order.call_id or "")
         if call is None or call.channel != order.channel:
-            raise Refused("there is no such call on this channel")
+            raise Refused(f"{REFUSALS['order_call_unknown']} on this channel")
         if call.kept_reason == "never_list":
-            raise Refused("a number that must never be recorded")
+            raise Refused(REFUSALS["order_never_record"])
         if call.from_sample is None or call.to_sample is None:
-            raise Refused("the call has no audio")
+            raise Refused(REFUSALS["order_call_silent"])
         cut = self._journal.cut_so_far(call.id)
         if cut.deleted:
-            raise Refused("a recording of this call was deleted")
+            raise Refused(REFUSALS["order_deleted"])
         begin, end = call.from_sample if cut.upto is None else cut.upto, call.to_sample
         if call.kept and begin >= end:
-            raise Refused("the call is kept already")
+            raise Refused(REFUSALS["order_kept"])
         wall_ms = self._labels(call.tape_epoch, end, block) if begin < end else None
         call.kept, call.kept_reason = True, "asked"
         told = CallEvent(CallEventKind.RECORDING_KEPT, call.channel, end, now_ms(), call)
@@ -144,9 +144,9 @@ class OrderDesk:
             else:
                 block = self._block_set_aside(epoch or "", number)
         except OSError as error:
-            raise Refused(f"the tape cannot be read: {error.strerror}") from error
+            raise Refused(f"{REFUSALS['order_tape_unread']}: {error.strerror}") from error
         if block is None:
-            raise Refused("the tape no longer holds it")
+            raise Refused(REFUSALS["order_tape_past"])
         return lambda sample: block.wall_ms(sample, self._rate)
 
     def _block_set_aside(self, epoch: str, number: int) -> TapeBlock | None:

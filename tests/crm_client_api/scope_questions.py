@@ -56,7 +56,7 @@ MOVING = {
 
 _NEEDED = {
     "ids": "ids=01a0c450-0000-7000-8000-000000000001",
-    "from": "from=2026-09-01", "to": "to=2026-11-30", "month": "month=2026-09",
+    "staff_no": "staff_no=3001", "from": "from=2026-09-01", "to": "to=2026-11-30", "month": "month=2026-09",
 }  # fmt: skip
 _WORDS = frozenset({"q", "text", "subject", "category", "level", "status", "source", "tag", "method"})
 _PEOPLE = frozenset({"owner", "author", "operator", "handled_by", "actor", "staff_no"})

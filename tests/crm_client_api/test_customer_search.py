@@ -268,3 +268,19 @@ def test_suggestions_and_counts_over_http(crm, server, browse):
     assert ways[0] == ways[1][::-1]
     assert browser.ask("GET", "/customers?sort=phone").status == 400
     assert ROOT
+
+
+def test_a_suggestion_tells_the_place_in_both_languages(home, crm, server, browse):
+    (home.root / "number_places.csv").write_text('+8613812,江苏连云港,"Lianyungang, Jiangsu"\n', encoding="utf-8")
+    hire(crm, "1000", "super")
+    browser = browse("1000")
+    for name, number in (("王小明", "138 1234 5678"), ("报警", "110"), ("分机", "8123")):
+        assert browser.ask("POST", "/customers", {"name": name, "phones": [{"number": number}]}).status == 201
+    found = {
+        name: browser.get(f"/customers/suggest?q={quote(name)}")["customers"][0] for name in ("王小明", "报警", "分机")
+    }
+    told = {name: (one["place"], one["place_en"]) for name, one in found.items()}
+    assert told["王小明"] == ("江苏连云港", "Lianyungang, Jiangsu")
+    assert told["分机"] == (None, None)
+    chinese, english = told["报警"]
+    assert english == "Police", chinese

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from crm_office import hire
+from crm_office import Listener, hire
 
 from crm_client_api.domain.audit import Actor
 from crm_client_api.domain.customers import Phone, add_customer
@@ -57,6 +57,33 @@ def test_two_people_lift_a_hold(crm, exchange, browser, browse):
     actions = [row[0] for row in rows]
     assert actions == ["hold.set", "hold.release_ask", "hold.release_refused", "hold.release_cancel",
                        "hold.release_ask", "hold.release"]  # fmt: skip
+
+
+def test_who_manages_holds_and_has_the_call_in_scope_hears_of_it_at_once(crm, exchange, browser, browse):
+    hire(crm, "3", "ordinary", None, (2,))
+    hire(crm, "4", "super", permissions=ALL_PERMISSIONS - {Permission.HOLD_MANAGE})
+    hidden, shown = exchange.call(1)["id"], exchange.call(2)["id"]
+    position = browser.get("/popups")["position"]
+    streams = {one: Listener(browse(one), f"/events?after={position}") for one in ("2", "3", "4")}
+    try:
+        hold(browser, kind="call", subject=hidden)
+        hold(browser, kind="period", **{"from": "2026-05-03T00:00:00Z"}, channel=1)
+        hold(browser, kind="number", subject="13812345678")
+        last = hold(browser, kind="call", subject=shown).json["id"]
+        browser.ask("POST", f"/holds/{last}/release-request")
+        browse("2").ask("POST", f"/holds/{last}/release-confirm")
+        browse("3").ask("PUT", "/agent-state", {"state": "busy"})
+        told = {"2": [hidden, None, None, shown, shown, shown], "3": [None, shown, shown, shown], "4": []}
+        for staff_no, expected in told.items():
+            seen = []
+            while (event := streams[staff_no].next("office").data)["data"].get("state") != "busy":
+                if event["kind"] == "hold_changed":
+                    seen.append(event["call_id"])
+                    assert event["data"] == {}
+            assert seen == expected, staff_no
+    finally:
+        for stream in streams.values():
+            stream.close()
 
 
 def test_what_cannot_be_held(crm, exchange, browser, browse):

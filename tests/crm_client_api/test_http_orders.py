@@ -7,7 +7,7 @@ from crm_office import hire
 
 from crm_client_api.domain.permissions import ALL_PERMISSIONS, Permission
 from firmware.store.connection import write
-from recorder.orders import read_orders, settle_order
+from recorder.orders import REFUSALS, read_orders, refusal_code, settle_order
 
 WHY = {"reason": "card number"}
 
@@ -62,15 +62,25 @@ def test_what_became_of_an_order(crm, exchange, browser, browse):
     )
     with write(exchange.db) as connection:
         settle_order(connection, "test-1", done, 1000, ok=True, message="")
-        settle_order(connection, "test-1", refused, 2000, ok=False, message="nothing is paused")
+        settle_order(connection, "test-1", refused, 2000, ok=False, message=REFUSALS["order_not_paused"])
     states = {number: browser.get(f"/orders/{number}") for number in (done, refused, waiting)}
     assert [one["state"] for one in states.values()] == ["done", "refused", "pending"]
-    assert states[refused]["message"] == "nothing is paused"
+    assert (states[refused]["message"], states[refused]["error_code"]) == (
+        "the recording is not paused",
+        "order_not_paused",
+    )
+    assert states[done]["error_code"] is states[waiting]["error_code"] is None
     assert states[done]["done_at"] == "1970-01-01T00:00:01.000Z"
     assert (states[waiting]["done_at"], states[waiting]["verb"]) == (None, "keep")
     hire(crm, "2", "super")
     assert browse("2").ask("GET", f"/orders/{done}").status == 404, "somebody else's"
     assert browser.ask("GET", "/orders/999").status == 404
+
+
+def test_every_reason_for_a_refusal_has_a_code():
+    for code, words in REFUSALS.items():
+        assert refusal_code(f"2 not done: {words}, because") == code
+    assert refusal_code("the moon is full") == "order_refused"
 
 
 def test_orders_that_make_no_sense_are_refused_at_once(crm, exchange, browser):

@@ -4,6 +4,7 @@ count as ever.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -67,6 +68,18 @@ def test_not_in_the_statistics(lines, browse, held):
     assert asked["total"]["calls"] == (0 if held else 3)
     assert len(browser.get("/calls")["calls"]) == 5, "they are listed"
     assert sum(one["simulated"] for one in browser.get("/calls")["calls"]) == 3, "and marked"
+
+
+def test_not_in_the_metrics(lines, browse, held):
+    browser = browse("1")
+    browser.ask("GET", "/metrics", prefix="")  # counters begin with the API
+    for channel in (REAL, PRACTICE):
+        lines.talked(channel)
+        lines.call(channel)
+    told = browser.ask("GET", "/metrics", prefix="").body.decode()
+    for name in ("tapdeck_calls_total", "tapdeck_running_calls"):
+        channels = set(re.findall(rf'^{name}{{channel="(\d+)"', told, re.MULTILINE))
+        assert channels == {str(one) for one in ({REAL} if held else {REAL, PRACTICE})}, name
 
 
 def test_nobody_has_to_call_them_back(lines, home, browse, held):

@@ -84,7 +84,7 @@ def test_a_customer_restored_between_two_transactions_of_a_purge_stays(crm, peop
         ("number", "139 0000 1111", {"number": "13900001111", "match_key": "+8613900001111"}),
     ],
 )
-def test_a_customer_stays_while_a_record_about_it_is_held(crm, people, kind, subject, linked):
+def test_a_customer_stays_while_a_record_about_it_is_held(crm, people, browse, kind, subject, linked):
     held, free = add_customer_of(crm, "1", "王伟"), add_customer_of(crm, "1", "李娜")
     note = call_note(crm, held, "1", **linked)
     call_note(crm, free, "1", call_id="call-8")
@@ -93,6 +93,7 @@ def test_a_customer_stays_while_a_record_about_it_is_held(crm, people, kind, sub
     with pytest.raises(Refused, match=f"customer {held}"):
         customer_bin.purge_many(crm, [held, free], BOSS, ALL, SITE)
     assert customer_bin.purge_old(crm, now_ms() + 1, SITE) == 1
+    assert browse("9").ask("POST", "/customers/purge", {"ids": [held]}).code == "held"
     customer_bin.restore_many(crm, [held], BOSS, ALL)
     assert living(crm, "communications") == [int(note)]
 

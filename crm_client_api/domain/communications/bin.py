@@ -13,7 +13,7 @@ from crm_client_api.domain.communications.changes import tell_changed
 from crm_client_api.domain.communications.filters import Filter, Reach
 from crm_client_api.domain.communications.finding import LOOK_AHEAD, find, still_wanted
 from crm_client_api.domain.communications.record import key_of
-from crm_client_api.domain.recycling import BackedUp, RecycleBin
+from crm_client_api.domain.recycling import BackedUp, Held, RecycleBin
 from crm_client_api.domain.scope import RecordScope
 from crm_client_api.domain.standing_holds import RECORD_COLUMNS, StandingHolds
 from firmware.errors import NotFound, Refused
@@ -60,12 +60,12 @@ def purge_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, sco
     """Remove records from the recycle bin for good, in short transactions; how many.
 
     None unless all may go when it begins; of many, what somebody restores or holds before its turn stays. That only a
-    super operator may is the caller's to check. Raises NotFound, Invalid; Refused: a hold protects one.
+    super operator may is the caller's to check. Raises NotFound, Invalid; Held: a hold protects one.
     """
     keys = _BIN.keys(ids, key_of)
     _owners(crm.conn, "communications", keys, scope, _BINNED)
     if len(_unprotected(crm.conn, keys, site)) != len(keys):
-        raise Refused("a hold protects a record")
+        raise Held("a hold protects a record")
     purged = 0
     for first in range(0, len(keys), _PURGED_AT_ONCE):
         with write(crm) as connection:

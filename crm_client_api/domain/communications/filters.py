@@ -28,8 +28,8 @@ class Filter:
     """What to list. ``text``: words in subject, content, result; ``subject``: in the subject alone.
 
     ``number``: a whole one in any spelling, or at least three digits in a row. Times are Unix ms UTC, ``from`` included
-    and ``to`` not. ``before``: the position that the page before ended with. ``deleted``: the recycle bin instead.
-    ``up_to``: no record with a higher id.
+    and ``to`` not. ``before``: the position that the page before ended with; ``backwards``: the oldest first.
+    ``deleted``: the recycle bin instead. ``up_to``: no record with a higher id.
     """
 
     text: str = ""
@@ -45,6 +45,7 @@ class Filter:
     next_from_ms: int | None = None
     next_to_ms: int | None = None
     before: int | None = None
+    backwards: bool = False
     deleted: bool = False
     up_to: int | None = None
     limit: int = 50

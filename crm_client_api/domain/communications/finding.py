@@ -1,4 +1,4 @@
-"""Finds the records that a filter wants, newest first, by looking at a bounded number of them.
+"""Finds the records that a filter wants, newest or oldest first, by looking at a bounded number of them.
 
 Words, digits, people, customer and scope are one question to the full-text index, which answers in the order of time.
 Whoever asks by a number, a call, a next contact or for the recycle bin gives a source of few candidates instead. Each
@@ -45,7 +45,7 @@ _EVER_MS = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Ids of records, newest first. ``next``: the position behind which to go on, None at the end."""
+    """Ids of records in their order. ``next``: the position behind which to go on, None at the end."""
 
     ids: list[int]
     next: int | None
@@ -62,6 +62,7 @@ class _Question:
     row: Sql
     sources: list[Sql]
     bounds: tuple[int, int]
+    order: str
 
     @property
     def expression(self) -> str:
@@ -95,8 +96,8 @@ def find(
     ids: list[int] = []
     last, looked_at = 0, 0
     while True:
-        floor = max(low, high - span)
-        query, given = _candidates(asked, few, (high, floor), wanted.deleted)
+        part = (min(high, low + span), low) if wanted.backwards else (high, max(low, high - span))
+        query, given = _candidates(asked, few, part, wanted.deleted)
         with closing(connection.execute(query, given)) as rows:
             for place, key in rows:
                 if key is not None:
@@ -107,20 +108,21 @@ def find(
                 looked_at += 1
                 if looked_at == look_ahead:
                     return Found(ids, place)
-        if floor == low:
+        if part == (high, low):
             return Found(ids, None)
+        high, low = (high, part[0]) if wanted.backwards else (part[1], low)
         now_s = thread_time()
         if now_s - begun_s > _PATIENCE_S:
-            return Found(ids, floor)
+            return Found(ids, low - 1 if wanted.backwards else high)
         if now_s - last_s < _PATIENCE_S / 10:
             span *= 2
-        high, last_s = floor, now_s
+        last_s = now_s
 
 
 def still_wanted(
     connection: sqlite3.Connection, ids: Sequence[int], wanted: Filter, reach: Reach, site: Site
 ) -> list[int]:
-    """Of records that ``find`` found, those that it would find now, newest first."""
+    """Of records that ``find`` found, those that it would find now, in the same order."""
     asked = _question(connection, wanted, reach, site)
     if asked is None:
         return []
@@ -151,20 +153,22 @@ def _candidates(asked: _Question, few: Sql | None, bounds: tuple[int, int], dele
         return (
             # The limit keeps SQLite from looking at the rows of all candidates before it sorts them.
             f"SELECT place, {id_of.format(id='t.id')} FROM (SELECT {_PLACE} AS place, id FROM communications t"
-            f" WHERE {few[0]} AND {_PLACE} < ? AND {_PLACE} >= ? ORDER BY at_ms DESC, id DESC LIMIT -1) t",
+            f" WHERE {few[0]} AND {_PLACE} < ? AND {_PLACE} >= ?"
+            f" ORDER BY at_ms {asked.order}, id {asked.order} LIMIT -1) t",
             (*given, *few[1], *bounds),
         )
     if not asked.expression:
-        (to_ms, to_id), (from_ms, _) = map(_time_and_id, bounds)
+        (to_ms, to_id), (from_ms, from_id) = map(_time_and_id, bounds)
         return (
             f"SELECT {_PLACE} AS place, {id_of.format(id='t.id')} FROM communications t INDEXED BY"
-            " communications_by_time WHERE at_ms <= ? AND (at_ms, id) < (?, ?) AND at_ms >= ?"
-            " ORDER BY at_ms DESC, id DESC",
-            (*given, to_ms, to_ms, to_id, from_ms),
+            " communications_by_time WHERE at_ms <= ? AND (at_ms, id) < (?, ?) AND at_ms >= ? AND (at_ms, id) >= (?, ?)"
+            f" ORDER BY at_ms {asked.order}, id {asked.order}",
+            (*given, to_ms, to_ms, to_id, from_ms, from_ms, from_id),
         )
     return (
         f"SELECT w.rowid AS place, {id_of.format(id=f'(w.rowid & {_ID_MASK})')} FROM communication_words w"
-        " WHERE w.communication_words MATCH ? AND w.rowid < ? AND w.rowid >= ? ORDER BY w.rowid DESC",
+        " WHERE w.communication_words MATCH ? AND w.rowid < ? AND w.rowid >= ?"
+        f" ORDER BY w.rowid {asked.order}",
         (*given, asked.expression, *bounds),
     )
 
@@ -251,6 +255,7 @@ def _question(connection: sqlite3.Connection, wanted: Filter, reach: Reach, site
         _row_conditions(wanted, reach, site, by_key),
         list(_sources(wanted, reach, site, by_key)),
         _bounds(wanted),
+        "ASC" if wanted.backwards else "DESC",
     )
 
 
@@ -262,12 +267,11 @@ def _owners(connection: sqlite3.Connection, scope: RecordScope) -> list[str]:
 
 def _bounds(wanted: Filter) -> tuple[int, int]:
     """Below which and from which place on."""
-    high = [_first_place(LATEST_MS)]
-    if wanted.before is not None:
-        high.append(wanted.before)
-    if wanted.to_ms is not None:
-        high.append(_first_place(wanted.to_ms))
-    return min(high), _first_place(EARLIEST_MS if wanted.from_ms is None else wanted.from_ms)
+    high = _first_place(LATEST_MS if wanted.to_ms is None else wanted.to_ms)
+    low = _first_place(EARLIEST_MS if wanted.from_ms is None else wanted.from_ms)
+    if wanted.before is None:
+        return high, low
+    return (high, max(low, wanted.before + 1)) if wanted.backwards else (min(high, wanted.before), low)
 
 
 def _first_place(at_ms: int) -> int:

@@ -34,7 +34,7 @@ MOST_COUNTED = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some records, newest first. ``next``: the ``before`` of the next page, None at the end."""
+    """Some records in their order. ``next``: the ``before`` of the next page, None at the end."""
 
     records: list[Communication]
     next: int | None
@@ -75,9 +75,10 @@ def find_page(
     """
     found = find(crm.conn, wanted, reach, site, wanted.limit, look_ahead)
     names, named = reach.names()
+    order = "ASC" if wanted.backwards else "DESC"
     rows = crm.conn.execute(
         f"SELECT {COLUMNS} FROM communications c LEFT JOIN customers k ON {names}"
-        f" WHERE c.id IN ({','.join('?' * len(found.ids))}) ORDER BY c.at_ms DESC, c.id DESC",
+        f" WHERE c.id IN ({','.join('?' * len(found.ids))}) ORDER BY c.at_ms {order}, c.id {order}",
         (*named, *found.ids),
     )
     return Page([communication_of(row) for row in rows], found.next)

@@ -15,11 +15,11 @@ from crm_client_api.domain.customers.purged_tasks import TasksOfPurged, part_wit
 from crm_client_api.domain.customers.read import COLUMNS, customers_of, find_customer, ids_in_scope, row_id
 from crm_client_api.domain.customers.record import Customer
 from crm_client_api.domain.customers.search import Filter, look_for_ids, still_wanted
-from crm_client_api.domain.recycling import PURGED_AT_ONCE, BackedUp, RecycleBin
+from crm_client_api.domain.recycling import PURGED_AT_ONCE, BackedUp, Held, RecycleBin
 from crm_client_api.domain.scope import RecordScope, communication_scope
 from crm_client_api.domain.staff.people import last_appointment
 from crm_client_api.domain.standing_holds import RECORD_COLUMNS, StandingHolds
-from firmware.errors import BadInput, NotFound, Refused
+from firmware.errors import BadInput, NotFound
 from firmware.store.connection import write
 from recorder.numbers import Site
 
@@ -167,14 +167,14 @@ def purge_many(crm: sqlite_utils.Database, ids: Sequence[str], actor: Actor, sco
     """Remove customers from the recycle bin for good, with their communication records; how many, and of tasks.
 
     None unless all may go when it begins; of many, what somebody restores or holds before its turn stays. That only a
-    super operator may is the caller's to check. Raises NotFound, Invalid, Refused (a hold protects one).
+    super operator may is the caller's to check. Raises NotFound, Invalid, Held (a hold protects one).
     """
     keys = keys_of(ids)
     _require_binned(crm.conn, keys, scope)
     holds = StandingHolds(crm.conn, site)
     protected = next((key for key in keys if holds.over_customer_with_records(key) is not None), None)
     if protected is not None:
-        raise Refused(f"a hold protects customer {protected}")
+        raise Held(f"a hold protects customer {protected}")
     return _purge_in_turn(crm, keys, lambda connection, some: _binned(connection, some, scope), actor, site)
 
 

@@ -28,6 +28,7 @@ from recorder.library.keeping.number_corrections import read_corrections
 from recorder.library.keeping.number_keys import is_corrected, is_keyed_for
 from recorder.library.keeping.task import Library, Stores
 from recorder.numbers import match_key, site_of, spellings
+from recorder.orders import REFUSALS
 
 ERASERS = "tapdeck.erasers"
 SALT_BYTES = 16
@@ -165,10 +166,11 @@ def _require_whole(stores: Stores) -> None:
 
     now = load_pass(stores.calls)
     if now is not None and now.rebuilding and now.phase != "done":
-        raise Refused("the store is being rebuilt and does not know all recordings yet: ask again when that is done")
+        why = REFUSALS["order_rebuilding"]
+        raise Refused(f"{why} and does not know all recordings yet: ask again when that is done")
     calls, corrections = stores.calls.conn, read_corrections(stores.crm.conn)
     if not is_keyed_for(calls, site_of(stores.crm)) or not is_corrected(calls, corrections):
-        raise Refused("older calls are not searchable by number yet: ask again in some minutes")
+        raise Refused(f"{REFUSALS['order_unsearchable']}: ask again in some minutes")
 
 
 @contextmanager

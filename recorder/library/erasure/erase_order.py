@@ -18,7 +18,7 @@ from firmware.store.connection import open_store, write
 from recorder.library.erasure.erase import Certificate, erase_number
 from recorder.library.keeping.library import open_library
 from recorder.library.keeping.task import Library
-from recorder.orders import LibraryVerb, Order, add_order
+from recorder.orders import REFUSALS, LibraryVerb, Order, add_order
 
 ERASE: LibraryVerb = "erase"
 _LOOK_EVERY_S = 0.2
@@ -41,7 +41,7 @@ def ask_erasure(crm: sqlite3.Connection, number: str, by: str, salt: str) -> int
 def erase_order(library: Library, order: Order) -> str:
     """Carry such an order out; its message is the ``Certificate`` as JSON. Raises BadInput, Refused."""
     if not order.data:
-        raise Refused("it was dealt with already; certificates are in the evidence folder")
+        raise Refused(f"{REFUSALS['order_dealt_with']}; certificates are in the evidence folder")
     try:
         asked = msgspec.convert(dict(order.data), _Request)
     except msgspec.ValidationError as error:

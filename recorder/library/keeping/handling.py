@@ -13,7 +13,7 @@ from firmware.errors import BadInput, Refused
 from firmware.store import event_log
 from firmware.store.connection import write
 from recorder.library.keeping.task import Library
-from recorder.orders import Order
+from recorder.orders import REFUSALS, Order
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ def handle_order(library: Library, order: Order) -> str:
     with write(library.calls) as connection:
         row = connection.execute("SELECT channel, handled_by FROM calls WHERE id = ?", (order.call_id,)).fetchone()
         if row is None:
-            raise Refused("there is no such call")
+            raise Refused(REFUSALS["order_call_unknown"])
         if row["handled_by"] != staff_no:
             connection.execute("UPDATE calls SET handled_by = ? WHERE id = ?", (staff_no, order.call_id))
             event_log.append(

@@ -14,21 +14,22 @@ from recorder.library.rebuilding.reconciliation import past_is_missing
 from recorder.library.storage.deletion import AT_ONCE, Outcome, delete_recordings
 from recorder.library.storage.judge import is_on_disk
 from recorder.library.storage.removal import finish_removals
-from recorder.orders import Order, last_settled, read_orders, settle_order
+from recorder.orders import REFUSALS, Order, last_settled, read_orders, settle_order
 
 READER = "library"
 MARKED = (
     "SELECT id, path, deleted_rule, deleted_by FROM recordings"
     " WHERE state = 'ready' AND deleted_rule IS NOT NULL ORDER BY started_ms, id"
 )
-_WORDS = {
-    "held": "a hold protects it",
-    "unread": "a folder of that time cannot be read, so a hold may protect it",
-    "unarchived": "an archive does not hold it yet",
-    "absent": "it has no audio",
-    "unreachable": "its folder cannot be read",
-    "unchecked": "its copy in an archive could not be looked at",
+_CODES = {
+    "held": "held",
+    "unread": "order_hold_unread",
+    "unarchived": "order_unarchived",
+    "absent": "order_no_audio",
+    "unreachable": "order_folder_away",
+    "unchecked": "order_archive_away",
 }
+"""Of ``REFUSALS``."""
 
 
 class FinishTask:
@@ -82,9 +83,9 @@ def _delete(library: Library, order: Order) -> str:
         raise BadInput("the order names neither recording nor call")
     states = {row["id"]: row["state"] for row in rows}
     if not states:
-        raise Refused("there is no such recording")
+        raise Refused(REFUSALS["order_recording_unknown"])
     if "pending" in states.values():
-        raise Refused("the recording is not finished yet")
+        raise Refused(REFUSALS["order_recording_unfinished"])
     there = [one for one, state in states.items() if state != "deleted"]  # this very order may have been interrupted
     outcome = delete_recordings(library, there, "order", order.asked_by, order.reason)
     if outcome.refused:
@@ -93,7 +94,7 @@ def _delete(library: Library, order: Order) -> str:
 
 
 def _refusal(outcome: Outcome) -> str:
-    why = sorted({_WORDS[reason] for reason in outcome.refused.values()})
+    why = sorted({REFUSALS[_CODES[reason]] for reason in outcome.refused.values()})
     return f"{len(outcome.refused)} not deleted: {', '.join(why)}"
 
 
