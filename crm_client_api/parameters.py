@@ -54,7 +54,7 @@ PARAMETERS = (
     ),
     Parameter(
         "customers_shared_by_all", "system", bool, False, "Customers shared by all", "客户资料信息是否所有操作员共享",
-        "Operators who hold customer_share get the pop-up with every matching customer.",
+        "Operators with the permission “Share customers” get the pop-up with every matching customer.",
         "有“客户资料信息共享”权限的操作员,来电弹出所有匹配的客户。", effect="at once",
     ),
     Parameter(
@@ -91,7 +91,7 @@ PARAMETERS = (
     ),
     Parameter(
         "customer_export_level", "system", str, "ordinary", "Customer export", "客户资料导出级别",
-        "The lowest level of operators that may export customers; ordinary: everybody who holds customer_manage.",
+        "The lowest level of operators that may export customers; ordinary: everybody who may “Manage customers”.",
         "允许导出客户资料的最低操作员级别;ordinary 为凡有“客户信息资料管理”权限者。",
         choices=("ordinary", "leader", "super"), effect="at once",
     ),
@@ -112,7 +112,7 @@ PARAMETERS = (
     Parameter(
         "language", "system", str, "zh-CN", "Language", "语言",
         "The language of pages before somebody chose one, and of what the box writes by itself.",
-        "用户未选择时页面的语言,以及设备自动生成内容的语言。", choices=("zh-CN", "en"), effect="at once",
+        "用户未选择时页面的语言,以及录音盒自动生成内容的语言。", choices=("zh-CN", "en"), effect="at once",
     ),
     *ACCESS_PARAMETERS,
     *STATISTICS_PARAMETERS,

@@ -39,6 +39,12 @@ def zone_here() -> tzinfo | None:
     return _here.get()
 
 
+def zone_name(zone: tzinfo) -> str:
+    """The IANA name by which other programs know a zone of ``parse_zone``; "" for a machine's that says none."""
+    key = zone.key if isinstance(zone, ZoneInfo) else "UTC"
+    return key if not key.startswith("/") else Path(key).resolve().as_posix().partition("/zoneinfo/")[2]
+
+
 def _machine_zone() -> tzinfo:
     local = Path("/etc/localtime")
     if local.exists():

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import vue from "@vitejs/plugin-vue";
 import ElementPlus from "unplugin-element-plus/vite";
 import { defineConfig } from "vitest/config";
-import { preloads } from "./preloads";
+import { preloads } from "./preloads.ts";
 
 // In development the pages come from Vite and the API from a running box.
 const box = process.env.TAPDECK_URL ?? "http://127.0.0.1:8080";

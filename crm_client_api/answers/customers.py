@@ -71,13 +71,15 @@ class CustomerCount(msgspec.Struct, frozen=True):
 
 
 class Suggestion(msgspec.Struct, frozen=True):
-    """A customer in few words; ``number`` is the one that was asked for, else the first."""
+    """A customer in few words; ``number`` is the one that was asked for, else the first. ``place`` of it in Chinese,
+    ``place_en`` in English."""
 
     id: str
     name: str
     company: str
     number: str
     place: str | None
+    place_en: str | None
 
 
 class Suggestions(msgspec.Struct, frozen=True):

@@ -17,9 +17,11 @@ class OperatorInfo(msgspec.Struct, frozen=True):
 
 
 class SessionInfo(msgspec.Struct, frozen=True):
-    """A session. ``csrf`` goes into the header X-Tapdeck-CSRF of every request that changes something."""
+    """A session. ``csrf`` goes into the header X-Tapdeck-CSRF of every request that changes something; ``time_zone``:
+    the office's, by whose clock days and hours are meant."""
 
     operator: OperatorInfo
     must_change_password: bool
     csrf: str
+    time_zone: str
     must_set_second_factor: bool = False

@@ -30,6 +30,12 @@ class Staff(msgspec.Struct, frozen=True):
     operators: list[StaffMember]
 
 
+class People(msgspec.Struct, frozen=True):
+    """What people are called, by staff number."""
+
+    names: dict[str, str]
+
+
 class NewPassword(msgspec.Struct, frozen=True):
     """A one-time password, shown once; it must be changed at the first log-in. ``warnings``: as of StaffMember."""
 

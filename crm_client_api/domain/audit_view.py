@@ -29,7 +29,8 @@ OPEN_THINGS = (
 class AuditFilter:
     """Which entries. ``action``: ``customer`` for all that is about customers, ``customer.change`` for one action.
 
-    Times are Unix ms UTC, ``to_ms`` excluded; ``before``: the ``next`` of the page before.
+    Times are Unix ms UTC, ``to_ms`` excluded; ``before``: the ``next`` of the page before. ``backwards``: the oldest
+    first.
     """
 
     actor: str = ""
@@ -39,6 +40,7 @@ class AuditFilter:
     to_ms: int | None = None
     before: str = ""
     limit: int = 50
+    backwards: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Entry:
 
 
 def list_entries(crm: sqlite_utils.Database, wanted: AuditFilter, viewer: Viewer) -> list[Entry]:
-    """Entries for this reader, newest first. Raises BadInput for a position that is none."""
+    """Entries for this reader, newest first unless backwards. Raises BadInput for a position that is none."""
     before = _position(wanted.before) if wanted.before else None
     actors = _actors(crm, viewer)
     if wanted.actor:
@@ -70,8 +72,13 @@ def list_entries(crm: sqlite_utils.Database, wanted: AuditFilter, viewer: Viewer
     if actors is None:
         keys = _keys(crm, wanted, viewer, before, None)
     else:  # one look for each actor: an index leads to the newest of each, none to the newest of a group
-        keys = sorted((key for one in actors for key in _keys(crm, wanted, viewer, before, one)), reverse=True)
-    return _entries(crm, keys[: wanted.limit], viewer)
+        keys = [key for one in actors for key in _keys(crm, wanted, viewer, before, one)]
+        keys.sort(reverse=not wanted.backwards)
+    return _entries(crm, keys[: wanted.limit], viewer, _order(wanted))
+
+
+def _order(wanted: AuditFilter) -> str:
+    return "ASC" if wanted.backwards else "DESC"
 
 
 def _keys(
@@ -91,20 +98,21 @@ def _keys(
     if wanted.to_ms is not None:
         conditions.append(("at_ms < ?", (wanted.to_ms,)))
     if before is not None:
-        conditions.append(("(at_ms, id) < (?, ?)", before))
+        conditions.append((f"(at_ms, id) {'>' if wanted.backwards else '<'} (?, ?)", before))
+    order = _order(wanted)
     rows = crm.conn.execute(
         f"SELECT at_ms, id FROM audit WHERE {' AND '.join(text for text, _ in conditions) or '1'}"
-        " ORDER BY at_ms DESC, id DESC LIMIT ?",
+        f" ORDER BY at_ms {order}, id {order} LIMIT ?",
         [*(value for _, values in conditions for value in values), wanted.limit],
     )
     return [(row[0], row[1]) for row in rows]
 
 
-def _entries(crm: sqlite_utils.Database, keys: Sequence[tuple[int, int]], viewer: Viewer) -> list[Entry]:
+def _entries(crm: sqlite_utils.Database, keys: Sequence[tuple[int, int]], viewer: Viewer, order: str) -> list[Entry]:
     plain, plain_values = _open(viewer)
     rows = crm.conn.execute(
         f"SELECT id, at_ms, actor, action, subject, address, data, hash, {plain} AS plain FROM audit"
-        f" WHERE id IN ({','.join('?' * len(keys))}) ORDER BY at_ms DESC, id DESC",
+        f" WHERE id IN ({','.join('?' * len(keys))}) ORDER BY at_ms {order}, id {order}",
         [*plain_values, *(entry_id for _, entry_id in keys)],
     )
     return [

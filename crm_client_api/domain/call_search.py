@@ -48,9 +48,11 @@ def search_calls(
     site: Site,
     position: Position | None,
     limit: int,
+    *,
+    backwards: bool = False,
 ) -> tuple[list[Call], Position | None]:
-    """Calls in scope, newest first, and where to go on (None: these were the last); ``limit`` and ``before`` of the
-    filter are not looked at.
+    """Calls in scope, newest first (``backwards``: oldest), and where to go on (None: these were the last); ``limit``
+    and ``before`` of the filter are not looked at.
 
     A search for something rare may end before the page is full, with a position: older ones were not looked at yet.
     """
@@ -59,7 +61,7 @@ def search_calls(
     plan = Plan(
         "calls", "c", "c.started_ms", "c.id", "0", _COLUMNS, "",
         _branches(calls.conn, wanted, scope, site), scope.sql("c.channel"), _conditions(calls.conn, wanted, site),
-        (wanted.from_ms, None if wanted.to_ms is None else wanted.to_ms - 1),
+        (wanted.from_ms, None if wanted.to_ms is None else wanted.to_ms - 1), not backwards,
     )  # fmt: skip
     rows, after = walk(calls.conn, plan, position, limit)
     return [call_of(row) for row in rows], after

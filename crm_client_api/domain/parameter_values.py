@@ -92,7 +92,7 @@ def check_changes(scope: Scope, changes: Changes) -> None:
     for key, value in changes.values.items():
         find_parameter(scope, key).check(value)
     if scope == "channel" and len(str(changes.values.get("name", ""))) > LONGEST_CHANNEL_NAME_CHARACTERS:
-        raise ConfigError(f"name: a channel's name has at most {LONGEST_CHANNEL_NAME_CHARACTERS} characters")
+        raise ConfigError(f"name: a channel's name has at most {LONGEST_CHANNEL_NAME_CHARACTERS} characters", "name")
 
 
 def copy_values(

@@ -54,6 +54,7 @@ from crm_client_api.http import (  # noqa: F401  imported for the routes that th
     operators,
     orders,
     parameters,
+    people,
     phrases,
     popup_reasons,
     popups,

@@ -16,7 +16,10 @@ from firmware.clock import iso_utc
 
 
 class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which entries. ``action``: a whole one (``customer.change``), or what it is about (``customer``)."""
+    """Which entries. ``action``: a whole one (``customer.change``), or what it is about (``customer``).
+
+    ``backwards``: the oldest first.
+    """
 
     actor: Annotated[str, msgspec.Meta(max_length=16)] = ""
     action: Annotated[str, msgspec.Meta(max_length=60)] = ""
@@ -25,6 +28,7 @@ class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to: Moment | None = None
     before: Annotated[str, msgspec.Meta(max_length=40)] = ""
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
+    backwards: bool = False
 
 
 @route(
@@ -37,6 +41,7 @@ def get_audit(request: Request, query: AuditQuery) -> AuditPage:
     wanted = AuditFilter(
         query.actor, query.action, query.subject, unix_ms(query.from_), unix_ms(query.to), query.before,
         query.limit + 1,  # one more tells whether there is a next page
+        query.backwards,
     )  # fmt: skip
     found = list_entries(request.stores.crm, wanted, viewer)
     page = found[: query.limit]

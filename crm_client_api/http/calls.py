@@ -19,11 +19,15 @@ from crm_client_api.views.call_backs import missed_calls
 
 
 class CallQuery(WantedCalls, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which calls (see WantedCalls), and ``call_back``: missed calls whose call-back is in this state."""
+    """Which calls (see WantedCalls), and ``call_back``: missed calls whose call-back is in this state.
+
+    ``backwards``: the oldest first.
+    """
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
     before: str | None = None
     call_back: State | None = None
+    backwards: bool = False
 
 
 @route("GET", "/calls", "Calls in scope, newest first", answer=CallPage, reads="call", also=(404,))
@@ -36,10 +40,12 @@ def get_calls(request: Request, query: CallQuery) -> CallPage:
     if query.before and position is None:
         return CallPage([], None)
     if query.call_back is None:
-        found, after = search_calls(stores.calls, wanted, scope, site, position, query.limit)
+        found, after = search_calls(stores.calls, wanted, scope, site, position, query.limit, backwards=query.backwards)
     else:
         waiting = scope.without(practice_channels(request.api.home, stores.calls))
-        found, after = missed_calls(stores, wanted, query.call_back, waiting, site, position, query.limit)
+        found, after = missed_calls(
+            stores, wanted, query.call_back, waiting, site, position, query.limit, backwards=query.backwards
+        )
     tags: dict[str, list[str]] = {}
     if Permission.RECORDING_QUERY in request.operator.permissions:
         tags = tags_of(stores.crm, [call.id for call in found], scope)

@@ -51,8 +51,10 @@ class CommunicationQuery(_Wanted, frozen=True, forbid_unknown_fields=True):
 
     ``subject``: words in the subject. ``number``: a whole one in any spelling, or at least three digits. ``from``,
     ``to``: the time of the contact; ``next_from``, ``next_to``: that of the next one (ISO 8601 with an offset).
+    ``backwards``: the oldest contact first.
     """
 
+    backwards: bool = False
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
     before: Annotated[str, msgspec.Meta(pattern="^-?[0-9]{1,19}$")] | None = None
 
@@ -97,7 +99,9 @@ class NewSupplement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     content: str
 
 
-def filter_of(query: _Wanted, *, limit: int = 50, before: str | None = None, deleted: bool = False) -> Filter:
+def filter_of(
+    query: _Wanted, *, limit: int = 50, before: str | None = None, deleted: bool = False, backwards: bool = False
+) -> Filter:
     """The filter that a query describes. Raises BadInput."""
     return Filter(
         text=query.q.strip(),
@@ -113,6 +117,7 @@ def filter_of(query: _Wanted, *, limit: int = 50, before: str | None = None, del
         next_from_ms=unix_ms(query.next_from),
         next_to_ms=unix_ms(query.next_to),
         before=None if before is None else int(before),
+        backwards=backwards,
         deleted=deleted,
         limit=limit,
     )
@@ -130,7 +135,7 @@ def get_communications(request: Request, query: CommunicationQuery) -> Communica
 def page_of(request: Request, query: CommunicationQuery, *, deleted: bool) -> CommunicationPage:
     """One page of records in scope, of the recycle bin when ``deleted``."""
     desk = request.desk
-    wanted = filter_of(query, limit=query.limit, before=query.before, deleted=deleted)
+    wanted = filter_of(query, limit=query.limit, before=query.before, deleted=deleted, backwards=query.backwards)
     page = find_page(request.stores.crm, wanted, reach_of(desk), desk.settings.site)
     return CommunicationPage(communication_infos(desk, page.records), None if page.next is None else str(page.next))
 

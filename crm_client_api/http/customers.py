@@ -23,9 +23,8 @@ from crm_client_api.http.customer_bodies import (
 )
 from crm_client_api.http.moments import unix_ms
 from crm_client_api.http.routing import Request, route
-from crm_client_api.numbers.places import place_of
+from crm_client_api.numbers.places import Place, place_as_received
 from crm_client_api.views.calls import customer_info
-from recorder.numbers import e164
 
 _MANAGE = (Permission.CUSTOMER_MANAGE,)
 _LOOKED_AT = 40
@@ -84,9 +83,9 @@ def _suggestion(request: Request, customer: Customer, text: str) -> Suggestion:
     numbers = [phone.number for phone in customer.phones]
     shown = next((one for one in numbers if digits and digits in "".join(filter(str.isdigit, one))), "")
     number = shown or next(iter(numbers), "")
-    key = e164(number, request.settings.site) if number else None
-    place = place_of(request.stores.home, key) if key else None
-    return Suggestion(customer.id, customer.fields["name"], customer.fields["company"], number, place)
+    place = place_as_received(request.stores.home, number, request.settings.site) if number else Place()
+    name, company = customer.fields["name"], customer.fields["company"]
+    return Suggestion(customer.id, name, company, number, place.zh or None, place.en or None)
 
 
 @route("POST", "/customers", "Add a customer", answer=CustomerInfo, status=201, permissions=_MANAGE)

@@ -25,6 +25,7 @@ from crm_client_api.http.routing import Request, raw_answer, route
 from crm_client_api.views.calls import operator_info
 from firmware.clock import iso_utc, now_ms
 from firmware.errors import NotFound
+from firmware.time_zone import zone_name
 
 
 class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,6 +54,7 @@ def _info(request: Request, session: Session) -> SessionInfo:
         operator_info(session.operator),
         session.operator.must_change_password,
         session.csrf,
+        zone_name(request.settings.zone),
         lacks_second_factor(request.stores, session),
     )
 

@@ -58,11 +58,6 @@ def _mobile_version() -> str:
     return version("phone")
 
 
-def place_of(home: Home, e164: str) -> str | None:
-    """The Chinese name of the place or country of a number, None when unknown or not ready yet."""
-    return find_place(home, e164).zh or None
-
-
 def place_as_received(home: Home, number: str, site: Site) -> Place:
     """Place and carrier of a number as an exchange sent it, or what a service number is called."""
     return _place(home, number, e164(number, site), site)

@@ -8,6 +8,7 @@ from crm_client_api.answers.communications import TaskInfo
 from crm_client_api.domain.calls import calls_by_id
 from crm_client_api.domain.permissions import Permission
 from crm_client_api.domain.scope import RecordScope, communication_scope
+from crm_client_api.domain.staff.names import names_of
 from crm_client_api.domain.tasks import Task
 from crm_client_api.views.calls import Desk
 from firmware.clock import iso_utc, now_ms
@@ -18,7 +19,7 @@ def task_infos(desk: Desk, tasks: Sequence[Task]) -> list[TaskInfo]:
     customers = _customer_names(desk, {one.customer_id for one in tasks if one.customer_id is not None})
     records = _records(desk, {one.communication_id for one in tasks if one.communication_id is not None})
     calls = calls_in_sight(desk, {one.call_id for one in tasks if one.call_id is not None})
-    names = _staff_names(desk, {one.owner for one in tasks})
+    names = names_of(desk.stores.crm, {one.owner for one in tasks})
     purged = _whose_customer_is_gone(desk, {one.id for one in tasks if one.customer_purged_ms is not None})
     at_ms = now_ms()
     return [
@@ -89,13 +90,6 @@ def _in_scope(desk: Desk, table: str, what: str, ids: set[int], scope: RecordSco
         (*sorted(ids), *given),
     )
     return [(row[0], row[1]) for row in rows]
-
-
-def _staff_names(desk: Desk, staff_nos: set[str]) -> dict[str, str]:
-    rows = desk.stores.crm.conn.execute(
-        f"SELECT staff_no, name FROM staff WHERE staff_no IN ({','.join('?' * len(staff_nos))})", sorted(staff_nos)
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 def _iso_or_none(at_ms: int | None) -> str | None:

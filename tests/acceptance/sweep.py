@@ -27,7 +27,8 @@ _UNFIT = """() => {
   const texts = 'button, label, h1, h2, h3, legend, dt, th, [role=columnheader], [role=tab], [role=menuitem],' +
     '.el-tag, .el-dialog__title, .el-drawer__title, .el-form-item__label, .el-radio-button__inner, .el-checkbox__label';
   const found = [];
-  const scrolls = (one) => one && (['auto', 'scroll'].includes(getComputedStyle(one).overflowX) ||
+  const scrolls = (one) => one && !one.matches('.el-overlay-dialog, .el-overlay-message-box') &&
+    (['auto', 'scroll'].includes(getComputedStyle(one).overflowX) ||
     one.matches('.el-table-v2, .el-scrollbar') || scrolls(one.parentElement));
   const say = (one) => `${one.tagName.toLowerCase()}.${String(one.className).slice(0, 60)} "` +
     `${one.textContent.trim().slice(0, 50)}" ${one.scrollWidth}x${one.scrollHeight} in ` +
@@ -35,7 +36,8 @@ _UNFIT = """() => {
   for (const one of document.querySelectorAll(texts)) {
     const box = one.getBoundingClientRect();
     if (!one.checkVisibility({ visibilityProperty: true, opacityProperty: true }) || box.width < 2 ||
-      one.closest('.visually-hidden') || one.closest('[role=row]')) continue;
+      one.closest('.visually-hidden')) continue;
+    if (one.closest('[role=row]') && !one.matches('[role=columnheader]')) continue;  // what people typed
     const parts = [one, ...one.querySelectorAll('*')].filter((part) =>
       [...part.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()));
     for (const part of parts) {
@@ -47,6 +49,14 @@ _UNFIT = """() => {
     }
     if ((box.right > innerWidth + 1 || box.left < -1) && !scrolls(one))
       found.push(`beyond the edge: ${say(one)}`);
+  }
+  const pen = document.createElement('canvas').getContext('2d');
+  for (const one of document.querySelectorAll('input[placeholder]')) {
+    if (one.value || one.clientWidth < 2 || !one.checkVisibility({ visibilityProperty: true })) continue;
+    const style = getComputedStyle(one);
+    pen.font = style.font;
+    const room = one.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    if (pen.measureText(one.placeholder).width > room + 1) found.push(`placeholder cut: "${one.placeholder}"`);
   }
   const page = document.scrollingElement;
   if (page.scrollWidth > page.clientWidth + 1) found.push(`the page is ${page.scrollWidth} wide`);
@@ -160,7 +170,7 @@ def _command(page: Page) -> None:
     page.get_by_test_id("command-input").locator("input").or_(
         page.locator("input[data-testid=command-input]")
     ).first.fill("王")
-    page.get_by_test_id("command").first.wait_for()
+    page.get_by_test_id("command").filter(has_text="王芳").first.wait_for()
 
 
 def _why(page: Page) -> None:

@@ -68,6 +68,11 @@ def test_practice_is_turned_on_seen_and_ended(home: Home, lines: PracticeExchang
     tiles = page.get_by_test_id("channel-tile")
     expect(tiles).to_have_count(3)
     expect(tiles.filter(has=page.get_by_test_id("simulated"))).to_have_count(2)
+    page.get_by_test_id("board-wall").click()
+    wall = page.get_by_test_id("wall")
+    expect(wall.get_by_test_id("practice-line")).to_be_visible()
+    expect(wall.get_by_test_id("simulated")).to_have_count(3)  # the line, and both channels
+    page.get_by_test_id("wall-leave").click()
     lines.call(PRACTICE, "13900000000")
     lines.call(REAL, "13812345678")
     made_up = page.locator("[data-testid=popup][data-number='13900000000']")

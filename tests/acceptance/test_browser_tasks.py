@@ -158,7 +158,7 @@ def set_a_hold(hand: Hand, _: Lived) -> None:
     hand.click(hand.page.get_by_test_id("call-drawer").get_by_test_id("hold"))
     hand.type("合同纠纷")
     hand.press("Enter")
-    expect(hand.page.locator(".el-message--success")).to_be_visible()
+    expect(hand.page.locator("[data-testid=toast][data-kind=success]")).to_be_visible()
 
 
 def find_why_a_popup_did_not_come(hand: Hand, _: Lived) -> None:

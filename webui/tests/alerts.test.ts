@@ -17,7 +17,7 @@ let front: boolean;
 
 function logIn(staff_no: string): void {
   const operator = { staff_no, name: "", level: "ordinary" as const, group: 1, channels: [1], permissions: [] };
-  useSessionStore().take({ operator, must_change_password: false, csrf: "t" });
+  useSessionStore().take({ operator, must_change_password: false, csrf: "t", time_zone: "" });
 }
 function present(): void {
   class Shown {

@@ -56,7 +56,7 @@ describe("what is typed for a case package", () => {
 
   function openedBy(staff_no: string) {
     const operator = { staff_no, name: "", level: "super" as const, group: 1, channels: [], permissions: [] };
-    useSessionStore().take({ operator, must_change_password: false, csrf: "t" });
+    useSessionStore().take({ operator, must_change_password: false, csrf: "t", time_zone: "" });
     const given = () => ({ filter: {}, chosen: [], language: "en" as const });
     const scope = effectScope();
     const { kept } = scope.run(() => useTakeHome(() => false, given)) as ReturnType<typeof useTakeHome>;

@@ -17,7 +17,11 @@ function serve(all: Call[]) {
     const before = url.searchParams.get("before");
     const result = url.searchParams.get("result");
     const limit = Number(url.searchParams.get("limit"));
-    const found = all.filter((call) => (!before || call.id < before) && (!result || call.result === result));
+    const back = url.searchParams.has("backwards");
+    const found = all.filter(
+      (call) => (!before || (back ? call.id > before : call.id < before)) && (!result || call.result === result),
+    );
+    if (back) found.reverse();
     const calls = found.slice(0, limit);
     return Response.json({ calls, next: found.length > limit ? calls.at(-1)?.id : null, tags: {}, held: [] });
   });
@@ -42,6 +46,28 @@ function open(filter: () => CallFilter) {
 }
 
 describe("a list of calls", () => {
+  it("is read from its end too, until the pages meet", async () => {
+    serve([7, 6, 5, 4, 3, 2, 1].map((at) => ended(`c${at}`, "missed")));
+    const list = open(() => ({}));
+    const shown = () => list.items.value.map((call) => call.id).join(" ");
+    await settle();
+    await list.loadMore(true);
+    expect([shown(), list.unreadAt.value, list.more.value]).toEqual(["c7 c6 c2 c1", 2, true]);
+    useCallsStore().arrive(aCall("c8"));
+    await list.loadMore(true);
+    expect([shown(), list.unreadAt.value]).toEqual(["c8 c7 c6 c4 c3 c2 c1", 3]);
+    tellOffice({ kind: "hold_changed", at: "", call_id: null, data: {} });
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    expect([shown(), list.unreadAt.value]).toEqual(["c8 c7 c6 c4 c3 c2 c1", 3]);
+    await list.loadMore();
+    expect([shown(), list.more.value]).toEqual(["c8 c7 c6 c5 c4 c3 c2 c1", false]);
+    await list.reload();
+    await list.loadMore(true);
+    await list.loadMore(true);
+    await list.loadMore(true);
+    expect([shown(), list.more.value]).toEqual(["c8 c7 c6 c5 c4 c3 c2 c1", false]);
+  });
+
   it("reads page by page, puts arrivals on top and obeys its filter", async () => {
     const asked = serve([ended("c5", "missed"), ended("c4", "answered"), ended("c3", "missed"), ended("c2", "missed")]);
     const filter = ref<CallFilter>({});

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { nextTick, reactive, ref } from "vue";
-import { MOST_CHOSEN, useChooseAll } from "@/stores/chooseAll";
+import { MOST_CHOSEN, MOST_RECORDS_AT_ONCE, useChooseAll } from "@/stores/chooseAll";
 
-function listOf(all: number, page: number, fails = false) {
+function listOf(all: number, page: number, fails = false, most = MOST_CHOSEN) {
   const ids = ref(Array.from({ length: Math.min(page, all) }, (_, n) => `c${n}`));
   const selected = ref(new Set<string>());
   const list = {
@@ -22,6 +22,7 @@ function listOf(all: number, page: number, fails = false) {
       (found) => {
         selected.value = found;
       },
+      most,
     ),
   );
   return { ids, selected, choosing };
@@ -50,6 +51,14 @@ describe("choosing all that is found", () => {
     expect(selected.value.size).toBe(MOST_CHOSEN);
     expect(choosing.full).toBe(true);
     expect(choosing.offers).toBe(false);
+  });
+
+  it("takes no more than the box does at once, though more are loaded", async () => {
+    const { ids, selected, choosing } = listOf(900, 200, false, MOST_RECORDS_AT_ONCE);
+    selected.value = new Set(ids.value);
+    await choosing.chooseAll();
+    expect([selected.value.size, ids.value.length]).toEqual([500, 600]);
+    expect([choosing.full, choosing.offers]).toEqual([true, false]);
   });
 
   it("chooses what is there when the box does not answer", async () => {

@@ -4,13 +4,8 @@ import { type EffectScope, effectScope, nextTick, ref } from "vue";
 import { useRecordActions } from "@/stores/recordActions";
 import { type Page, useRecordList } from "@/stores/recordList";
 
-vi.mock("element-plus/es/components/base/style/css", () => ({}));
-vi.mock("element-plus/es/components/message/style/css", () => ({}));
 vi.mock("@/text/errors", () => ({ errorText: String }));
 vi.mock("vue-i18n", () => ({ useI18n: () => ({ t: (key: string) => key }) }));
-vi.mock("element-plus", () => ({
-  ElMessage: { success: () => undefined, info: () => undefined, error: () => undefined },
-}));
 
 interface Row {
   id: string;
@@ -95,6 +90,14 @@ describe("chosen rows", () => {
     void list.reload();
     await answer();
     expect([ids.value, [...selected.value]]).toEqual([["a3"], ["a3"]]);
+  });
+
+  it("can be all that the list finds", async () => {
+    const { answer, selected, choosing, ids } = open();
+    await answer();
+    selected.value = new Set(["a1"]);
+    await choosing.chooseAll();
+    expect([ids.value, choosing.full]).toEqual([["a1", "a2", "a3"], false]);
   });
 
   it("stay chosen when another row is deleted", async () => {

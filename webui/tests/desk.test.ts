@@ -2,7 +2,7 @@ import { createPinia, setActivePinia } from "pinia";
 import { beforeEach, describe, expect, it } from "vitest";
 import { type CallBack, type Condition, type MyLine, POPUP_CAUSES, type Task, type TraceLine } from "@/api/deskTypes";
 import deskEn from "@/locales/desk.en.json";
-import { queryOf, standsIn } from "@/stores/callBacks";
+import { asRow, type CallBackRow, groupsOf, queryOf, standsIn } from "@/stores/callBacks";
 import { useCallsStore } from "@/stores/calls";
 import { checksOf } from "@/stores/myLine";
 import { onOffice, tellOffice } from "@/stores/officeNews";
@@ -161,6 +161,34 @@ describe("call-backs and tasks", () => {
     expect(standsIn("mine", one("taken", "1"), "1")).toBe(true);
     expect(standsIn("done", one("dismissed", "1"), "1")).toBe(false);
     expect(queryOf("mine", "1")).toEqual({ state: "taken", owner: "1" });
+  });
+
+  it("stand once for each number, as taken when somebody has one of its calls", () => {
+    const row = (id: string, number: string, more: Partial<CallBack> = {}): CallBackRow => {
+      const call = aCall(id, { caller_number: number, caller_e164: number, started_at: `2026-11-23T08:00:0${id}Z` });
+      return asRow({ call, state: "open", owner: null, missed_since: 0, closed_at: null, ...more } as CallBack);
+    };
+    const rows = [
+      row("1", "+861", { missed_since: 6 }),
+      row("2", "+862"),
+      row("3", "+861", { state: "taken", owner: "7", missed_since: 5 }),
+      row("4", "+861"),
+    ];
+    const [first, second, ...more] = groupsOf(rows, "1");
+    expect([first?.id, first?.lead.id, first?.lead.owner, first?.count, first?.whole]).toEqual([
+      "4",
+      "3",
+      "7",
+      7,
+      true,
+    ]);
+    expect(first?.rows.map(({ id }) => id)).toEqual(["4", "3", "1"]);
+    expect([second?.id, second?.count, more]).toEqual(["2", 1, []]);
+    const done = [
+      row("1", "+861", { state: "done", closed_at: "a" }),
+      row("2", "+861", { state: "done", closed_at: "b" }),
+    ];
+    expect(groupsOf(done, "1").map(({ count }) => count)).toEqual([1, 1]);
   });
 
   it("come by the time when they are due, those without one last", () => {

@@ -27,7 +27,7 @@ const SUPER: Operator = {
   permissions: ["system_setup", "channel_setup"],
 };
 const logIn = (change: Partial<Operator>) =>
-  useSessionStore().take({ operator: { ...SUPER, ...change }, must_change_password: false, csrf: "x" });
+  useSessionStore().take({ operator: { ...SUPER, ...change }, must_change_password: false, csrf: "x", time_zone: "" });
 const setUp = (done: boolean) => office.readSettings.mockResolvedValue([{ key: "setup_done", value: done }]);
 
 beforeEach(() => {

@@ -51,6 +51,13 @@ describe("the door to the API", () => {
     await expect(logIn("1000", "x")).rejects.toMatchObject({ status: 401, code: "wrong_credentials" });
     await expect(changePassword("x", "y")).rejects.toBeInstanceOf(ApiError);
     expect(loggedOut).toBe(0);
+    answer(401, failure("wrong_credentials"));
+    await expect(changePassword("x", "y")).rejects.toMatchObject({ code: "wrong_credentials" });
+    expect(loggedOut).toBe(0);
+    answer(401, failure("not_logged_in"));
+    await expect(changePassword("x", "y")).rejects.toMatchObject({ code: "not_logged_in" });
+    expect(loggedOut).toBe(1);
+    loggedOut = 0;
     answer(401, failure("not_logged_in"));
     await expect(readCalls({}, 50)).rejects.toMatchObject({ code: "not_logged_in" });
     expect(loggedOut).toBe(1);

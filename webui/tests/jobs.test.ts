@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { effectScope } from "vue";
-import type { Job } from "@/api/officeTypes";
-import { useJob } from "@/stores/jobs";
+import type { ImportCounts, Job } from "@/api/officeTypes";
+import { rowsTaken, useJob } from "@/stores/jobs";
 
 let asked: string[];
 let waiting: ((response: Response) => void)[];
@@ -30,6 +30,15 @@ async function answer(response: Response) {
   waiting.shift()?.(response);
   await vi.advanceTimersByTimeAsync(0);
 }
+
+describe("the rows of an import", () => {
+  it("are counted by what becomes of those that are there already", () => {
+    const counts = { new: 6, known: 1, changed: 2, restored: 1, wrong: 2 } as ImportCounts;
+    expect(rowsTaken(counts, "skip")).toEqual({ taken: 8, out: 3 });
+    expect(rowsTaken(counts, "add")).toEqual({ taken: 9, out: 2 });
+    expect(rowsTaken(null, "skip")).toEqual({ taken: 0, out: 0 });
+  });
+});
 
 describe("a job that is followed", () => {
   it("is asked for until it ends, also after an answer that failed", async () => {

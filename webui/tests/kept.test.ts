@@ -19,7 +19,7 @@ let tab: Map<string, string>;
 function loadPage(): void {
   setActivePinia(createPinia());
   const operator = { staff_no: "3001", name: "", level: "ordinary" as const, group: 1, channels: [1], permissions: [] };
-  useSessionStore().take({ operator, must_change_password: false, csrf: "t" });
+  useSessionStore().take({ operator, must_change_password: false, csrf: "t", time_zone: "" });
 }
 
 function answer(url: string, init: RequestInit): Response {
@@ -157,7 +157,7 @@ describe("what somebody types", () => {
     const logIn = (staff_no: string) => {
       usePopupsStore().clear();
       const operator = { staff_no, name: "", level: "ordinary" as const, group: 1, channels: [1], permissions: [] };
-      useSessionStore().take({ operator, must_change_password: false, csrf: "t" });
+      useSessionStore().take({ operator, must_change_password: false, csrf: "t", time_zone: "" });
       usePopupsStore().take(aPopup(aCall("c1")));
       return usePopupsStore().cards.size;
     };

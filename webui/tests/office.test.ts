@@ -4,7 +4,15 @@ import { PLACES, SETTINGS_PAGES, seesPlace } from "@/places";
 import { cardAlarms, channelAlarms, staffAlarms, storageAlarms } from "@/stores/alarms";
 import { best, fit } from "@/stores/commands";
 import { isJob, isOpen, partDone } from "@/stores/jobs";
-import { ALL_PERMISSIONS, emptyOperator, levelsUpTo, missingOf, TEMPLATES, warningsOf } from "@/stores/staff";
+import {
+  ALL_PERMISSIONS,
+  emptyOperator,
+  levelsUpTo,
+  missingOf,
+  seesNoCall,
+  TEMPLATES,
+  warningsOf,
+} from "@/stores/staff";
 import { changesOf } from "@/text/auditChanges";
 import { browserName } from "@/text/browserName";
 import { addDays, boundsOf, dayOf, daysOf } from "@/text/days";
@@ -52,6 +60,9 @@ describe("a new operator", () => {
   it("is warned of settings that cannot work", () => {
     const wanted = { level: "leader" as const, group: null, channels: [], permissions: ["customer_import_delete"] };
     expect(warningsOf(wanted)).toEqual(["leader_without_group", "customer_import_delete_alone"]);
+    expect(seesNoCall({ ...wanted, permissions: ["net_popup"] })).toBe(true);
+    expect(seesNoCall({ ...wanted, permissions: [] })).toBe(false); // who gets no pop-ups misses none
+    expect(seesNoCall({ ...wanted, level: "super", permissions: ["net_popup"] })).toBe(false);
     expect(warningsOf({ ...wanted, level: "ordinary", permissions: [] })).toEqual(["ordinary_without_channel"]);
   });
 

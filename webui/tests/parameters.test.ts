@@ -135,12 +135,14 @@ describe("a form of parameters", () => {
   });
 
   it("knows which key is refused: the one that is named, or the only one", () => {
-    const refusal = (message: string, code = "bad_value") => new ApiError(400, code, message);
-    expect(keyOfRefusal(refusal("gain_db: 99 is outside"), ["name", "gain_db"])).toBe("gain_db");
-    expect(keyOfRefusal(refusal("'x' is no address"), ["allowed_addresses"])).toBe("allowed_addresses");
-    expect(keyOfRefusal(refusal("'x' is no address"), ["name", "gain_db"])).toBeNull();
-    expect(keyOfRefusal(refusal("", "locks_out_asker"), ["name", "allowed_addresses"])).toBe("allowed_addresses");
-    expect(keyOfRefusal(new ApiError(403, "permission_missing", "gain_db: no"), ["gain_db"])).toBeNull();
+    const refusal = (key?: string, code = "bad_value") => new ApiError(400, code, "name: in any words", key);
+    expect(keyOfRefusal(refusal("gain_db"), ["name", "gain_db"])).toBe("gain_db");
+    expect(keyOfRefusal(refusal(), ["allowed_addresses"])).toBe("allowed_addresses");
+    expect(keyOfRefusal(refusal(), ["name", "gain_db"])).toBeNull();
+    expect(keyOfRefusal(refusal(undefined, "locks_out_asker"), ["name", "allowed_addresses"])).toBe(
+      "allowed_addresses",
+    );
+    expect(keyOfRefusal(new ApiError(403, "permission_missing", "", "gain_db"), ["gain_db"])).toBeNull();
   });
 });
 
@@ -155,8 +157,11 @@ describe("the help of a parameter", () => {
   it("calls the choices by their names, in the signs of the language", () => {
     const help = "exchange 为电话局外线,可能在多个座席振铃;extension 为交换机分机,即一个座席。";
     expect(helpText(help, ["exchange", "extension"], name, "zh-CN")).toBe(
-      "“电话局外线” 为电话局外线，可能在多个座席振铃；“交换机分机” 为交换机分机，即一个座席。",
+      "“电话局外线”为电话局外线，可能在多个座席振铃；“交换机分机”为交换机分机，即一个座席。",
     );
+    expect(
+      helpText("可含 {number};留空则不打开。时区(IANA 名称):天数;0 为永久,见 Caller ID (CLI)", [], name, "zh-CN"),
+    ).toBe("可含 {number}；留空则不打开。时区（IANA 名称）：天数；0 为永久，见 Caller ID (CLI)");
     expect(helpText("overwrite_oldest: delete the oldest.", ["overwrite_oldest"], name, "en")).toBe(
       "“Overwrite the oldest”: delete the oldest.",
     );

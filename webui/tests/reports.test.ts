@@ -58,8 +58,8 @@ describe("figures", () => {
   it("are read as people write them", () => {
     expect([countText(12345, "en"), percentText(0.805), percentText(0.042), percentText(null)]).toEqual([
       "12,345",
-      "81 %",
-      "4.2 %",
+      "81%",
+      "4.2%",
       "–",
     ]);
     expect([hoursText(0, "en"), hoursText(36.55 * 3_600_000, "en")]).toEqual(["0m", "36h 33m"]);

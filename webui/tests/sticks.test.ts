@@ -44,7 +44,7 @@ beforeEach(() => {
   hold = null;
   estimate = { calls: 2, recordings: 2, bytes: 10, seconds: 1, complete: true, since: null, fits: true, too_large: 0 };
   const operator = { staff_no: "1001", name: "", level: "super" as const, group: 1, channels: [], permissions: [] };
-  useSessionStore().take({ operator, must_change_password: false, csrf: "t" });
+  useSessionStore().take({ operator, must_change_password: false, csrf: "t", time_zone: "" });
   vi.stubGlobal("fetch", async (url: string, init: RequestInit) => {
     const path = url.replace("/api/v1", "");
     if (path === "/media") {

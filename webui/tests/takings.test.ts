@@ -22,7 +22,7 @@ beforeEach(() => {
     channels: [1],
     permissions: [],
   };
-  useSessionStore().take({ operator, must_change_password: false, csrf: "t" });
+  useSessionStore().take({ operator, must_change_password: false, csrf: "t", time_zone: "" });
   vi.stubGlobal("fetch", async (url: string, init: RequestInit) => {
     asked.push(`${init.method} ${url.replace("/api/v1", "")}`);
     if (init.method === "DELETE") return new Response(null, { status: 204 });

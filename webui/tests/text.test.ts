@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { formatDuration } from "@/text/duration";
-import { sayMoment, startOfDay_ms } from "@/text/moment";
+import { sayMoment } from "@/text/moment";
+import { startOfDay_ms } from "@/text/officeTime";
 import { groupNumber, plainNumber } from "@/text/phoneNumber";
 
 describe("numbers are grouped as people read them", () => {

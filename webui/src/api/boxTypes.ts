@@ -98,7 +98,7 @@ export interface FoundItems {
 export interface ErasureState {
   order: number;
   state: "pending" | "done" | "refused";
-  message: string;
+  error_code: string | null;
   certificate: Record<string, unknown> | null;
 }
 

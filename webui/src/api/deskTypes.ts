@@ -103,6 +103,8 @@ export interface CallBackChange {
   owner?: string;
   note?: string;
   reason?: string;
+  /** It holds for all missed calls of the number that wait, or were settled with this one. */
+  of_number?: boolean;
 }
 
 export interface Task {

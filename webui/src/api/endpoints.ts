@@ -36,9 +36,10 @@ export const changePassword = (old_password: string, new_password: string) =>
 export const readChannels = async () => (await request<{ channels: Channel[] }>("GET", "/channels")).channels;
 export const readCards = async () => (await request<{ cards: Card[] }>("GET", "/cards")).cards;
 
-export const readCalls = (filter: CallFilter, limit: number, before?: string) =>
+/** `backwards`: the oldest first. */
+export const readCalls = (filter: CallFilter, limit: number, before?: string, backwards?: true) =>
   request<{ calls: Call[]; next: string | null; tags: Record<string, string[]>; held: string[] }>("GET", "/calls", {
-    query: { ...filter, limit, before },
+    query: { ...filter, limit, before, backwards },
   });
 
 export const readPopups = () => request<{ position: string; popups: Popup[] }>("GET", "/popups");

@@ -2,12 +2,13 @@
 
 const PREFIX = "/api/v1";
 
-/** An answer of the box that is not a success. `status` 0 means that the box could not be reached. */
+/** An answer of the box that is not a success. `status` 0: it could not be reached; `key`: of which parameter. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
     readonly code: string,
     message: string,
+    readonly key: string | null = null,
   ) {
     super(message);
     this.name = "ApiError";
@@ -69,8 +70,8 @@ export function apiUrl(path: string, query: Query = {}): string {
 /** What the box says of a request that failed. */
 export async function failure(response: Response): Promise<ApiError> {
   try {
-    const body = (await response.json()) as { error?: { code?: string; message?: string } };
-    return new ApiError(response.status, body.error?.code ?? "unknown", body.error?.message ?? response.statusText);
+    const { error } = (await response.json()) as { error?: { code?: string; message?: string; key?: string } };
+    return new ApiError(response.status, error?.code ?? "unknown", error?.message ?? response.statusText, error?.key);
   } catch {
     return new ApiError(response.status, "unknown", response.statusText);
   }
@@ -94,8 +95,8 @@ function endingWith(ends: AbortSignal[]) {
 }
 
 /**
- * Asks the API. Throws {@link ApiError}. Outside log-in and password change, a 401 also ends the session here, and so
- * does a CSRF value that is not the session's: somebody has logged in anew in another tab.
+ * Asks the API. Throws {@link ApiError}. Outside log-in and password change, a 401 also ends the session here, there
+ * `not_logged_in` does, and so does a CSRF value that is not the session's: somebody has logged in anew in another tab.
  */
 export async function request<T>(method: Method, path: string, options: Options = {}): Promise<T> {
   const limit = AbortSignal.timeout(ANSWER_LIMIT_MS);
@@ -130,7 +131,8 @@ async function send<T>(method: Method, path: string, options: Options, signal: A
     const error = await failure(response);
     // What the session before was told says nothing of this one.
     const ended = (error.status === 401 || error.code === "csrf") && sentAs === csrf;
-    if (ended && !path.startsWith("/session")) onLoggedOut();
+    if (ended && (!path.startsWith("/session") || (path !== "/session" && error.code === "not_logged_in")))
+      onLoggedOut();
     if (error.code === "second_factor_setup_required") onFactorDue();
     throw error;
   }

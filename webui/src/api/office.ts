@@ -57,11 +57,12 @@ export const readCommunications = (
   before?: string,
   bin = false,
   unwanted?: AbortSignal,
+  backwards?: true,
 ) =>
   request<{ communications: T.Communication[]; next: string | null }>(
     "GET",
     bin ? "/communications/bin" : "/communications",
-    { query: { ...filter, limit, before }, unwanted },
+    { query: { ...filter, limit, before, backwards }, unwanted },
   );
 export const countCommunications = (filter: T.CommunicationFilter) =>
   request<{ count: number; at_least: boolean }>("GET", "/communications/count", { query: filter });
@@ -96,6 +97,9 @@ export const readDuplicates = async (id: string) =>
   (await request<{ duplicates: T.Duplicate[] }>("GET", `/customers/${id}/duplicates`)).duplicates;
 export const mergeCustomers = (kept: string, merged: string) =>
   request<{ id: number }>("POST", `/customers/${kept}/merge`, { body: { merged } });
+/** What people are called, by staff number: at most 100 at once. */
+export const readPeople = (staffNos: string[]) =>
+  request<{ names: Record<string, string> }>("GET", "/people", { query: { staff_no: staffNos.join(",") } });
 export const undoMerge = (id: number) => request<unknown>("POST", `/merges/${id}/undo`, { body: {} });
 
 export const readNumber = (number: string) => request<T.NumberInfo>("GET", `/numbers/${encodeURIComponent(number)}`);
@@ -119,14 +123,14 @@ export const askClearing = (kind: T.RecordKind, language: Language, confirm: str
 export const readJobs = (before?: number, staff_no?: string) =>
   request<{ jobs: T.Job[]; next: number | null }>("GET", "/jobs", { query: { limit: 50, before, staff_no } });
 export const readJob = (id: number) => request<T.Job>("GET", `/jobs/${id}`);
-export const confirmJob = (id: number, mapping: (string | null)[] | null) =>
-  request<T.Job>("POST", `/jobs/${id}/confirm`, { body: mapping ? { mapping } : {} });
+export const confirmJob = (id: number, mapping: (string | null)[] | null, known: T.KnownRows = "add") =>
+  request<T.Job>("POST", `/jobs/${id}/confirm`, { body: mapping ? { mapping } : { known } });
 export const cancelJob = (id: number) => request<T.Job>("POST", `/jobs/${id}/cancel`, { body: {} });
 export const jobFileUrl = (id: number) => apiUrl(`/jobs/${id}/file`);
 
-export const readAudit = (filter: T.AuditFilter, before?: string, unwanted?: AbortSignal) =>
+export const readAudit = (filter: T.AuditFilter, before?: string, unwanted?: AbortSignal, backwards?: true) =>
   request<{ entries: T.AuditEntry[]; next: string | null; head: string | null }>("GET", "/audit", {
-    query: { ...filter, limit: 100, before },
+    query: { ...filter, limit: 100, before, backwards },
     unwanted,
   });
 

@@ -213,6 +213,7 @@ export interface Suggestion {
   company: string;
   number: string;
   place: string | null;
+  place_en: string | null;
 }
 
 export interface NumberInfo {
@@ -236,6 +237,9 @@ export interface SavedView {
   may_change: boolean;
 }
 
+/** What becomes of new rows with a number that a customer has already. */
+export type KnownRows = "add" | "skip";
+
 export interface ImportCounts {
   rows: number;
   new: number;
@@ -244,6 +248,9 @@ export interface ImportCounts {
   unchanged: number;
   duplicate: number;
   wrong: number;
+  /** Of the new ones: those whose number a customer has already; and those left out for it. */
+  known: number;
+  skipped: number;
 }
 
 export interface ImportProblem {
@@ -287,6 +294,8 @@ export interface Job {
   /** Of a number list that was read. */
   numbers: string[] | null;
   take_home: TakeHomeProgress | null;
+  /** Those that the job does, or takes back. */
+  hand_overs: number[];
 }
 
 /** How far recordings are on their way onto a stick. */

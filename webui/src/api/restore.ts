@@ -2,8 +2,19 @@
 
 import { request } from "./http";
 
-/** Where backups lie: on a stick (its id), or in a folder (`file:///…`). */
-export type RestorePlace = { medium: string } | { address: string };
+/**
+ * Where backups lie: on a stick (its id), in a folder (`file:///…`), or on a server (`sftp://…` with the fingerprint
+ * that somebody confirmed, `s3://…` with its keys).
+ */
+export type RestorePlace =
+  | { medium: string }
+  | { address: string; fingerprint?: string; access_key?: string; secret_key?: string };
+
+/** An SFTP server that nobody has confirmed yet; `key_line`: by which it lets this box in. */
+export interface RestoreServer {
+  fingerprint: string;
+  key_line: string;
+}
 
 /** A backup as its head tells of it; `recordings`: how many lie beside it, null without. */
 export interface RestoreBackup {
@@ -38,7 +49,7 @@ export interface RestoreInfo {
 
 export const readRestore = () => request<RestoreInfo>("GET", "/restore");
 export const lookForBackups = (place: RestorePlace) =>
-  request<{ backups: RestoreBackup[] }>("POST", "/restore/look", { body: place });
+  request<{ backups: RestoreBackup[]; server: RestoreServer | null }>("POST", "/restore/look", { body: place });
 export const checkBackup = (place: RestorePlace, name: string, passphrase: string) =>
   request<RestoreBackup>("POST", "/restore/check", { body: { ...place, name, passphrase } });
 export const beginRestore = (place: RestorePlace, name: string, passphrase: string) =>

@@ -17,6 +17,8 @@ export interface Session {
   operator: Operator;
   must_change_password: boolean;
   csrf: string;
+  /** The office's IANA name; "" when the box does not know it by one. */
+  time_zone: string;
 }
 
 export const DIRECTIONS = ["incoming", "outgoing"] as const;
@@ -62,7 +64,7 @@ export interface Order {
   id: number;
   verb: string;
   state: "pending" | "done" | "refused";
-  message: string;
+  error_code: string | null;
 }
 
 export type HoldKind = "call" | "number" | "customer" | "period";

@@ -1,11 +1,14 @@
 /** Which calls a hold protects: it comes with pages of calls, or when somebody looks at one; for who manages holds. */
 
 import { defineStore } from "pinia";
-import { reactive } from "vue";
+import { onScopeDispose, reactive } from "vue";
 import { readHoldsOf } from "@/api/endpoints";
 import type { Hold } from "@/api/types";
+import { useCallsStore } from "./calls";
+import { onOffice } from "./officeNews";
 
 export const useCallHoldsStore = defineStore("callHolds", () => {
+  const calls = useCallsStore();
   const held = reactive(new Set<string>());
   /** What protects a call, as far as somebody has looked. */
   const known = reactive(new Map<string, Hold[]>());
@@ -37,6 +40,14 @@ export const useCallHoldsStore = defineStore("callHolds", () => {
     for (const id of callIds) held.add(id);
     await Promise.all(callIds.filter((id) => known.has(id)).map(load));
   }
+
+  // Of holds on many calls, lists learn when they are read anew.
+  onScopeDispose(
+    onOffice("hold_changed", ({ call_id }) => {
+      if (call_id === null) for (const id of known.keys()) void load(id);
+      else if (known.has(call_id) || held.has(call_id) || calls.known.has(call_id)) void load(call_id);
+    }),
+  );
 
   function clear(): void {
     held.clear();

@@ -8,6 +8,7 @@ import type { FilterSpec } from "@/components/table/filterSpec";
 import { useBoardStore } from "./board";
 import { useCallTagsStore } from "./callTags";
 import type { ListColumn } from "./listView";
+import { usePeopleOptions } from "./peopleOptions";
 import { useSessionStore } from "./session";
 
 export const CALL_COLUMNS: ListColumn[] = [
@@ -19,7 +20,7 @@ export const CALL_COLUMNS: ListColumn[] = [
   { key: "start", width_px: 108, first: true },
   { key: "talk", width_px: 64, align: "right", first: true },
   { key: "recording", width_px: 72, align: "right", first: true },
-  { key: "handled", width_px: 86, first: true },
+  { key: "handled", width_px: 110, first: true },
   { key: "ended", width_px: 108 },
   { key: "ring", width_px: 60, align: "right", first: true },
   { key: "tags", width_px: 140, grow: 1 },
@@ -58,7 +59,11 @@ export function asked(query: Record<string, unknown>): CallLooks {
 }
 
 /** The filters that this operator may use; those with names of their own ask the box for them. */
-export function useCallFilters(t: (key: string, values?: Record<string, unknown>) => string) {
+export function useCallFilters(
+  t: (key: string, values?: Record<string, unknown>) => string,
+  handledBy: () => string | undefined,
+) {
+  const people = usePeopleOptions(handledBy);
   const board = useBoardStore();
   const session = useSessionStore();
   const tags = useCallTagsStore();
@@ -109,7 +114,7 @@ export function useCallFilters(t: (key: string, values?: Record<string, unknown>
           },
         ] as FilterSpec[])
       : []),
-    { kind: "text", key: "handled_by" },
+    { kind: "choice", key: "handled_by", open: true, options: people.value },
     ...(session.may("customer_manage")
       ? ([{ kind: "choice", key: "customer", options: customers.value, search: findCustomers }] as FilterSpec[])
       : []),

@@ -4,6 +4,8 @@ import { computed, ref, watch } from "vue";
 
 /** Beyond it people narrow down with a filter: every row is held in the page. */
 export const MOST_CHOSEN = 1000;
+/** So many customers or records the box changes, deletes or restores at once. */
+export const MOST_RECORDS_AT_ONCE = 500;
 
 export interface ChoosableList {
   ids: () => string[];
@@ -13,8 +15,13 @@ export interface ChoosableList {
   outdated: () => boolean;
 }
 
-/** `choose` takes the ids of all rows. */
-export function useChooseAll(list: ChoosableList, chosen: () => number, choose: (ids: Set<string>) => void) {
+/** `choose` takes the ids of all rows, `most` of them if they are more. */
+export function useChooseAll(
+  list: ChoosableList,
+  chosen: () => number,
+  choose: (ids: Set<string>) => void,
+  most = MOST_CHOSEN,
+) {
   const reading = ref(false);
   /** Everything that is shown is chosen, and there is more. */
   const whole = ref(false);
@@ -26,20 +33,20 @@ export function useChooseAll(list: ChoosableList, chosen: () => number, choose: 
     },
     { immediate: true },
   );
-  const offers = computed(() => whole.value && !list.outdated() && list.ids().length < MOST_CHOSEN && list.more());
+  const offers = computed(() => whole.value && !list.outdated() && list.ids().length < most && list.more());
   /** So many are chosen that no more can be. */
-  const full = computed(() => chosen() >= MOST_CHOSEN && list.more());
+  const full = computed(() => chosen() >= most && (list.more() || chosen() < list.ids().length));
 
   async function chooseAll(): Promise<void> {
     if (reading.value) return;
     reading.value = true;
     try {
-      while (list.more() && !list.outdated() && list.ids().length < MOST_CHOSEN) {
+      while (list.more() && !list.outdated() && list.ids().length < most) {
         const before = list.ids().length;
         await list.loadMore();
         if (list.ids().length === before) break; // it failed: what is here is chosen, and the list says what is wrong
       }
-      if (!list.outdated()) choose(new Set(list.ids()));
+      if (!list.outdated()) choose(new Set(list.ids().slice(0, most)));
     } finally {
       reading.value = false;
     }

@@ -97,13 +97,15 @@ export const useCommandsStore = defineStore("commands", () => {
     }));
   }
 
-  async function customers(typed: string): Promise<Command[]> {
+  async function customers(typed: string, locale: "zh" | "en"): Promise<Command[]> {
     if (!session.may("customer_manage")) return [];
     return (await suggestCustomers(typed, MOST_OF_A_KIND)).map((row) => ({
       kind: "customer",
       id: row.id,
       title: row.name || row.company || groupNumber(row.number),
-      hint: [row.name && row.company, groupNumber(row.number), row.place].filter(Boolean).join(" · "),
+      hint: [row.name && row.company, groupNumber(row.number), locale === "zh" ? row.place : row.place_en]
+        .filter(Boolean)
+        .join(" · "),
       to: { name: "customers", query: { open: row.id } },
     }));
   }
@@ -169,7 +171,7 @@ export const useCommandsStore = defineStore("commands", () => {
     found.value = places(typed, say);
     if (typed.length < FEWEST_LETTERS) return;
     busy.value = true;
-    const asked = [numbers(typed, locale), customers(typed), settings(typed, locale), operators(typed)];
+    const asked = [numbers(typed, locale), customers(typed, locale), settings(typed, locale), operators(typed)];
     const answers = await Promise.all(asked.map((one) => one.catch(() => [])));
     if (mine !== turn) return;
     const [byNumber = [], byName = [], bySetting = [], byStaff = []] = answers;

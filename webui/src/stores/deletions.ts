@@ -1,21 +1,18 @@
 /** Deleting recordings: one order each, carried out by the box one after the other. */
 
 import { deleteRecording, readOrder } from "@/api/endpoints";
+import { ApiError } from "@/api/http";
 import type { Call, Order } from "@/api/types";
 
 const LOOK_EVERY_MS = 300;
 const LOOKS = 20;
-/** How the box says that a hold protects a recording. */
-const HELD = "a hold protects";
 
-/** What became of many orders; `why`: what the box, or the network, said of the first that was not done. */
+/** What became of many orders; `why`: the error code of the first that was not done, null if nobody knows it. */
 export interface Outcome {
   done: string[];
   waiting: number;
   refused: number;
-  /** A hold protects one of them: nothing else stands in its way. */
-  held: boolean;
-  why: unknown;
+  why: string | null;
 }
 
 /** The recordings of calls that can be deleted. */
@@ -24,14 +21,14 @@ export const deletable = (calls: Call[]): string[] =>
 
 /** Orders the deletion of all, then looks what became of them; `tell` how many are settled. */
 export async function deleteAll(ids: string[], reason: string, tell: (settled: number) => void): Promise<Outcome> {
-  const found: Outcome = { done: [], waiting: 0, refused: 0, held: false, why: null };
+  const found: Outcome = { done: [], waiting: 0, refused: 0, why: null };
   const orders = new Map<string, number>();
   for (const id of ids) {
     try {
       orders.set(id, await deleteRecording(id, reason));
     } catch (error) {
       found.refused += 1;
-      found.why ??= error;
+      found.why ??= error instanceof ApiError ? error.code : null;
     }
   }
   for (let look = 0; orders.size && look < LOOKS; look += 1) {
@@ -44,8 +41,7 @@ export async function deleteAll(ids: string[], reason: string, tell: (settled: n
       if (order.state === "done") found.done.push(id);
       else {
         found.refused += 1;
-        found.held ||= order.message.includes(HELD);
-        found.why ??= order.message;
+        found.why ??= order.error_code;
       }
       tell(found.done.length + found.refused);
     }

@@ -13,7 +13,7 @@ export interface Erased {
   /** Told once: with it anybody can show whom the certificate is about. */
   salt: string;
   state: "pending" | "done" | "refused";
-  message: string;
+  error_code: string | null;
   certificate: Record<string, unknown> | null;
 }
 
@@ -67,11 +67,11 @@ export function useErasure() {
         }
         throw error;
       });
-      erased.value = { order, salt, state: "pending", message: "", certificate: null };
+      erased.value = { order, salt, state: "pending", error_code: null, certificate: null };
       while (erased.value?.state === "pending") {
         await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-        const { state, message, certificate } = await api.readErasure(order);
-        if (erased.value) Object.assign(erased.value, { state, message, certificate });
+        const { state, error_code, certificate } = await api.readErasure(order);
+        if (erased.value) Object.assign(erased.value, { state, error_code, certificate });
       }
       found.value = null;
     });

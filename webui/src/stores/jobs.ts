@@ -2,7 +2,7 @@
 
 import { onScopeDispose, ref } from "vue";
 import { cancelJob, confirmJob, readJob } from "@/api/office";
-import type { Job } from "@/api/officeTypes";
+import type { ImportCounts, Job, KnownRows } from "@/api/officeTypes";
 
 const ASK_EVERY_MS = 1000;
 
@@ -10,6 +10,13 @@ export const isJob = (answer: object): answer is Job => "done_rows" in answer &&
 export const isOpen = (job: Job) => ["waiting", "running", "needs_answer"].includes(job.state);
 /** The part that is done, 0 to 1; null while nobody knows. */
 export const partDone = (job: Job) => (job.all_rows ? Math.min(1, job.done_rows / job.all_rows) : null);
+
+/** How many rows an import will take, and how many stay out, by what is said of those that are there already. */
+export function rowsTaken(counts: ImportCounts | null, known: KnownRows): { taken: number; out: number } {
+  if (!counts) return { taken: 0, out: 0 };
+  const skipped = known === "skip" ? counts.known : 0;
+  return { taken: counts.new + counts.changed + counts.restored - skipped, out: counts.wrong + skipped };
+}
 
 /** Follows one job until it ends or asks something. */
 export function useJob() {
@@ -54,8 +61,8 @@ export function useJob() {
     }
   }
 
-  const confirm = (mapping: (string | null)[] | null) =>
-    job.value ? attempt(confirmJob(job.value.id, mapping)) : Promise.resolve(false);
+  const confirm = (mapping: (string | null)[] | null, known?: KnownRows) =>
+    job.value ? attempt(confirmJob(job.value.id, mapping, known)) : Promise.resolve(false);
   const cancel = () => (job.value ? attempt(cancelJob(job.value.id)) : Promise.resolve(false));
 
   function leave(): void {

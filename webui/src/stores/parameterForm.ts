@@ -6,12 +6,11 @@ import { changeSettings, readParameters, readSettings } from "@/api/office";
 import type { Parameter, ParameterValue, Setting } from "@/api/officeTypes";
 import { problemOf, type ValueProblem } from "@/text/parameters";
 
-/** Which of the `sent` keys the box refuses: its message begins with it, or there is only that one. */
+/** Which of the `sent` keys the box refuses: the one it names, or the only one. */
 export function keyOfRefusal(error: unknown, sent: string[]): string | null {
   if (!(error instanceof ApiError) || ![400, 409].includes(error.status)) return null;
   if (error.code === "locks_out_asker") return "allowed_addresses";
-  const named = /^(\w+):/.exec(error.message)?.[1];
-  if (named !== undefined && sent.includes(named)) return named;
+  if (error.key !== null && sent.includes(error.key)) return error.key;
   return sent.length === 1 ? (sent[0] ?? null) : null;
 }
 

@@ -5,6 +5,7 @@ import { computed, ref } from "vue";
 import * as api from "@/api/endpoints";
 import { ApiError, setCsrf } from "@/api/http";
 import type { Operator, Session } from "@/api/types";
+import { setOfficeZone } from "@/text/officeTime";
 
 export const useSessionStore = defineStore("session", () => {
   const session = ref<Session | null>(null);
@@ -24,6 +25,7 @@ export const useSessionStore = defineStore("session", () => {
     if (fresh?.operator.staff_no !== session.value?.operator.staff_no) factorDue.value = false;
     session.value = fresh;
     setCsrf(fresh?.csrf ?? "");
+    if (fresh) setOfficeZone(fresh.time_zone);
     known.value = true;
     if (fresh) expired.value = false;
   }

@@ -53,6 +53,12 @@ export function warningsOf(wanted: Omit<NewOperator, "staff_no" | "name">): stri
   ];
 }
 
+/** Whether no call could ever pop up for somebody, whatever the channels say. */
+export function seesNoCall({ level, group, channels, permissions }: Omit<NewOperator, "staff_no" | "name">): boolean {
+  if (!permissions.includes("net_popup")) return false; // an auditor's choice: nothing was expected to pop up
+  return (level === "ordinary" && !channels.length) || (level === "leader" && group === null);
+}
+
 export type OperatorProblem = "staffNo" | "name";
 
 /** What is still missing before an operator can be added. */

@@ -1,5 +1,7 @@
 /** What somebody changed of a customer, field by field, in words. */
 
+import { officeZone } from "./officeTime";
+
 export interface FieldWords {
   /** As in the locale files, or `custom.` and the id of one of the office's own fields. */
   field: string;
@@ -12,7 +14,7 @@ const isTree = (value: unknown): value is Record<string, unknown> => typeof valu
 function say(field: string, value: unknown, locale: string): string {
   if (value === null || value === undefined) return "";
   if (field.endsWith("_ms") && typeof value === "number")
-    return new Date(value).toLocaleString(locale, { dateStyle: "medium", timeStyle: "short" });
+    return new Date(value).toLocaleString(locale, { dateStyle: "medium", timeStyle: "short", timeZone: officeZone() });
   if (Array.isArray(value)) return value.map((one) => say("", one, locale)).join(" / ");
   if (isTree(value)) return [value.label, value.number].filter(Boolean).map(String).join(" ");
   return typeof value === "boolean" ? (value ? "✓" : "✗") : String(value);

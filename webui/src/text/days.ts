@@ -1,23 +1,20 @@
-/** Local days (`YYYY-MM-DD`) and the moments at which they begin. */
+/** The office's days (`YYYY-MM-DD`) and the moments at which they begin. */
 
-const two = (value: number) => String(value).padStart(2, "0");
+import { momentOf, wallOf } from "./officeTime";
 
-/** The local day of a moment in Unix ms. */
-export function dayOf(at_ms: number): string {
-  const at = new Date(at_ms);
-  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
-}
+/** The office's day of a moment in Unix ms. */
+export const dayOf = (at_ms: number): string => wallOf(at_ms).toISOString().slice(0, 10);
 
-/** The local day `days` later; negative: earlier. */
+/** The day `days` later; negative: earlier. */
 export function addDays(day: string, days: number): string {
   const [year = 0, month = 1, date = 1] = day.split("-").map(Number);
-  return dayOf(new Date(year, month - 1, date + days).getTime());
+  return new Date(Date.UTC(year, month - 1, date + days)).toISOString().slice(0, 10);
 }
 
-/** When a local day begins, ISO 8601 UTC. */
+/** When a day of the office begins, ISO 8601 UTC. */
 export function dayBegins(day: string): string {
   const [year = 0, month = 1, date = 1] = day.split("-").map(Number);
-  return new Date(year, month - 1, date).toISOString();
+  return new Date(momentOf(year, month, date)).toISOString();
 }
 
 export const DAY_SPANS = ["today", "yesterday", "thisMonth", "lastMonth"] as const;
@@ -32,12 +29,12 @@ export function spanOfDays(span: (typeof DAY_SPANS)[number], today: string): [st
   return [day, day];
 }
 
-/** A filter's bounds for the local days from `first` to `last`, both with: the end is not included. */
+/** A filter's bounds for the days from `first` to `last`, both with: the end is not included. */
 export function boundsOf(first: string, last: string): { from: string; to: string } {
   return { from: dayBegins(first), to: dayBegins(addDays(last, 1)) };
 }
 
-/** The local days of such bounds; null when one of them is missing. */
+/** The days of such bounds; null when one of them is missing. */
 export function daysOf(from: string | undefined, to: string | undefined): [string, string] | null {
   if (!from || !to) return null;
   return [dayOf(Date.parse(from)), addDays(dayOf(Date.parse(to)), -1)];

@@ -4,9 +4,10 @@ import { ApiError } from "@/api/http";
 import { i18n } from "@/i18n";
 
 /** The sentence for an error code. */
-export function errorText(error: unknown): string {
+export function codeText(code: string | null): string {
   const { t, te } = i18n.global;
-  if (!(error instanceof ApiError)) return t("errors.unknown");
-  const key = `errors.${error.code}`;
-  return t(te(key) ? key : "errors.unknown");
+  const key = `errors.${code}`;
+  return t(code !== null && te(key) ? key : "errors.unknown");
 }
+
+export const errorText = (error: unknown): string => codeText(error instanceof ApiError ? error.code : null);

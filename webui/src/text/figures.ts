@@ -3,9 +3,9 @@
 /** 12,345 */
 export const countText = (value: number, locale: string) => value.toLocaleString(locale);
 
-/** 12.5 % of a part of 1; a dash where there is nothing to divide by. */
+/** 12.5% of a part of 1; a dash where there is nothing to divide by. */
 export const percentText = (part: number | null) =>
-  part === null ? "–" : `${(100 * part).toFixed(part < 0.1 ? 1 : 0)} %`;
+  part === null ? "–" : `${(100 * part).toFixed(part < 0.1 ? 1 : 0)}%`;
 
 /** Hours and minutes of a long time, as the language writes them: 128h 5m; only minutes below an hour. */
 export function hoursText(duration_ms: number, locale: string): string {

@@ -62,7 +62,17 @@ export function helpText(
   }
   if (locale === "en") return text;
   const signs: Record<string, string> = { ",": "，", ";": "；", ":": "：" };
-  return text.replace(/(?<=[\u4e00-\u9fff”)])\s*([,;:])\s*(?=\D|$)/g, (_, sign: string) => signs[sign] ?? sign);
+  return text
+    .replace(/\s*\(([^()]*)\)/g, (whole, inside: string) => (/[\u4e00-\u9fff]/.test(inside) ? `（${inside}）` : whole))
+    .replace(/(?<=[\u4e00-\u9fff])\(([^()]*)\)/g, "（$1）")
+    .replace(
+      /(?<=[\u4e00-\u9fff”）])\s*([,;:])\s*|([,;:])(?=[\u4e00-\u9fff])/g,
+      (_, after?: string, before?: string) => {
+        const sign = after ?? before ?? "";
+        return signs[sign] ?? sign;
+      },
+    )
+    .replace(/”\s+(?=[\u4e00-\u9fff])/g, "”");
 }
 
 export type ValueProblem = "required" | "number" | "whole" | "range" | "choice" | null;
@@ -92,5 +102,6 @@ export function typedNumber(text: string): ParameterValue {
 export function rangeText(parameter: Parameter, unit = parameter.unit): string {
   const { minimum, maximum } = parameter;
   if (minimum === null && maximum === null) return "";
-  return `${minimum ?? "−∞"} – ${maximum ?? "∞"} ${unit}`.trim();
+  const say = (value: number | null, none: string) => (value === null ? none : String(value).replace("-", "−"));
+  return `${say(minimum, "−∞")} – ${say(maximum, "∞")} ${unit}`.trim();
 }

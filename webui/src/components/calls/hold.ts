@@ -1,8 +1,9 @@
 /** Holding calls: asks for the reason once, whatever their number. */
 
-import { ElMessage, ElMessageBox } from "element-plus";
+import { ElMessageBox } from "element-plus";
 import { holdCall } from "@/api/endpoints";
 import { useCallHoldsStore } from "@/stores/callHolds";
+import { toast } from "@/stores/toasts";
 import { errorText } from "@/text/errors";
 
 type Translate = (key: string, values?: Record<string, unknown>) => string;
@@ -26,10 +27,10 @@ export async function askHold(t: Translate, callIds: string[]): Promise<boolean>
   try {
     for (const id of callIds) await holdCall(id, reason);
     void useCallHoldsStore().holdNow(callIds);
-    ElMessage.success(callIds.length === 1 ? t("holds.done") : t("calls.heldMany", { n: callIds.length }));
+    toast.success(callIds.length === 1 ? t("holds.done") : t("calls.heldMany", { n: callIds.length }));
     return true;
   } catch (error) {
-    ElMessage.error(errorText(error));
+    toast.error(errorText(error));
     return false;
   }
 }

@@ -1,7 +1,7 @@
 /** What the desk's lists have in common: something is tried, and something is given to somebody. */
 
-import { ElButton, ElMessage } from "element-plus";
-import { h, ref, shallowRef } from "vue";
+import { ref, shallowRef } from "vue";
+import { tell, toast } from "@/stores/toasts";
 import { errorText } from "@/text/errors";
 
 /** Whether it was done; if not, it is said why. */
@@ -10,21 +10,14 @@ export async function attempt(action: Promise<unknown>): Promise<boolean> {
     await action;
     return true;
   } catch (error) {
-    ElMessage.error(errorText(error));
+    toast.error(errorText(error));
     return false;
   }
 }
 
-const UNDONE_WITHIN_MS = 8000;
-
 /** Says what was done, and for a moment how to have it undone. */
 export function tellDone(text: string, words: string, undo: () => unknown): void {
-  const click = () => {
-    message.close();
-    undo();
-  };
-  const button = h(ElButton, { link: true, type: "primary", "data-testid": "undo", onClick: click }, () => words);
-  const message = ElMessage({ type: "info", duration: UNDONE_WITHIN_MS, message: h("span", [`${text} `, button]) });
+  tell(text, { deed: { words, run: undo, testId: "undo" } });
 }
 
 /** A row that is to be given to somebody, and whether it is being asked to whom. `change` may throw ApiError. */

@@ -1,9 +1,10 @@
 /** Giving a channel a name, where somebody looks at it. */
 
-import { ElMessage, ElMessageBox } from "element-plus";
+import { ElMessageBox } from "element-plus";
 import { changeSettings } from "@/api/office";
 import type { Channel } from "@/api/types";
 import { useBoardStore } from "@/stores/board";
+import { toast } from "@/stores/toasts";
 import { errorText } from "@/text/errors";
 
 type Translate = (key: string, values?: Record<string, unknown>) => string;
@@ -20,8 +21,8 @@ export async function askChannelName(t: Translate, channel: Channel): Promise<vo
   try {
     await changeSettings(channel.number, { name: (asked.value ?? "").trim() }, []);
     await useBoardStore().load();
-    ElMessage.success(t("lines.renamed"));
+    toast.success(t("lines.renamed"));
   } catch (error) {
-    ElMessage.error(errorText(error));
+    toast.error(errorText(error));
   }
 }
