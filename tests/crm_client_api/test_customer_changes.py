@@ -74,7 +74,7 @@ def test_only_a_super_operator_purges_and_no_hold_is_broken(crm, office):
     set_hold(crm, WantedHold("number", "法院", "+8613900001111"), Actor("9"), SITE)
     office["1"].ask("POST", "/customers/delete", {"ids": [one, held]})
     assert office["1"].ask("POST", "/customers/purge", {"ids": [one]}).code == "super_only"
-    assert office["9"].ask("POST", "/customers/purge", {"ids": [one, held]}).code == "refused"
+    assert office["9"].ask("POST", "/customers/purge", {"ids": [one, held]}).code == "held"
     purged = office["9"].ask("POST", "/customers/purge", {"ids": [one]})
     assert purged.json == {"count": 1, "tasks_kept": 0, "tasks_gone": 0}
     assert crm.conn.execute("SELECT count(*) FROM communications").fetchone()[0] == 0
