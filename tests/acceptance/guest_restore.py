@@ -42,11 +42,24 @@ def restore(one_time_password: str, medium: str, passphrase: str) -> None:
         raise SystemExit(f"not restored: {told}")
 
 
+def log_in(box: Client, staff_no: str, password: str) -> None:
+    """As soon as the box is there; an emulated one may be so slow that systemd starts a daemon twice."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            box.log_in(staff_no, password)
+            return
+        except Unreachable:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(1)
+
+
 def main(one_time_password: str, medium: str, passphrase: str, staff_no: str, password: str) -> None:
     """Restore, and look around as somebody from the former box."""
     restore(one_time_password, medium, passphrase)
     with Client(URL) as box:
-        box.log_in(staff_no, password)
+        log_in(box, staff_no, password)
         customers = [customer.name for customer in box.customers.find()]
         numbers = sorted(call.caller_number or "" for call in box.calls.find())
     sys.stdout.write(json.dumps({"customers": customers, "numbers": numbers}) + "\n")
