@@ -189,7 +189,7 @@ SHOW_NOBODY = {
     "/statistics/call-backs", "/statistics/calls", "/statistics/heatmap", "/statistics/lines", "/statistics/monthly",
     "/storage", "/storage/preview", "/system-parameters", "/tokens", "/webhooks", "/webhooks/{webhook_id}/deliveries",
     "/phrases", "/drafts", "/drafts/{key}", "/presence", "/recordings/count", "/numbers/{number}", "/metrics",
-    "/number-corrections", "/practice",
+    "/number-corrections", "/people", "/practice",
     "/recordings/{recording_id}/peaks", "/backups", "/restore", "/call-tags", "/imports/sticks",
     "/communications/{communication_id}/recordings/{recording_id}/peaks",
 }  # fmt: skip

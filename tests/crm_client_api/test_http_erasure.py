@@ -90,7 +90,7 @@ def test_an_order_needs_that_what_was_seen_is_still_true(crm, exchange, browser)
     order = placed.json["order"]
     assert audited(crm)[-1] == ("erasure.order", str(order), '{"going":1}')
     assert browser.get(f"/erasures/{order}") == {
-        "order": order, "state": "pending", "message": "", "certificate": None,
+        "order": order, "state": "pending", "message": "", "error_code": None, "certificate": None,
     }  # fmt: skip
     with exchange.db.conn:
         settle_order(exchange.db.conn, "library", order, 1, ok=False, message="the store is being rebuilt")
