@@ -188,7 +188,11 @@ def test_the_state_holds_back_only_when_told_so(office, exchange, crm):
     shown = exchange.call(1)
     assert listener.next("popup").data["call"]["id"] == shown["id"]
     set_value(crm, "system", "popup_respects_state", True)
-    exchange.end(exchange.call(1))
+    held_back = exchange.call(1)
+    exchange.end(held_back)
+    while (event := listener.next("call", "popup")).event == "popup" or event.data["state"] != "ended":
+        assert event.event == "call", "held back"
+    assert event.data["id"] == held_back["id"]
     assert browser.ask("PUT", "/agent-state", {"state": "idle"}).status == 200
     after = exchange.call(1)
     assert listener.next("popup").data["call"]["id"] == after["id"]
