@@ -116,6 +116,7 @@ def test_who_may_less_hears_nothing_more_of_it(crm, exchange, server, browse):
     exchange.wire(1, 2)
     browser = browse("21")
     listener = Listener(browser)
+    assert listener.next("board") is not None, "the stream has begun, and told its position"
     with write(crm) as connection:  # as nobody can by the API: what is set once
         connection.execute("DROP TRIGGER operators_set_once")
         connection.execute("UPDATE operators SET channels = '[2]', permissions = '[\"customer_manage\"]'")
